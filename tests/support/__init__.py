@@ -1,0 +1,3 @@
+"""Helpers that tests share; imported as ``support.<module>``."""
+
+from __future__ import annotations
