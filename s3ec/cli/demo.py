@@ -1,0 +1,266 @@
+"""``s3ec demo``: the main job on real files, offline, with an S3 and a KMS that answer over HTTP on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.resources
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import click
+
+from s3ec import EncryptionClient, KmsKeyring, errors
+from s3ec.cli.demo_view import document, write_report
+from s3ec.cli.failures import ExitCode, Failure, FailureError, located
+from s3ec.cli.output import Output
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+__all__ = ["DemoReport", "StoredFile", "Summary", "Tampering", "demo", "run"]
+
+_BUCKET = "s3ec-demo"
+_REGION = "us-east-1"
+_HEAD_LENGTH = 64
+_CHUNK_LENGTH = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """One file as S3 stores it and as ``get_object`` returns it; lengths in bytes.
+
+    Attributes:
+        key: the object's key, the file's path below PATH.
+        plaintext_bytes: length that the encrypting client returns.
+        plaintext_head: its first bytes.
+        plaintext_metadata: names of the user metadata that the encrypting client returns.
+        stored_bytes: length that S3 stores.
+        stored_head: first bytes that S3 stores.
+        stored_metadata: names of the metadata that S3 stores.
+        identical: True where what came back equals the file.
+    """
+
+    key: str
+    plaintext_bytes: int
+    plaintext_head: bytes
+    plaintext_metadata: tuple[str, ...]
+    stored_bytes: int
+    stored_head: bytes
+    stored_metadata: tuple[str, ...]
+    identical: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tampering:
+    """What a reader is told after one stored byte was flipped.
+
+    Attributes:
+        key: the object.
+        offset: which stored byte was flipped, from 0.
+        error: class of the refusal.
+        message: its text.
+    """
+
+    key: str
+    offset: int
+    error: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The numbers of a run; ``seconds`` counts uploads and downloads, not the start of the servers."""
+
+    files: int
+    bytes: int
+    stored_bytes: int
+    kms_calls: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoReport:
+    """Everything that a run showed."""
+
+    endpoint: str
+    bucket: str
+    kms_key: str
+    files: tuple[StoredFile, ...]
+    tampering: Tampering
+    summary: Summary
+
+
+@click.command("demo")
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the same as data.")
+@click.pass_obj
+def demo(output: Output | None, path: Path | None, as_json: bool) -> None:
+    """Encrypt the files under PATH into a local S3 and show what it stores.
+
+    Needs no AWS account and no network: an S3 and a KMS answer over HTTP on this machine and are gone afterwards.
+    PATH is a file or a folder; without it, small files that come with the program are used.
+    """
+    output = output or Output(as_json=as_json)
+    with contextlib.ExitStack() as stack:
+        sources = _sources(path or stack.enter_context(_packaged_files()))
+        report = run(sources, stack.enter_context(_local_aws()))
+    if as_json:
+        output.document(document(report))
+    else:
+        write_report(report, output)
+
+
+def run(sources: dict[str, Path], endpoint: str) -> DemoReport:
+    """Upload every file, read it back, tamper with one.
+
+    Args:
+        sources: files by object key; at least one.
+        endpoint: URL of an S3 and a KMS that hold nothing of value.
+
+    Raises:
+        FailureError: a file cannot be read, or a read did not give what was written.
+    """
+    arguments: dict[str, Any] = {
+        "endpoint_url": endpoint,
+        "region_name": _REGION,
+        "aws_access_key_id": "demo",
+        "aws_secret_access_key": "demo",
+    }
+    with contextlib.ExitStack() as stack:
+        closing: Callable[[Any], Any] = lambda client: stack.enter_context(contextlib.closing(client))  # noqa: E731 - one line for three uses
+        kms = closing(boto3.client("kms", **arguments))
+        plain = closing(boto3.client("s3", **arguments))
+        kms_key = kms.create_key(Description="s3ec demo")["KeyMetadata"]["Arn"]
+        plain.create_bucket(Bucket=_BUCKET)
+        s3 = closing(EncryptionClient(keyring=KmsKeyring(kms_key, client=kms), **arguments))
+
+        kms_calls: list[str] = []
+        kms.meta.events.register("before-call.kms", lambda model, **_: kms_calls.append(model.name))
+        start = time.perf_counter()
+        files = tuple(_round_trip(s3, plain, key, path) for key, path in sources.items())
+        seconds = time.perf_counter() - start
+        summary = Summary(
+            files=len(files),
+            bytes=sum(file.plaintext_bytes for file in files),
+            stored_bytes=sum(file.stored_bytes for file in files),
+            kms_calls=len(kms_calls),
+            seconds=seconds,
+        )
+        tampering = _tamper(s3, plain, min(files, key=lambda file: file.stored_bytes))
+    return DemoReport(
+        endpoint=endpoint, bucket=_BUCKET, kms_key=kms_key, files=files, tampering=tampering, summary=summary
+    )
+
+
+def _round_trip(s3: EncryptionClient, plain: S3Client, key: str, path: Path) -> StoredFile:
+    with located(str(path)):
+        s3.upload_file(Filename=str(path), Bucket=_BUCKET, Key=key)
+        stored = plain.get_object(Bucket=_BUCKET, Key=key)
+        with contextlib.closing(stored["Body"]) as body:
+            stored_head = body.read(_HEAD_LENGTH)
+        returned = s3.get_object(Bucket=_BUCKET, Key=key)
+        digest = hashlib.sha256()
+        head = b""
+        for chunk in returned["Body"].iter_chunks(_CHUNK_LENGTH):
+            head = head or chunk[:_HEAD_LENGTH]
+            digest.update(chunk)
+    return StoredFile(
+        key=key,
+        plaintext_bytes=returned["ContentLength"],
+        plaintext_head=head,
+        plaintext_metadata=tuple(sorted(returned["Metadata"])),
+        stored_bytes=stored["ContentLength"],
+        stored_head=stored_head,
+        stored_metadata=tuple(sorted(stored["Metadata"])),
+        identical=digest.digest() == _digest(path),
+    )
+
+
+def _tamper(s3: EncryptionClient, plain: S3Client, file: StoredFile) -> Tampering:
+    """Flip one bit in the middle of what S3 stores, metadata kept, and read it."""
+    stored = plain.get_object(Bucket=_BUCKET, Key=file.key)
+    content = bytearray(stored["Body"].read())
+    offset = len(content) // 2
+    content[offset] ^= 1
+    plain.put_object(Bucket=_BUCKET, Key=file.key, Body=bytes(content), Metadata=stored["Metadata"])
+    try:
+        s3.get_object(Bucket=_BUCKET, Key=file.key)["Body"].read()
+    except errors.SecurityError as error:
+        return Tampering(key=file.key, offset=offset, error=type(error).__name__, message=str(error))
+    raise FailureError(
+        Failure(code=ExitCode.SECURITY, error="NotRefused", message=f"{file.key}: a flipped byte was not noticed")
+    )
+
+
+def _digest(path: Path) -> bytes:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_LENGTH):
+            digest.update(chunk)
+    return digest.digest()
+
+
+def _sources(path: Path) -> dict[str, Path]:
+    """The readable files of ``path`` by object key, in order."""
+    if path.is_file():
+        return {path.name: path}
+    if not path.is_dir():
+        raise _not_found(path, "there is no such file or folder")
+    found = {file.relative_to(path).as_posix(): file for file in sorted(path.rglob("*")) if file.is_file()}
+    if not found:
+        raise _not_found(path, "the folder holds no files")
+    return found
+
+
+def _not_found(path: Path, what: str) -> FailureError:
+    return FailureError(Failure(code=ExitCode.NOT_FOUND, error="FileNotFoundError", message=f"{path}: {what}"))
+
+
+@contextlib.contextmanager
+def _packaged_files() -> Iterator[Path]:
+    with importlib.resources.as_file(importlib.resources.files("s3ec.cli") / "demo_files") as folder:
+        yield folder
+
+
+@contextlib.contextmanager
+def _local_aws() -> Iterator[str]:
+    """Run moto's server on a free loopback port, out of reach of the caller's AWS settings; yields its URL."""
+    try:
+        from moto.server import ThreadedMotoServer
+    except ModuleNotFoundError as error:
+        raise FailureError(
+            Failure(
+                code=ExitCode.CONFIGURATION,
+                error="ModuleNotFoundError",
+                message=f"the demo needs {error.name}: pip install 's3ec[demo]'",
+            )
+        ) from error
+    with _without_aws_settings():
+        server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+        server.start()
+        try:
+            host, port = server.get_host_and_port()
+            yield f"http://{host}:{port}"
+        finally:
+            server.stop()
+
+
+@contextlib.contextmanager
+def _without_aws_settings() -> Iterator[None]:
+    """A profile, an endpoint or a proxy of the caller's must not lead the demo elsewhere."""
+    kept = dict(os.environ)
+    for name in kept:
+        if name.startswith("AWS_") or name.lower() in {"http_proxy", "https_proxy", "all_proxy"}:
+            del os.environ[name]
+    os.environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(kept)

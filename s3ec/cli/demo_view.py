@@ -1,0 +1,99 @@
+"""What ``s3ec demo`` prints: tables for people, one document for programs."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from s3ec.cli.output import Output, Table
+
+if TYPE_CHECKING:
+    from s3ec.cli.demo import DemoReport, StoredFile
+
+__all__ = ["CODE", "document", "write_report"]
+
+CODE = """\
+from s3ec import EncryptionClient, KmsKeyring
+
+s3 = EncryptionClient(keyring=KmsKeyring("alias/my-key"))
+s3.upload_file("report.pdf", "my-bucket", "report.pdf")
+content = s3.get_object(Bucket="my-bucket", Key="report.pdf")["Body"].read()
+"""
+"""What a program says to do the same; key, bucket and file are its own."""
+
+_SHOWN_FILES = 5
+_SHOWN_LENGTH = 48
+
+
+def document(report: DemoReport) -> dict[str, Any]:
+    """The report as data for JSON; the first bytes of content are hexadecimal."""
+    return {**_jsonable(dataclasses.asdict(report)), "code": CODE.splitlines()}
+
+
+def write_report(report: DemoReport, output: Output) -> None:
+    """Write the report for people: per file both sides, the refusal, the sums, the code."""
+    output.line(f"S3 and KMS answer on {report.endpoint}.")
+    for file in report.files[:_SHOWN_FILES]:
+        output.line("")
+        output.table(_side_by_side(file))
+    if len(report.files) > _SHOWN_FILES:
+        output.line("")
+        output.line(f"… and {len(report.files) - _SHOWN_FILES:,} more files (--json lists all)")
+    tampering = report.tampering
+    output.line("")
+    output.line(f"One bit of stored byte {tampering.offset:,} of {tampering.key} was flipped. get_object now says:")
+    output.line(f"  {tampering.error}: {tampering.message}")
+    output.line("")
+    output.table(_sums(report))
+    output.line("")
+    output.line("In Python:")
+    output.line("")
+    for line in CODE.splitlines():
+        output.line(f"  {line}" if line else "")
+
+
+def _side_by_side(file: StoredFile) -> Table:
+    table = Table(columns=["", "what S3 stores", "what get_object returns"], title=file.key)
+    table.add("size", f"{file.stored_bytes:,} bytes", f"{file.plaintext_bytes:,} bytes")
+    table.add("content", _shown(file.stored_head), _shown(file.plaintext_head))
+    table.add("metadata", _names(file.stored_metadata), _names(file.plaintext_metadata))
+    table.add("", "", "the file, byte for byte" if file.identical else "NOT the bytes of the file")
+    return table
+
+
+def _sums(report: DemoReport) -> Table:
+    summary = report.summary
+    table = Table(columns=[">files", ">bytes", ">bytes stored", ">KMS calls", ">seconds"])
+    table.add(
+        f"{summary.files:,}",
+        f"{summary.bytes:,}",
+        f"{summary.stored_bytes:,}",
+        f"{summary.kms_calls:,}",
+        f"{summary.seconds:.2f}",
+    )
+    return table
+
+
+def _names(names: tuple[str, ...]) -> str:
+    return " ".join(names) or "none"
+
+
+def _shown(head: bytes) -> str:
+    """The first line where the content is text, else its first bytes in hexadecimal."""
+    try:
+        text = head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        # The head may end inside a character; any other fault means that it is no text.
+        text = head[: error.start].decode("utf-8") if error.reason == "unexpected end of data" else ""
+    line = text.partition("\n")[0].rstrip("\r")
+    if line and line.isprintable():
+        return line if len(line) <= _SHOWN_LENGTH else line[:_SHOWN_LENGTH] + "…"
+    return head[: _SHOWN_LENGTH // 3].hex(" ") or "empty"
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _jsonable(member) for name, member in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(member) for member in value]
+    return value.hex() if isinstance(value, bytes) else value
