@@ -1,6 +1,6 @@
 """moto's server with the one thing S3 does to metadata that moto leaves out.
 
-S3 takes each byte of a metadata value for a Latin-1 character; when one of them is not ASCII it answers with the text as
+S3 takes each byte of a metadata value for a Latin-1 character; when one is not ASCII it answers with the text as
 RFC 2047 encoded-words in UTF-8, so that what was UTF-8 comes back encoded twice.
 """
 
