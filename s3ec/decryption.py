@@ -1,0 +1,272 @@
+"""The gate of every read: from an object's content metadata to a cipher, or to the reason why not.
+
+All that metadata can decide is decided in `check`, before any keyring is asked: a refusal costs no KMS call, and says
+nothing about what a private key would have made of an encrypted data key.
+Source: S3 Encryption Client specification, decryption.md, key-commitment.md and materials/s3-kms-keyring.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy, FormatVersion, WrappingAlgorithm
+from s3ec.crypto import derivation
+from s3ec.crypto.content import ContentCipher
+from s3ec.errors import (
+    CommitmentMismatchError,
+    CommitmentPolicyError,
+    ConfigurationError,
+    ConflictingMetadataError,
+    EncryptionContextMismatchError,
+    KeyringError,
+    LegacyAlgorithmError,
+    MalformedMetadataError,
+)
+from s3ec.formats import ContentMetadata
+from s3ec.materials import (
+    STORED_CONTEXT,
+    DecryptionMaterialsRequest,
+    KeyringCapabilities,
+    MaterialsManager,
+    StoredContext,
+)
+
+__all__ = ["begin", "check"]
+
+_CONTENT_ALGORITHM = "aws:x-amz-cek-alg"
+_RESERVED_NAMES = frozenset({_CONTENT_ALGORITHM, "kms_cmk_id"})
+_MESSAGE_ID_LENGTH = 28
+_COMMITMENT_LENGTH = 28
+
+
+def begin(
+    content_metadata: ContentMetadata,
+    *,
+    materials_manager: MaterialsManager,
+    commitment_policy: CommitmentPolicy,
+    enable_legacy_unauthenticated_modes: bool,
+    encryption_context: Mapping[str, str] | StoredContext | None,
+    bound_context: Mapping[str, str] | None = None,
+) -> ContentCipher:
+    """Check an object, have its data key opened, and return the cipher of its content.
+
+    Args:
+        content_metadata: what the object says about itself.
+        materials_manager: opens the encrypted data key; asked once, after every check.
+        commitment_policy: the client's policy.
+        enable_legacy_unauthenticated_modes: the leave for AES-CBC.
+        encryption_context: the caller's pairs without reserved ones, `STORED_CONTEXT`, or None.
+        bound_context: pairs that must be stored and that the caller need not repeat.
+
+    Raises:
+        PolicyError: `LegacyAlgorithmError` or `CommitmentPolicyError`; see `check`.
+        MetadataError: see `check`.
+        KeyringError: the data key could not be opened; see `check` for its subclasses.
+        CommitmentMismatchError: the data key is not the one that the object commits to.
+    """
+    check(
+        content_metadata,
+        materials_manager=materials_manager,
+        commitment_policy=commitment_policy,
+        enable_legacy_unauthenticated_modes=enable_legacy_unauthenticated_modes,
+        encryption_context=encryption_context,
+        bound_context=bound_context,
+    )
+    suite = content_metadata.algorithm_suite
+    request = DecryptionMaterialsRequest(
+        algorithm_suite=suite,
+        commitment_policy=commitment_policy,
+        content_algorithm=content_metadata.content_algorithm,
+        encrypted_data_key=content_metadata.encrypted_data_key,
+        description=content_metadata.description,
+    )
+    data_key = materials_manager.decrypt_materials(request).plaintext_data_key
+    if len(data_key) not in suite.key_lengths:
+        raise KeyringError(
+            f"the keyring answered with a data key of {len(data_key)} bytes, which {suite.name} cannot use"
+        )
+    if suite.commits:
+        return _committing_cipher(content_metadata, data_key)
+    return ContentCipher(suite, data_key, content_metadata.iv or b"", padded=not content_metadata.unpadded)
+
+
+def check(
+    content_metadata: ContentMetadata,
+    *,
+    materials_manager: MaterialsManager,
+    commitment_policy: CommitmentPolicy,
+    enable_legacy_unauthenticated_modes: bool,
+    encryption_context: Mapping[str, str] | StoredContext | None,
+    bound_context: Mapping[str, str] | None = None,
+) -> None:
+    """Refuse what metadata alone is enough to refuse. Arguments as in `begin`; no key is touched.
+
+    Raises:
+        LegacyAlgorithmError: legacy content or wrapping without its leave.
+        CommitmentPolicyError: content that does not commit, under a policy that requires it.
+        MalformedMetadataError: a value of a wrong length, or one that was never initialised.
+        KeyringError: a wrapping that this keyring cannot open.
+        ConflictingMetadataError: metadata that contradicts itself, as a downgraded object's does.
+        ConfigurationError: an encryption context for a keyring that binds none.
+        EncryptionContextMismatchError: another encryption context than the stored one.
+    """
+    suite = content_metadata.algorithm_suite
+    wrapping = content_metadata.encrypted_data_key.wrapping_algorithm
+    keyring = materials_manager.capabilities
+    needed = _needed_settings(content_metadata, commitment_policy, enable_legacy_unauthenticated_modes, keyring)
+
+    if suite.is_legacy and not enable_legacy_unauthenticated_modes:
+        raise LegacyAlgorithmError(
+            f"the content is {content_metadata.content_algorithm}, which nothing authenticates; {needed}",
+            "enable_legacy_unauthenticated_modes",
+        )
+    if commitment_policy.requires_decrypt and not suite.commits:
+        raise CommitmentPolicyError(
+            f"the object ({content_metadata.format.value}, {content_metadata.content_algorithm}) does not commit to "
+            f"its data key, and {commitment_policy.name} reads only objects that do; {needed}",
+            "commitment_policy",
+        )
+    if fault := _fault(content_metadata):
+        raise MalformedMetadataError(fault)
+    if wrapping.is_legacy and not keyring.enable_legacy_wrapping_algorithms:
+        raise LegacyAlgorithmError(
+            f"the data key is wrapped with {wrapping.label}, which does not bind the content algorithm; {needed}",
+            "enable_legacy_wrapping_algorithms",
+        )
+    if wrapping not in keyring.wrapping_algorithms:
+        raise KeyringError(
+            f"the data key is wrapped with {wrapping.label}, which this keyring cannot open; it takes a keyring of the "
+            f"{wrapping.family.upper()} kind"
+        )
+    if contradiction := _contradiction(content_metadata):
+        raise ConflictingMetadataError(f"{contradiction}: treat the object as forged")
+    if encryption_context and encryption_context is not STORED_CONTEXT and not keyring.binds_encryption_context:
+        raise ConfigurationError("an EncryptionContext was given, but this keyring binds none; leave it out")
+    if difference := _context_difference(content_metadata, encryption_context, bound_context or {}):
+        raise EncryptionContextMismatchError(difference)
+
+
+def _committing_cipher(content_metadata: ContentMetadata, data_key: bytes) -> ContentCipher:
+    """Compare the commitment before the content key exists: a swapped data key never meets the content."""
+    message_id = content_metadata.message_id or b""
+    if not derivation.equal(derivation.commitment(data_key, message_id), content_metadata.commitment or b""):
+        raise CommitmentMismatchError(
+            "the data key is not the one that the object commits to: the encrypted data key was exchanged, or the "
+            "object's metadata altered"
+        )
+    return ContentCipher(
+        content_metadata.algorithm_suite,
+        derivation.content_key(data_key, message_id),
+        derivation.COMMITTING_IV,
+        derivation.COMMITTING_AAD,
+    )
+
+
+def _needed_settings(
+    content_metadata: ContentMetadata,
+    commitment_policy: CommitmentPolicy,
+    enable_legacy_unauthenticated_modes: bool,
+    keyring: KeyringCapabilities,
+) -> str:
+    """Name every setting that stands between this object and its reader, so that nobody finds them one by one."""
+    suite = content_metadata.algorithm_suite
+    settings = []
+    if suite.is_legacy and not enable_legacy_unauthenticated_modes:
+        settings.append("enable_legacy_unauthenticated_modes=True")
+    if not suite.commits and commitment_policy.requires_decrypt:
+        settings.append("commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT")
+    if (
+        content_metadata.encrypted_data_key.wrapping_algorithm.is_legacy
+        and not keyring.enable_legacy_wrapping_algorithms
+    ):
+        settings.append("enable_legacy_wrapping_algorithms=True on the keyring")
+    return f"to read it all the same, set {' and '.join(settings)}"
+
+
+def _fault(content_metadata: ContentMetadata) -> str | None:
+    """Say which value has a length that its format does not have, or was never initialised."""
+    for name, value, length in _expected_lengths(content_metadata):
+        if value is None or len(value) != length:
+            return f"the {name} has {len(value or b'')} bytes; {content_metadata.content_algorithm} has {length}"
+        if not any(value):
+            # A generator that failed: one key and IV for two plaintexts would give both away.
+            return f"the {name} is all zero: whatever wrote the object never initialised it"
+    return _encrypted_data_key_fault(content_metadata)
+
+
+def _expected_lengths(content_metadata: ContentMetadata) -> list[tuple[str, bytes | None, int]]:
+    if content_metadata.algorithm_suite.commits:
+        return [
+            ("message ID", content_metadata.message_id, _MESSAGE_ID_LENGTH),
+            ("key commitment", content_metadata.commitment, _COMMITMENT_LENGTH),
+        ]
+    return [("IV", content_metadata.iv, content_metadata.algorithm_suite.iv_length)]
+
+
+def _encrypted_data_key_fault(content_metadata: ContentMetadata) -> str | None:
+    wrapping = content_metadata.encrypted_data_key.wrapping_algorithm
+    length = len(content_metadata.encrypted_data_key.ciphertext)
+    if length not in _encrypted_lengths(wrapping, content_metadata.algorithm_suite):
+        return f"the encrypted data key has {length} bytes, which {wrapping.label} never gives"
+    return None
+
+
+def _encrypted_lengths(wrapping: WrappingAlgorithm, suite: AlgorithmSuite) -> frozenset[int] | range:
+    """Lengths in bytes that an encrypted data key can have."""
+    if wrapping.family == "kms":
+        return range(1, 6144 + 1)  # CiphertextBlob in the KMS API reference
+    if wrapping.family == "rsa":
+        return range(64, 2048 + 1)  # moduli of 512 to 16384 bits
+    if wrapping is WrappingAlgorithm.AES_ECB:
+        return frozenset((length // 16 + 1) * 16 for length in suite.key_lengths)
+    overhead = 8 if wrapping is WrappingAlgorithm.AES_WRAP else 12 + 16
+    return frozenset(length + overhead for length in suite.key_lengths)
+
+
+def _contradiction(content_metadata: ContentMetadata) -> str | None:
+    """Say where the metadata contradicts itself in a way that no writer's does."""
+    wrapping = content_metadata.encrypted_data_key.wrapping_algorithm
+    bound = content_metadata.description.get(_CONTENT_ALGORITHM)
+    if (content_metadata.format is FormatVersion.V3) != content_metadata.algorithm_suite.commits:
+        return f"format {content_metadata.format.value} does not have {content_metadata.content_algorithm}"
+    if wrapping is WrappingAlgorithm.KMS_CONTEXT and bound != content_metadata.content_algorithm:
+        return (
+            f"the content is said to be {content_metadata.content_algorithm}, but the stored encryption context says "
+            f"{bound!a} under {_CONTENT_ALGORITHM}"
+        )
+    if wrapping is WrappingAlgorithm.KMS and bound is not None:
+        # Relabelling kms+context as kms keeps the data key openable and would skip the comparison of contexts.
+        return f"the wrapping is said to be kms, but the stored encryption context has {_CONTENT_ALGORITHM}"
+    return None
+
+
+def _context_difference(
+    content_metadata: ContentMetadata,
+    given: Mapping[str, str] | StoredContext | None,
+    bound: Mapping[str, str],
+) -> str | None:
+    """Say how the caller's encryption context differs from the stored one; names only, since values may be private."""
+    wrapping = content_metadata.encrypted_data_key.wrapping_algorithm
+    stored = content_metadata.description if wrapping.family == "kms" else {}
+    for name, value in bound.items():
+        if stored.get(name) != value:
+            return (
+                f"the object is not bound to its place: the stored encryption context has {_names(stored)}, and "
+                f"{name!a} must be there with the value of this object"
+            )
+    if given is STORED_CONTEXT:
+        return None
+    if given is None and wrapping is WrappingAlgorithm.KMS:
+        return None  # clients of that time bound the key ID and asked for nothing on reads
+    expected = {name: value for name, value in stored.items() if name not in _RESERVED_NAMES and name not in bound}
+    actual = {name: value for name, value in (given or {}).items() if bound.get(name) != value}
+    if actual == expected:
+        return None
+    return (
+        f"the EncryptionContext is not the one that the object was written with: given {_names(actual)}, stored "
+        f"{_names(expected)}; give exactly the stored pairs, or s3ec.STORED_CONTEXT to take them as they are"
+    )
+
+
+def _names(pairs: Mapping[str, str]) -> str:
+    return ", ".join(ascii(name) for name in pairs) or "no names"

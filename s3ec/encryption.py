@@ -1,0 +1,164 @@
+"""The gate of every write: from the client's options to content metadata and a cipher.
+
+A request that readers would refuse, or could never open, is refused before the keyring is asked; and what a keyring
+answers is checked before a byte is encrypted under it.
+Source: S3 Encryption Client specification, encryption.md, key-commitment.md and materials/s3-kms-keyring.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy, FormatVersion, WrappingAlgorithm
+from s3ec.crypto import derivation, random
+from s3ec.crypto.content import ContentCipher
+from s3ec.errors import ConfigurationError, KeyringError
+from s3ec.formats import ContentMetadata
+from s3ec.formats.metadata import COMMITTING, GCM
+from s3ec.materials import EncryptionMaterials, EncryptionMaterialsRequest, MaterialsManager
+
+__all__ = ["RESERVED_CONTEXT_NAMES", "begin", "check_options"]
+
+CONTEXT_CONTENT_ALGORITHM = "aws:x-amz-cek-alg"
+RESERVED_CONTEXT_NAMES = frozenset({CONTEXT_CONTENT_ALGORITHM, "kms_cmk_id"})
+"""Names in an encryption context that belong to the encryption clients."""
+
+_DATA_KEY_LENGTH = 32
+
+
+def check_options(*, commitment_policy: CommitmentPolicy, algorithm_suite: AlgorithmSuite | None) -> AlgorithmSuite:
+    """Return the suite to write with: the one asked for where the policy allows it, else the policy's own.
+
+    Raises:
+        ConfigurationError: the policy does not write that suite; AES-CBC is never written.
+    """
+    suite = algorithm_suite or commitment_policy.default_suite
+    if suite.is_legacy:
+        raise ConfigurationError(f"algorithm_suite={suite.name} is only for reading: it authenticates nothing")
+    if suite is not commitment_policy.default_suite:
+        raise ConfigurationError(
+            f"algorithm_suite={suite.name} does not go with commitment_policy={commitment_policy.name}, which writes "
+            f"{commitment_policy.default_suite.name}; leave algorithm_suite out, or change the policy"
+        )
+    return suite
+
+
+def begin(
+    *,
+    materials_manager: MaterialsManager,
+    commitment_policy: CommitmentPolicy,
+    algorithm_suite: AlgorithmSuite | None,
+    encryption_context: Mapping[str, str] | None,
+) -> tuple[ContentMetadata, ContentCipher]:
+    """Get a fresh data key for one object.
+
+    Args:
+        materials_manager: makes and wraps the data key; asked once, after every check.
+        commitment_policy: the client's policy.
+        algorithm_suite: the client's choice, or None for the policy's own suite.
+        encryption_context: the caller's pairs without reserved ones, in the caller's order, or None.
+
+    Returns:
+        What to store beside the content, and the cipher for exactly one plaintext.
+
+    Raises:
+        ConfigurationError: a request that can never work, before the keyring is asked.
+        KeyringError: the keyring failed, or its answer is not what was asked for.
+    """
+    suite = check_options(commitment_policy=commitment_policy, algorithm_suite=algorithm_suite)
+    context = dict(encryption_context or {})
+    _check_request(materials_manager, context)
+    request = EncryptionMaterialsRequest(
+        algorithm_suite=suite,
+        commitment_policy=commitment_policy,
+        content_algorithm=COMMITTING if suite.commits else GCM,
+        encryption_context=context,
+    )
+    materials = materials_manager.get_encryption_materials(request)
+    if fault := _fault(materials, request):
+        raise KeyringError(f"the keyring's answer cannot be used: {fault}; nothing was stored")
+    return _committing(materials) if suite.commits else _plain_gcm(materials)
+
+
+def _check_request(materials_manager: MaterialsManager, context: dict[str, str]) -> None:
+    """Refuse what the keyring must not even be asked."""
+    keyring = materials_manager.capabilities
+    if not keyring.encrypts:
+        raise ConfigurationError("this keyring only decrypts; give the client one that holds a key to encrypt with")
+    for name, value in context.items():
+        if not _is_text(name) or not _is_text(value):
+            raise ConfigurationError(f"EncryptionContext must map text to text; the pair of {name!a} does not")
+    if taken := sorted(RESERVED_CONTEXT_NAMES & context.keys()):
+        raise ConfigurationError(f"EncryptionContext must not hold {', '.join(taken)}: the clients' own names")
+    if context and not keyring.binds_encryption_context:
+        raise ConfigurationError(
+            "an EncryptionContext was given, but this keyring binds none; use its material_description, or KMS"
+        )
+
+
+def _is_text(value: object) -> bool:
+    """Say whether a value is text that UTF-8, hence KMS, can carry."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _fault(materials: EncryptionMaterials, request: EncryptionMaterialsRequest) -> str | None:
+    """Say how a keyring's answer breaks the request: a custom keyring's mistake must not reach the bucket."""
+    key, wrapped = materials.plaintext_data_key, materials.encrypted_data_key
+    if materials.algorithm_suite is not request.algorithm_suite:
+        return "it is for another algorithm suite"
+    if len(key) != _DATA_KEY_LENGTH:
+        return f"the data key is not {_DATA_KEY_LENGTH} bytes long"
+    if not wrapped.ciphertext:
+        return "the encrypted data key is empty"
+    if key in wrapped.ciphertext:
+        return "the encrypted data key holds the plaintext one"
+    if wrapped.wrapping_algorithm.is_legacy:
+        return f"the wrapping {wrapped.wrapping_algorithm.label} is only for reading"
+    return _description_fault(materials, request)
+
+
+def _description_fault(materials: EncryptionMaterials, request: EncryptionMaterialsRequest) -> str | None:
+    expected = dict(request.encryption_context)
+    if materials.encrypted_data_key.wrapping_algorithm is WrappingAlgorithm.KMS_CONTEXT:
+        expected[CONTEXT_CONTENT_ALGORITHM] = request.content_algorithm
+    if not all(_is_text(text) for pair in materials.description.items() for text in pair):
+        return "its description holds something other than text"
+    if not expected.items() <= materials.description.items():
+        return "its description does not hold the encryption context that was asked for"
+    return None
+
+
+def _committing(materials: EncryptionMaterials) -> tuple[ContentMetadata, ContentCipher]:
+    message_id = random.message_id()
+    key = materials.plaintext_data_key
+    content_metadata = ContentMetadata(
+        format=FormatVersion.V3,
+        algorithm_suite=materials.algorithm_suite,
+        content_algorithm=COMMITTING,
+        encrypted_data_key=materials.encrypted_data_key,
+        description=dict(materials.description),
+        message_id=message_id,
+        commitment=derivation.commitment(key, message_id),
+    )
+    content_key = derivation.content_key(key, message_id)
+    cipher = ContentCipher(materials.algorithm_suite, content_key, derivation.COMMITTING_IV, derivation.COMMITTING_AAD)
+    return content_metadata, cipher
+
+
+def _plain_gcm(materials: EncryptionMaterials) -> tuple[ContentMetadata, ContentCipher]:
+    iv = random.iv()
+    content_metadata = ContentMetadata(
+        format=FormatVersion.V2,
+        algorithm_suite=materials.algorithm_suite,
+        content_algorithm=GCM,
+        encrypted_data_key=materials.encrypted_data_key,
+        description=dict(materials.description),
+        iv=iv,
+    )
+    return content_metadata, ContentCipher(materials.algorithm_suite, materials.plaintext_data_key, iv)

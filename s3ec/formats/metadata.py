@@ -1,0 +1,61 @@
+"""Content metadata, read or about to be written, apart from where it is stored."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from s3ec.algorithms import AlgorithmSuite, FormatVersion
+from s3ec.materials import EncryptedDataKey
+
+__all__ = ["CBC", "CBC_NAMES", "CBC_NO_PADDING", "COMMITTING", "GCM", "ContentMetadata", "MetadataLocation"]
+
+CBC = "AES/CBC/PKCS5Padding"
+CBC_NO_PADDING = "AES/CBC/NoPadding"
+GCM = "AES/GCM/NoPadding"
+COMMITTING = "115"
+
+# The AWS SDK for Go v1 let its caller choose the padder, and put the choice into the name.
+CBC_NAMES = frozenset({CBC, "AES/CBC/PKCS7Padding", CBC_NO_PADDING})
+
+
+class MetadataLocation(enum.Enum):
+    """Where the encrypted data key of an object is stored."""
+
+    OBJECT_METADATA = "metadata"
+    INSTRUCTION_FILE = "instruction_file"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentMetadata:
+    """What an object says about its own encryption; nothing in it is secret, and nothing in it is proven.
+
+    Attributes:
+        format: layout of the metadata.
+        algorithm_suite: how the content is encrypted.
+        content_algorithm: the suite's text exactly as the object states it, since that is what wrappings bind.
+        encrypted_data_key: the wrapped data key.
+        description: the stored encryption context (KMS, reserved pairs included) or material description (raw keys).
+        iv: 16 bytes (CBC) or 12 bytes (GCM); None in V3.
+        message_id: 28 bytes in V3, else None.
+        commitment: 28 bytes in V3, else None.
+        tag_length_bits: 128, or 0 for CBC.
+        stored_plaintext_length: bytes, as some writers note it; informational, it may lie.
+    """
+
+    format: FormatVersion
+    algorithm_suite: AlgorithmSuite
+    content_algorithm: str
+    encrypted_data_key: EncryptedDataKey
+    description: Mapping[str, str] = field(default_factory=dict)
+    iv: bytes | None = None
+    message_id: bytes | None = None
+    commitment: bytes | None = None
+    tag_length_bits: int = 128
+    stored_plaintext_length: int | None = None
+
+    @property
+    def unpadded(self) -> bool:
+        """True for CBC content of whole blocks that carries no padding."""
+        return self.content_algorithm == CBC_NO_PADDING
