@@ -1,0 +1,307 @@
+"""The books of one migration: SQLite, one row for every object, one line for every outcome, leases for whoever works.
+
+What `kill -9` leaves behind is a row that says "leased" by a run that is gone. Its lease ends as soon as the run's
+process is seen to be dead, or its heartbeat is old; the object is then tried again, and the conditional requests of
+the step find out what had been committed. The books never decide whether an object is encrypted: the object does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+
+from s3ec.errors import MigrationError
+from s3ec.migrate.journal_schema import (
+    RESULT_COLUMNS,
+    SCHEMA,
+    SCHEMA_VERSION,
+    TASK_COLUMNS,
+    UNDONE,
+    is_alive,
+    stands,
+    task_of,
+    values_of,
+)
+from s3ec.migrate.model import Outcome, Result, Task
+from s3ec.migrate.settings import MigrationSettings
+
+__all__ = ["Journal", "default_path"]
+
+HEARTBEAT_SECONDS = 2.0
+"""How often a run says that it lives."""
+LEASE_SECONDS = 30.0
+"""Age of a heartbeat after which another host's run counts as gone."""
+
+
+def default_path(settings: MigrationSettings) -> Path:
+    """Where the journal of these settings lies unless another place is named: the user's state folder."""
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    return state / "s3ec" / f"{settings.action.value}-{settings.source.bucket}-{settings.identity[:12]}.journal"
+
+
+class Journal:
+    """One plan's books. Safe for threads of one process, and for several processes and runs on one file.
+
+    Use it as a context manager: a heartbeat runs while it is open.
+    """
+
+    def __init__(self, path: str | Path, settings: MigrationSettings) -> None:
+        """See `open`."""
+        self.path = str(path)
+        self.run_id = uuid.uuid4().hex
+        self._lock = threading.RLock()
+        self._stop = threading.Event()
+        with contextlib.ExitStack() as on_failure:
+            try:
+                if self.path != ":memory:":
+                    Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+                self._database = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
+                on_failure.callback(self._database.close)
+                self._prepare(settings)
+            except (OSError, sqlite3.DatabaseError) as error:
+                raise MigrationError(f"cannot use {self.path} as a journal: {error}") from error
+            on_failure.pop_all()
+        self._beat = threading.Thread(target=self._heartbeat, name="s3ec-journal", daemon=True)
+        self._beat.start()
+
+    @classmethod
+    def open(cls, path: str | Path, settings: MigrationSettings) -> Journal:
+        """Open or make the journal of this plan; ``":memory:"`` for one that nobody keeps.
+
+        Raises:
+            s3ec.errors.MigrationError: the file belongs to another plan, is no journal, or cannot be written.
+        """
+        return cls(path, settings)
+
+    def __enter__(self) -> Journal:
+        """The journal itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Give back what this run has leased, and close the file."""
+        if self._stop.is_set():
+            return
+        self._stop.set()
+        self._beat.join()
+        with self._change() as database:
+            database.execute("UPDATE objects SET state = 'open', run = NULL WHERE run = ?", (self.run_id,))
+            database.execute("DELETE FROM runs WHERE id = ?", (self.run_id,))
+        self._database.close()
+
+    def _prepare(self, settings: MigrationSettings) -> None:
+        self._database.execute("PRAGMA journal_mode = WAL")
+        # A power cut may lose the last commits, never the file; what is lost is found again as already done.
+        self._database.execute("PRAGMA synchronous = NORMAL")
+        self._database.executescript(SCHEMA)
+        with self._change() as database:
+            about = {"schema": SCHEMA_VERSION, "identity": settings.identity, "settings": settings.to_json()}
+            for name, value in about.items():
+                database.execute("INSERT OR IGNORE INTO about VALUES (?, ?)", (name, value))
+            found: dict[str, str] = dict(database.execute("SELECT name, value FROM about"))
+            if found["schema"] != SCHEMA_VERSION:
+                raise MigrationError(f"{self.path} was written by another version of s3ec (schema {found['schema']})")
+            if found["identity"] != settings.identity:
+                raise MigrationError(
+                    f"{self.path} is the journal of another plan ({found['settings']}); name another file for this one"
+                )
+            self._announce(database)
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
+
+    def _heartbeat(self) -> None:
+        while not self._stop.wait(HEARTBEAT_SECONDS):
+            # A beat that finds the file busy for a minute is made up for by the next one.
+            with contextlib.suppress(sqlite3.OperationalError), self._change() as database:
+                self._announce(database)
+
+    def _announce(self, database: sqlite3.Connection) -> None:
+        now = time.time()
+        database.execute(
+            "INSERT INTO runs VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET heartbeat = excluded.heartbeat",
+            (self.run_id, socket.gethostname(), os.getpid(), now, now),
+        )
+
+    def record_listing(self, tasks: Iterable[Task]) -> int:
+        """Take a listing in. Returns how many objects in it are to be done.
+
+        An object that was dealt with stays so while S3 still shows what was read or what was written; where it shows
+        something else, somebody has written since, and the object is open again.
+        """
+        batch: list[Task] = []
+        opened = 0
+        for task in tasks:
+            batch.append(task)
+            if len(batch) == 1000:
+                opened += self._record(batch)
+                batch = []
+        return opened + self._record(batch)
+
+    def _record(self, batch: list[Task]) -> int:
+        update = ", ".join(f"{name} = excluded.{name}" for name in TASK_COLUMNS.split(", ")[3:])
+        with self._change() as database:
+            before = database.total_changes
+            database.executemany(
+                f"INSERT INTO objects ({TASK_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)"  # noqa: S608  # fixed names
+                f" ON CONFLICT (bucket, key, version_id) DO UPDATE SET {update}, state = 'open', not_before = 0"
+                " WHERE excluded.etag IS NOT NULL AND (objects.state = 'done' AND excluded.etag IS NOT objects.stands"
+                "  OR objects.state = 'open' AND excluded.etag IS NOT objects.etag)",
+                [values_of(task) for task in batch],
+            )
+            return database.total_changes - before
+
+    def reopen_undone(self) -> int:
+        """Open again what an earlier run failed at or could not carry over. Returns how many objects that are."""
+        again = "UPDATE objects SET state = 'open', attempt = 0, not_before = 0 WHERE state = 'done' AND "
+        with self._change() as database:
+            failed = database.execute(again + "result IN ('failed', 'changed', 'retry')").rowcount
+            skipped = [
+                database.execute(again + "result = 'skipped' AND reason = ?", (reason,)).rowcount for reason in UNDONE
+            ]
+        return failed + sum(skipped)
+
+    def add(self, task: Task) -> None:
+        """Take one task in."""
+        self._record([task])
+
+    def claim(self, count: int) -> list[tuple[int, Task]]:
+        """Lease up to ``count`` open objects to this run; each comes with the id that `finish` takes."""
+        now = time.time()
+        with self._change() as database:
+            self._announce(database)
+            self._release_dead(database, now)
+            rows = database.execute(
+                f"SELECT id, {TASK_COLUMNS} FROM objects"  # noqa: S608  # fixed names
+                " WHERE state = 'open' AND not_before <= ? ORDER BY id LIMIT ?",
+                (now, count),
+            ).fetchall()
+            database.executemany(
+                "UPDATE objects SET state = 'leased', run = ? WHERE id = ?", [(self.run_id, row[0]) for row in rows]
+            )
+        return [(row[0], task_of(row[1:])) for row in rows]
+
+    def _release_dead(self, database: sqlite3.Connection, now: float) -> None:
+        host = socket.gethostname()
+        for run, its_host, pid, heartbeat in database.execute("SELECT id, host, pid, heartbeat FROM runs").fetchall():
+            if now - heartbeat > LEASE_SECONDS or (its_host == host and not is_alive(pid)):
+                database.execute("DELETE FROM runs WHERE id = ?", (run,))
+        database.execute(
+            "UPDATE objects SET state = 'open', run = NULL WHERE state = 'leased' AND run NOT IN (SELECT id FROM runs)"
+        )
+
+    def release(self, ids: Iterable[int]) -> None:
+        """Give leased objects back untouched."""
+        with self._change() as database:
+            database.executemany(
+                "UPDATE objects SET state = 'open', run = NULL WHERE id = ? AND run = ?",
+                [(object_id, self.run_id) for object_id in ids],
+            )
+
+    def finish(self, object_id: int, outcome: Outcome, *, again: Task | None = None, delay: float = 0.0) -> None:
+        """Write an outcome down; with ``again`` the object is open anew as that task, ``delay`` seconds from now."""
+        values = outcome.to_dict()
+        with self._change() as database:
+            database.execute(
+                "INSERT INTO outcomes (object, run, at, outcome) VALUES (?, ?, ?, ?)",
+                (object_id, self.run_id, time.time(), outcome.to_json()),
+            )
+            if again is not None:
+                database.execute(
+                    "UPDATE objects SET state = 'open', run = NULL, etag = ?, attempt = ?, not_before = ?,"
+                    " has_instruction_file = ? WHERE id = ?",
+                    (again.etag, again.attempt, time.time() + delay, again.has_instruction_file, object_id),
+                )
+                return
+            names = ", ".join(f"{name} = ?" for name in RESULT_COLUMNS)
+            # What this run found done already keeps the evidence of the run that did it.
+            guard = " AND coalesce(result, '') != 'done'" if outcome.result is Result.ALREADY else ""
+            database.execute(
+                "UPDATE objects SET state = 'done', run = NULL, stands = ? WHERE id = ?", (stands(outcome), object_id)
+            )
+            database.execute(
+                f"UPDATE objects SET result = ?, reason = ?, message = ?, {names} WHERE id = ?{guard}",  # noqa: S608  # fixed names
+                (
+                    outcome.result.value,
+                    outcome.reason.value if outcome.reason else None,
+                    outcome.message,
+                    *(values.get(name) for name in RESULT_COLUMNS),
+                    object_id,
+                ),
+            )
+
+    def counts(self) -> dict[str, int]:
+        """Objects by how they stand: by result where they are done, else ``"open"`` or ``"leased"``."""
+        with self._lock:
+            return dict(
+                self._database.execute(
+                    "SELECT CASE state WHEN 'done' THEN result ELSE state END, count(*) FROM objects GROUP BY 1"
+                )
+            )
+
+    def totals(self) -> tuple[int, int]:
+        """Objects known, and their stored bytes."""
+        with self._lock:
+            objects, size = self._database.execute("SELECT count(*), coalesce(sum(size), 0) FROM objects").fetchone()
+        return objects, size
+
+    def next_due(self) -> float | None:
+        """Seconds until the next open object may be claimed (0 for now), or None where nothing is open."""
+        with self._lock:
+            (due,) = self._database.execute("SELECT min(not_before) FROM objects WHERE state = 'open'").fetchone()
+        return None if due is None else max(0.0, due - time.time())
+
+    def is_idle(self) -> bool:
+        """True where nothing is open, nor leased by anybody who lives."""
+        with self._change() as database:
+            self._release_dead(database, time.time())
+            return database.execute("SELECT 1 FROM objects WHERE state != 'done' LIMIT 1").fetchone() is None
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """The last outcome of every object that is done, in the order of the list."""
+        last = 0
+        while True:
+            with self._lock:
+                rows = self._database.execute(
+                    "SELECT id, (SELECT outcome FROM outcomes WHERE object = objects.id ORDER BY id DESC LIMIT 1)"
+                    " FROM objects WHERE id > ? AND state = 'done' ORDER BY id LIMIT 500",
+                    (last,),
+                ).fetchall()
+            if not rows:
+                return
+            yield from (Outcome.from_json(row[1]) for row in rows if row[1])
+            last = rows[-1][0]
+
+    def ledger(self) -> Iterator[tuple[float, Outcome]]:
+        """Every outcome ever written down, oldest first, with its time (seconds since 1970)."""
+        last = 0
+        while True:
+            with self._lock:
+                rows = self._database.execute(
+                    "SELECT id, at, outcome FROM outcomes WHERE id > ? ORDER BY id LIMIT 500", (last,)
+                ).fetchall()
+            if not rows:
+                return
+            yield from ((row[1], Outcome.from_json(row[2])) for row in rows)
+            last = rows[-1][0]
