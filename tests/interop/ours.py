@@ -1,0 +1,86 @@
+"""s3ec behind the same requests that the official clients' programs take."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from s3ec import AesKeyring, CommitmentPolicy, EncryptionClient, KmsDiscoveryKeyring, KmsKeyring, RsaKeyring
+
+
+def keyring_for(request: dict[str, Any], kms: Any) -> Any:
+    """The keyring that a request describes."""
+    key = request["keyring"]
+    legacy = bool(request.get("legacy_wrapping"))
+    if key["kind"] == "kms":
+        return KmsKeyring(key["arn"], client=kms, enable_legacy_wrapping_algorithms=legacy)
+    if key["kind"] == "kms-discovery":
+        return KmsDiscoveryKeyring(client=kms, enable_legacy_wrapping_algorithms=legacy)
+    raw = {
+        "material_description": key.get("material_description") or {},
+        "enable_legacy_wrapping_algorithms": legacy,
+    }
+    if key["kind"] == "aes":
+        return AesKeyring(bytes.fromhex(key["hex"]), **raw)
+    return RsaKeyring(private_key=key["private_pem"], public_key=key["public_pem"], **raw)
+
+
+@contextlib.contextmanager
+def client_for(request: dict[str, Any], aws: dict[str, Any]) -> Iterator[EncryptionClient]:
+    """The client that a request describes."""
+    policy = CommitmentPolicy[request.get("policy") or "REQUIRE_ENCRYPT_REQUIRE_DECRYPT"]
+    with contextlib.closing(boto3.client("kms", **aws)) as kms:
+        client = EncryptionClient(
+            keyring=keyring_for(request, kms),
+            commitment_policy=policy,
+            enable_legacy_unauthenticated_modes=bool(request.get("legacy_content")),
+            enable_unauthenticated_ranges=bool(request.get("unauthenticated_ranges")),
+            instruction_file_writes=request.get("storage") == "instruction-file",
+            **aws,
+        )
+        with contextlib.closing(client):
+            yield client
+
+
+class Ours:
+    """Answers as a peer program does, but lets s3ec's exceptions through."""
+
+    def __init__(self, aws: dict[str, Any]) -> None:
+        self._aws = aws
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Carries out one request; raises what s3ec raises."""
+        where = {"Bucket": request["bucket"], "Key": request["key"]}
+        context = {"EncryptionContext": request["context"]} if request.get("context") else {}
+        with client_for(request, self._aws) as client:
+            if request["op"] == "put":
+                body = Path(request["file"]).read_bytes()
+                client.put_object(**where, Body=body, Metadata=request.get("metadata") or {}, **context)
+                return {}
+            if request["op"] == "put_multipart":
+                self._put_multipart(client, request, where, context)
+                return {}
+            assert request["op"] == "get"
+            extra = {"Range": request["range"]} if request.get("range") else {}
+            extra |= {"InstructionFileSuffix": request["suffix"]} if request.get("suffix") else {}
+            answer = client.get_object(**where, **context, **extra)
+            body = answer["Body"].read()
+        digest = hashlib.sha256(body).hexdigest()
+        return {"ok": True, "size": len(body), "sha256": digest, "metadata": answer["Metadata"], "response": answer}
+
+    @staticmethod
+    def _put_multipart(client: Any, request: dict[str, Any], where: Any, context: Any) -> None:
+        body = Path(request["file"]).read_bytes()
+        size = request["part_size"]
+        upload = client.create_multipart_upload(**where, Metadata=request.get("metadata") or {}, **context)
+        parts = []
+        for number, start in enumerate(range(0, len(body), size), 1):
+            piece = body[start : start + size]
+            part = client.upload_part(**where, UploadId=upload["UploadId"], PartNumber=number, Body=piece)
+            parts.append({"PartNumber": number, "ETag": part["ETag"]})
+        client.complete_multipart_upload(**where, UploadId=upload["UploadId"], MultipartUpload={"Parts": parts})
