@@ -73,12 +73,14 @@ class EncryptionMaterialsRequest:
         commitment_policy: the client's policy; part of every cache key.
         content_algorithm: the suite's text as the wrapping binds it (``"115"`` or ``"AES/GCM/NoPadding"``).
         encryption_context: the caller's own pairs, without reserved ones.
+        plaintext_length: bytes to be encrypted, or None if unknown; what a cache counts against its limit.
     """
 
     algorithm_suite: AlgorithmSuite
     commitment_policy: CommitmentPolicy
     content_algorithm: str
     encryption_context: Mapping[str, str] = field(default_factory=dict)
+    plaintext_length: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

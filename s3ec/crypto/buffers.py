@@ -1,0 +1,20 @@
+"""What counts as bytes."""
+
+from __future__ import annotations
+
+__all__ = ["Octets", "octets"]
+
+Octets = bytes | bytearray | memoryview
+"""Contiguous bytes in any of Python's own containers."""
+
+
+def octets(data: Octets) -> memoryview:
+    """A flat view of single bytes, so that its length is the number of bytes whatever the format of the view given.
+
+    Raises:
+        TypeError: the data is no buffer, or a view that is not contiguous.
+    """
+    view = memoryview(data)
+    if view.format == "B" and view.ndim == 1 and view.contiguous:
+        return view
+    return view.cast("B") if view.nbytes else memoryview(b"")

@@ -1,0 +1,252 @@
+"""Content encryption: AES-GCM, AES-CTR for pieces of a GCM stream, and AES-CBC for reading.
+
+Source: S3 Encryption Client specification, encryption.md and decryption.md; NIST SP 800-38D (GCM), 800-38A (CTR, CBC).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import AEADDecryptionContext, AEADEncryptionContext, Cipher, CipherContext
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CBC, CTR, GCM
+from cryptography.hazmat.primitives.padding import PKCS7
+
+from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH, AlgorithmSuite
+from s3ec.crypto.buffers import Octets, octets
+from s3ec.crypto.secrets import Unpicklable
+from s3ec.errors import AuthenticationError, ObjectTooLargeError, S3ECError
+
+__all__ = ["CbcDecryptor", "ContentCipher", "ContentDecryptor", "ContentEncryptor", "CtrDecryptor", "CtrEncryptor"]
+
+_BLOCK_LENGTH = 16
+
+
+def content_failure() -> S3ECError:
+    """The one error for content that does not decrypt, whatever is wrong with it."""
+    return AuthenticationError("the content is not what was encrypted under this data key: it was altered or cut short")
+
+
+class _Stream(Unpicklable):
+    """Feeds a cipher context, never more than one GCM stream may carry."""
+
+    __slots__ = ("_context", "_room")
+
+    def __init__(self, context: CipherContext, room: int = GCM_MAX_PLAINTEXT_LENGTH) -> None:
+        self._context = context
+        self._room = room
+
+    def update_into(self, data: Octets, buffer: bytearray | memoryview) -> int:
+        """Process bytes into a buffer and give back how many were written, as many as were given.
+
+        Args:
+            data: contiguous bytes. They may start where the buffer starts, but must not overlap it otherwise.
+            buffer: writable bytes, at least 15 more than the data.
+
+        Raises:
+            ObjectTooLargeError: more than 2^36 - 32 bytes in all; nothing of this data was processed.
+        """
+        view = self._admit(data)
+        written = self._context.update_into(view, buffer)
+        self._room -= written
+        return written
+
+    def update(self, data: Octets) -> bytes:
+        """Process bytes and give back as many.
+
+        Raises:
+            ObjectTooLargeError: more than 2^36 - 32 bytes in all; nothing of this data was processed.
+        """
+        view = self._admit(data)
+        self._room -= view.nbytes
+        return self._context.update(view)
+
+    def _admit(self, data: Octets) -> memoryview:
+        view = octets(data)
+        # Past this length the counter would come round and encrypt a second plaintext with the same keystream.
+        if view.nbytes > self._room:
+            raise ObjectTooLargeError(
+                f"the content is larger than one AES-GCM stream may be ({GCM_MAX_PLAINTEXT_LENGTH} bytes); "
+                "store it as several objects"
+            )
+        return view
+
+
+class ContentEncryptor(_Stream):
+    """Encrypts one object. Single use."""
+
+    __slots__ = ()
+    _context: AEADEncryptionContext
+
+    def finalize(self) -> bytes:
+        """End the stream and give back its 16-byte tag."""
+        self._context.finalize()
+        return self._context.tag
+
+
+class CtrEncryptor(_Stream):
+    """Encrypts a piece of a GCM stream again. Only for bytes that are the same as the first time."""
+
+    __slots__ = ()
+
+
+class CtrDecryptor(_Stream):
+    """Decrypts a piece of a GCM stream, which nothing here authenticates."""
+
+    __slots__ = ()
+
+
+class ContentDecryptor(_Stream):
+    """Decrypts one object. Single use.
+
+    AES-GCM ends with `verify`, AES-CBC with `finish`. Nothing that came out before is to be trusted until then.
+    """
+
+    __slots__ = ("_failure",)
+    _context: AEADDecryptionContext
+
+    def __init__(self, context: CipherContext, failure: Callable[[], S3ECError]) -> None:
+        super().__init__(context)
+        self._failure = failure
+
+    def verify(self, tag: bytes) -> None:
+        """End an AES-GCM stream.
+
+        Args:
+            tag: the 16 bytes that follow the ciphertext.
+
+        Raises:
+            AuthenticationError: the content, its key or the tag is not what was written.
+        """
+        try:
+            self._context.finalize_with_tag(tag)
+        except (InvalidTag, ValueError):
+            raise self._failure() from None
+
+    def finish(self) -> bytes:
+        """End an AES-CBC stream and give back the last bytes.
+
+        Raises:
+            AuthenticationError: the length or the padding is wrong; one error for all of it, since whoever can tell
+                them apart can decrypt the object by trying (CVE-2020-8911).
+        """
+        raise ValueError("AES-GCM content ends with verify(tag)")
+
+
+class CbcDecryptor(ContentDecryptor):
+    """Decrypts AES-CBC, which is not authenticated: wrong content comes out as other bytes, seldom as an error."""
+
+    __slots__ = ("_unpadder",)
+
+    def __init__(self, context: CipherContext, failure: Callable[[], S3ECError], *, padded: bool) -> None:
+        super().__init__(context, failure)
+        self._unpadder = PKCS7(8 * _BLOCK_LENGTH).unpadder() if padded else None
+
+    def update(self, data: Octets) -> bytes:
+        """Decrypt bytes; up to 32 of them are held back until it is known whether they are padding."""
+        plaintext = self._context.update(octets(data))
+        return self._unpadder.update(plaintext) if self._unpadder else plaintext
+
+    def update_into(self, data: Octets, buffer: bytearray | memoryview) -> int:
+        """Decrypt bytes into a buffer, which must hold 32 more than were given; gives back how many were written."""
+        plaintext = self.update(data)
+        memoryview(buffer)[: len(plaintext)] = plaintext
+        return len(plaintext)
+
+    def verify(self, tag: bytes) -> None:
+        """AES-CBC has no tag: raises `ValueError`."""
+        raise ValueError("AES-CBC content has no tag and ends with finish()")
+
+    def finish(self) -> bytes:
+        """End the stream and give back the bytes held back; see `ContentDecryptor.finish`."""
+        try:
+            last = self._context.finalize()
+            return self._unpadder.update(last) + self._unpadder.finalize() if self._unpadder else last
+        except ValueError:
+            raise self._failure() from None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ContentCipher(Unpicklable):
+    """How one object's content is encrypted: suite, key and IV, from which every cipher for it is made.
+
+    Attributes:
+        suite: the algorithm suite.
+        key: the content key: derived (committing suite) or the data key itself.
+        iv: 12 bytes (GCM) or 16 (CBC).
+        aad: additional authenticated data; GCM only.
+        padded: False for the CBC content that has no padding (``AES/CBC/NoPadding``).
+        failure: makes the error for content that does not decrypt. Where the data key came out of a wrapping without
+            integrity this must be the same error as that of the wrapping, or the difference tells about the key
+            (see `s3ec.crypto.wrapping.content_failure_for`).
+    """
+
+    suite: AlgorithmSuite
+    key: bytes = field(repr=False)
+    iv: bytes
+    aad: bytes = b""
+    padded: bool = field(default=True, kw_only=True)
+    failure: Callable[[], S3ECError] = field(default=content_failure, kw_only=True, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check the lengths."""
+        if len(self.key) not in self.suite.key_lengths or len(self.iv) != self.suite.iv_length:
+            raise ValueError(f"{self.suite.name} takes no key of {len(self.key)} with an IV of {len(self.iv)} bytes")
+        if self.aad and self.suite.is_legacy:
+            raise ValueError("AES-CBC takes no additional authenticated data")
+
+    def encryptor(self) -> ContentEncryptor:
+        """A fresh encryptor. Whoever makes a second one must feed it the same bytes: key and IV are the same."""
+        context = Cipher(AES(self.key), self._gcm()).encryptor()
+        context.authenticate_additional_data(self.aad)
+        return ContentEncryptor(context)
+
+    def decryptor(self) -> ContentDecryptor:
+        """A fresh decryptor for the whole object."""
+        if self.suite.is_legacy:
+            return self._cbc_decryptor(self.iv, padded=self.padded)
+        context = Cipher(AES(self.key), self._gcm()).decryptor()
+        context.authenticate_additional_data(self.aad)
+        return ContentDecryptor(context, self.failure)
+
+    def encryptor_at(self, offset: int) -> CtrEncryptor:
+        """Encrypts the rest of a GCM stream from an offset of plaintext, a multiple of 16, once more."""
+        return CtrEncryptor(self._ctr(offset), GCM_MAX_PLAINTEXT_LENGTH - offset)
+
+    def decryptor_at(self, offset: int) -> CtrDecryptor:
+        """Decrypts the rest of a GCM stream from an offset of plaintext, a multiple of 16; authenticates nothing."""
+        return CtrDecryptor(self._ctr(offset), GCM_MAX_PLAINTEXT_LENGTH - offset)
+
+    def cbc_decryptor_from(self, previous_block: bytes, *, reaches_end: bool) -> ContentDecryptor:
+        """Decrypts CBC content from the middle.
+
+        Args:
+            previous_block: the 16 bytes of ciphertext before the first byte to decrypt, or the IV.
+            reaches_end: True where the last block of the object is among what will be decrypted, so that its padding
+                is taken off.
+        """
+        if not self.suite.is_legacy:
+            raise ValueError(f"{self.suite.name} is not AES-CBC")
+        return self._cbc_decryptor(previous_block, padded=self.padded and reaches_end)
+
+    def _cbc_decryptor(self, iv: bytes, *, padded: bool) -> CbcDecryptor:
+        return CbcDecryptor(Cipher(AES(self.key), CBC(iv)).decryptor(), self.failure, padded=padded)
+
+    def _gcm(self) -> GCM:
+        self._require_gcm()
+        return GCM(self.iv)
+
+    def _require_gcm(self) -> None:
+        if self.suite.is_legacy:
+            raise ValueError("AES-CBC is never written, nor read from an offset as if it were AES-GCM")
+
+    def _ctr(self, offset: int) -> CipherContext:
+        self._require_gcm()
+        if offset % _BLOCK_LENGTH or not 0 <= offset <= GCM_MAX_PLAINTEXT_LENGTH:
+            raise ValueError(f"offset {offset} is not the start of a block of an AES-GCM stream")
+        # GCM counts in the last four bytes only and spends counter 1 on the tag (NIST SP 800-38D, section 7.1). Within
+        # the greatest length the counter never comes round, so that CTR's carry into the IV never happens.
+        counter = (2 + offset // _BLOCK_LENGTH) % 2**32
+        return Cipher(AES(self.key), CTR(self.iv + counter.to_bytes(4, "big"))).encryptor()

@@ -1,0 +1,34 @@
+"""The single entrance of randomness: everything here comes from the operating system's generator."""
+
+from __future__ import annotations
+
+import os
+
+__all__ = ["data_key", "iv", "message_id"]
+
+DATA_KEY_LENGTH = 32
+IV_LENGTH = 12
+MESSAGE_ID_LENGTH = 28
+
+
+def _nonzero(length: int) -> bytes:
+    # Readers refuse an all-zero IV or message ID as "never initialised" (S3EC specification, encryption.md).
+    value = bytes(length)
+    while not any(value):
+        value = os.urandom(length)
+    return value
+
+
+def data_key() -> bytes:
+    """A fresh 256-bit data key (32 bytes)."""
+    return _nonzero(DATA_KEY_LENGTH)
+
+
+def iv() -> bytes:
+    """A fresh 96-bit IV (12 bytes) for AES-GCM, never all zero."""
+    return _nonzero(IV_LENGTH)
+
+
+def message_id() -> bytes:
+    """A fresh V3 message ID (28 bytes), never all zero."""
+    return _nonzero(MESSAGE_ID_LENGTH)

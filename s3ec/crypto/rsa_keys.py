@@ -1,0 +1,84 @@
+"""Reading RSA keys: PEM text, or key objects that the caller has already."""
+
+from __future__ import annotations
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+
+from s3ec.errors import ConfigurationError
+
+__all__ = [
+    "MIN_PRIVATE_KEY_BITS",
+    "MIN_PUBLIC_KEY_BITS",
+    "RSAPrivateKey",
+    "RSAPublicKey",
+    "private_key",
+    "public_key",
+    "same_key",
+]
+
+MIN_PRIVATE_KEY_BITS = 1024
+"""Old objects were written for keys of this size."""
+
+MIN_PUBLIC_KEY_BITS = 2048
+"""Nothing new is written for shorter keys (NIST SP 800-131A)."""
+
+
+def private_key(key: object) -> RSAPrivateKey:
+    """Take a private key as PEM (PKCS#8 or PKCS#1, not encrypted) or as an object.
+
+    Raises:
+        ConfigurationError: it is no RSA private key, or shorter than 1024 bits. The text quotes nothing of it.
+    """
+    loaded: object = key
+    if isinstance(key, (bytes, bytearray, str)):
+        try:
+            loaded = load_pem_private_key(_encoded(key), password=None)
+        except TypeError:
+            raise ConfigurationError(
+                "the PEM private key is encrypted; load it with its password and give the key object"
+            ) from None
+        except (ValueError, UnsupportedAlgorithm):
+            raise ConfigurationError("private_key is not a PEM private key (PKCS#8 or PKCS#1)") from None
+    if not isinstance(loaded, RSAPrivateKey):
+        raise ConfigurationError(
+            f"private_key must be an RSA private key as PEM or as a key object, not {type(loaded).__name__}"
+        )
+    _check_size("private_key", loaded.key_size, MIN_PRIVATE_KEY_BITS)
+    return loaded
+
+
+def public_key(key: object) -> RSAPublicKey:
+    """Take a public key as PEM (SubjectPublicKeyInfo or PKCS#1) or as an object.
+
+    Raises:
+        ConfigurationError: it is no RSA public key, or shorter than 2048 bits.
+    """
+    loaded: object = key
+    if isinstance(key, (bytes, bytearray, str)):
+        try:
+            loaded = load_pem_public_key(_encoded(key))
+        except (ValueError, UnsupportedAlgorithm):
+            raise ConfigurationError("public_key is not a PEM public key (SubjectPublicKeyInfo or PKCS#1)") from None
+    if not isinstance(loaded, RSAPublicKey):
+        raise ConfigurationError(
+            f"public_key must be an RSA public key as PEM or as a key object, not {type(loaded).__name__}"
+        )
+    _check_size("public_key", loaded.key_size, MIN_PUBLIC_KEY_BITS)
+    return loaded
+
+
+def same_key(a: RSAPublicKey, b: RSAPublicKey) -> bool:
+    """Says whether two public keys are one."""
+    return a.public_numbers() == b.public_numbers()
+
+
+def _encoded(pem: bytes | str) -> bytes:
+    # A str that is no PEM may hold anything; what is not ASCII is not PEM either.
+    return pem.encode("ascii", "replace") if isinstance(pem, str) else bytes(pem)
+
+
+def _check_size(name: str, bits: int, minimum: int) -> None:
+    if bits < minimum:
+        raise ConfigurationError(f"{name} has {bits} bits; {minimum} is the least")

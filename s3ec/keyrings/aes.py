@@ -1,0 +1,99 @@
+"""The keyring for a raw AES wrapping key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from s3ec.algorithms import WrappingAlgorithm
+from s3ec.crypto import random, wrapping
+from s3ec.crypto.secrets import Unpicklable
+from s3ec.errors import ConfigurationError
+from s3ec.keyrings.checks import check_request, text_pairs
+from s3ec.keyrings.raw import DecryptionKeys
+from s3ec.materials import (
+    DecryptionMaterials,
+    DecryptionMaterialsRequest,
+    EncryptedDataKey,
+    EncryptionMaterials,
+    EncryptionMaterialsRequest,
+    KeyringCapabilities,
+)
+
+__all__ = ["AesKeyring"]
+
+
+class AesKeyring(Unpicklable):
+    """Wraps data keys by AES-GCM under a key of your own. Opens AES-GCM and, if allowed, AESWrap and AES-ECB.
+
+    Args:
+        wrapping_key: 16, 24 or 32 bytes.
+        material_description: stored with each object, in clear and not authenticated; it selects the key on reads.
+        additional_decryption_keys: ``(material description, key)`` pairs for objects that were written with other
+            keys. A key is taken where its description is exactly the stored one, otherwise `wrapping_key` is.
+        enable_legacy_wrapping_algorithms: also open wrappings that do not bind the content algorithm.
+
+    Raises:
+        ConfigurationError: a key or a description is not what it must be.
+    """
+
+    __slots__ = ("_capabilities", "_description", "_keys", "_wrapping_key")
+
+    def __init__(
+        self,
+        wrapping_key: bytes,
+        *,
+        material_description: Mapping[str, str] | None = None,
+        additional_decryption_keys: Iterable[tuple[Mapping[str, str], bytes]] | None = None,
+        enable_legacy_wrapping_algorithms: bool = False,
+    ) -> None:
+        self._wrapping_key = _key(wrapping_key)
+        self._description = text_pairs("material_description", material_description)
+        self._keys = DecryptionKeys(self._wrapping_key, self._description, additional_decryption_keys, _key)
+        self._capabilities = KeyringCapabilities(
+            wrapping_algorithms=frozenset(a for a in WrappingAlgorithm if a.family == "aes"),
+            enable_legacy_wrapping_algorithms=enable_legacy_wrapping_algorithms,
+        )
+
+    def __repr__(self) -> str:
+        return f"AesKeyring(<{8 * len(self._wrapping_key)} bits>, material_description={self._description!r})"
+
+    @property
+    def capabilities(self) -> KeyringCapabilities:
+        """Opens the AES wrappings, binds no encryption context."""
+        return self._capabilities
+
+    def on_encrypt(self, request: EncryptionMaterialsRequest) -> EncryptionMaterials:
+        """Make a data key and wrap it by AES-GCM."""
+        plaintext_data_key = random.data_key()
+        ciphertext = wrapping.wrap_with_aes(self._wrapping_key, plaintext_data_key, request.content_algorithm)
+        return EncryptionMaterials(
+            algorithm_suite=request.algorithm_suite,
+            plaintext_data_key=plaintext_data_key,
+            encrypted_data_key=EncryptedDataKey(ciphertext, WrappingAlgorithm.AES_GCM),
+            description=dict(self._description),
+        )
+
+    def on_decrypt(self, request: DecryptionMaterialsRequest) -> DecryptionMaterials:
+        """Open the data key with the key that the stored description selects.
+
+        Raises:
+            KeyUnwrapError: it does not open; always the same text.
+        """
+        check_request(request, self._capabilities)
+        return DecryptionMaterials(
+            plaintext_data_key=wrapping.unwrap_with_aes(
+                request.encrypted_data_key.wrapping_algorithm,
+                self._keys.select(request.description),
+                request.encrypted_data_key.ciphertext,
+                request.content_algorithm,
+                request.algorithm_suite.key_lengths,
+            )
+        )
+
+
+def _key(key: object) -> bytes:
+    if not isinstance(key, (bytes, bytearray)):
+        raise ConfigurationError(f"an AES wrapping key is given as raw bytes, not as {type(key).__name__}")
+    if len(key) not in (16, 24, 32):
+        raise ConfigurationError(f"an AES wrapping key has 16, 24 or 32 bytes, not {len(key)}")
+    return bytes(key)

@@ -1,0 +1,43 @@
+"""What every keyring checks, though the gates did before: a keyring may be used without them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from s3ec.errors import ConfigurationError, KeyringError, LegacyAlgorithmError
+from s3ec.materials import DecryptionMaterialsRequest, KeyringCapabilities
+
+__all__ = ["check_request", "text_pairs"]
+
+
+def check_request(request: DecryptionMaterialsRequest, capabilities: KeyringCapabilities) -> None:
+    """Refuse what the keyring cannot or may not open, before any key is used.
+
+    Raises:
+        KeyringError: the wrapping algorithm belongs to another kind of keyring.
+        LegacyAlgorithmError: it is a legacy one, and those are off.
+    """
+    algorithm = request.encrypted_data_key.wrapping_algorithm
+    if algorithm not in capabilities.wrapping_algorithms:
+        raise KeyringError(
+            f"a data key wrapped by {algorithm.label} needs another kind of keyring ({algorithm.family})"
+        )
+    if algorithm.is_legacy and not capabilities.enable_legacy_wrapping_algorithms:
+        raise LegacyAlgorithmError(
+            f"the data key is wrapped by {algorithm.label}, a legacy algorithm; to read such objects, give the keyring "
+            "enable_legacy_wrapping_algorithms=True",
+            setting="enable_legacy_wrapping_algorithms",
+        )
+
+
+def text_pairs(name: str, pairs: object) -> dict[str, str]:
+    """A copy of a mapping of text to text, in its order.
+
+    Raises:
+        ConfigurationError: it is something else; the text names the parameter.
+    """
+    if pairs is None:
+        return {}
+    if not isinstance(pairs, Mapping) or not all(isinstance(text, str) for pair in pairs.items() for text in pair):
+        raise ConfigurationError(f"{name} must map str to str")
+    return dict(pairs)

@@ -1,0 +1,45 @@
+"""What the AES and the RSA keyring share: material descriptions that select among keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Generic, TypeVar
+
+from s3ec.errors import ConfigurationError
+from s3ec.keyrings.checks import text_pairs
+
+__all__ = ["DecryptionKeys"]
+
+K = TypeVar("K")
+
+
+class DecryptionKeys(Generic[K]):
+    """The default key and further ones, each found by the exact material description stored with an object.
+
+    A description is not authenticated and only selects: where none matches exactly, the default key is tried.
+    """
+
+    __slots__ = ("_by_description", "_default")
+
+    def __init__(
+        self,
+        default: K,
+        description: Mapping[str, str],
+        additional: Iterable[object] | None,
+        load: Callable[[object], K],
+    ) -> None:
+        self._default = default
+        self._by_description = {} if default is None else {frozenset(description.items()): default}
+        for pair in additional or ():
+            if not (isinstance(pair, tuple) and len(pair) == 2):
+                raise ConfigurationError("additional_decryption_keys takes (material description, key) tuples")
+            selector = frozenset(text_pairs("the description of an additional decryption key", pair[0]).items())
+            if selector in self._by_description:
+                raise ConfigurationError(
+                    "two decryption keys have the same material description; the keyring could not choose between them"
+                )
+            self._by_description[selector] = load(pair[1])
+
+    def select(self, stored: Mapping[str, str]) -> K:
+        """The key for an object with this stored description."""
+        return self._by_description.get(frozenset(stored.items()), self._default)
