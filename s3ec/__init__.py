@@ -1,0 +1,44 @@
+"""Client-side encryption for Amazon S3, in the formats of the Amazon S3 Encryption Clients.
+
+::
+
+    from s3ec import EncryptionClient, KmsKeyring
+
+    s3 = EncryptionClient(keyring=KmsKeyring("alias/payroll"), region_name="eu-west-1")
+    s3.put_object(Bucket="b", Key="k", Body=open("big.bin", "rb"), EncryptionContext={"team": "hr"})
+    s3.get_object(Bucket="b", Key="k", EncryptionContext={"team": "hr"})["Body"].read()
+
+`EncryptionClient` is a boto3 S3 client: same methods, exceptions, paginators, waiters and transfers. Objects are encrypted
+before they leave and authenticated before any of their plaintext is released. `Session` and `install` do the same for
+libraries that make their own clients. Errors are in `s3ec.errors`.
+"""
+
+from __future__ import annotations
+
+from s3ec import errors
+from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy
+from s3ec.client.encryption_client import EncryptionClient
+from s3ec.client.server_side import DsseKms, SseC, SseKms, SseS3
+from s3ec.client.session import Session, install, uninstall
+from s3ec.keyrings import AesKeyring, CachingMaterialsManager, KmsDiscoveryKeyring, KmsKeyring, RsaKeyring
+from s3ec.materials import STORED_CONTEXT
+
+__all__ = [
+    "STORED_CONTEXT",
+    "AesKeyring",
+    "AlgorithmSuite",
+    "CachingMaterialsManager",
+    "CommitmentPolicy",
+    "DsseKms",
+    "EncryptionClient",
+    "KmsDiscoveryKeyring",
+    "KmsKeyring",
+    "RsaKeyring",
+    "Session",
+    "SseC",
+    "SseKms",
+    "SseS3",
+    "errors",
+    "install",
+    "uninstall",
+]

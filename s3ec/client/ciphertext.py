@@ -1,0 +1,282 @@
+"""Bodies on the wire: ciphertext that comes out the same however often botocore reads it.
+
+botocore reads a body once to three times (checksum, signature, sending) and again on every retry. Under one key and
+counter, two different plaintexts would give away their difference, so each body here either keeps its ciphertext or
+proves, chunk by chunk, that it encrypts the same plaintext again before a byte of it leaves.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+from typing import IO, Any
+
+from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH
+from s3ec.client.claims import PlaintextClaims
+from s3ec.client.sources import CHUNK_SIZE, BytesSource, Source
+from s3ec.crypto.content import ContentCipher
+from s3ec.crypto.mac import ChunkMac
+from s3ec.errors import ObjectTooLargeError, S3ECError, SourceChangedError
+
+__all__ = ["EncryptingBody", "StoredBody", "check_length", "encrypted_body"]
+
+_ROOM = 16 + 15  # for the tag, and what update_into wants beyond its input
+
+
+def encrypted_body(
+    source: Source,
+    cipher: ContentCipher,
+    claims: PlaintextClaims,
+    *,
+    buffer_size: int,
+    spool_directory: str | os.PathLike[str] | None,
+) -> Any:
+    """The body to hand to botocore: bytes, or a file-like object to be closed after the call.
+
+    Small bodies are encrypted once and replayed; large ones that can be read again are encrypted as they are sent;
+    streams are encrypted once into a spool, of ciphertext, in memory up to ``buffer_size``.
+    """
+    if source.rewindable and source.length is not None and source.length > CHUNK_SIZE:
+        return EncryptingBody(source, cipher, claims)
+    if isinstance(source, BytesSource):
+        return _encrypt_at_once(source, cipher, claims)
+    spool = tempfile.SpooledTemporaryFile(max_size=buffer_size, dir=spool_directory)  # noqa: SIM115 - closed by its owner
+    try:
+        length = _encrypt_into(spool, source, cipher, claims)
+    except BaseException:
+        spool.close()
+        raise
+    return StoredBody(spool, length, source)
+
+
+def check_length(length: int | None) -> None:
+    """Refuse, before byte one, what one GCM stream cannot carry.
+
+    Raises:
+        ObjectTooLargeError: with the limit.
+    """
+    if length is not None and length > GCM_MAX_PLAINTEXT_LENGTH:
+        raise ObjectTooLargeError(
+            f"{length} bytes are more than the {GCM_MAX_PLAINTEXT_LENGTH} that one key may encrypt (AES-GCM, "
+            "2^36 - 32); split the data into several objects"
+        )
+
+
+def _encrypt_at_once(source: BytesSource, cipher: ContentCipher, claims: PlaintextClaims) -> bytes:
+    plaintext = source.read_chunk(CHUNK_SIZE)
+    claims.update(plaintext)
+    claims.check()
+    encryptor = cipher.encryptor()
+    return encryptor.update(plaintext) + encryptor.finalize()
+
+
+def _encrypt_into(spool: IO[bytes], source: Source, cipher: ContentCipher, claims: PlaintextClaims) -> int:
+    encryptor = cipher.encryptor()
+    buffer = bytearray(CHUNK_SIZE + _ROOM)
+    view = memoryview(buffer)
+    length = 0
+    while chunk := source.read_chunk(CHUNK_SIZE):
+        claims.update(chunk)
+        length += len(chunk)
+        _check_not_longer(length, source.length)
+        count = encryptor.update_into(chunk, buffer)
+        spool.write(view[:count])
+    if source.length is not None and length != source.length:
+        raise SourceChangedError(f"Body ended after {length} of {source.length} bytes; nothing was stored")
+    claims.check()
+    spool.write(encryptor.finalize())
+    spool.seek(0)
+    return length + 16
+
+
+def _check_not_longer(read: int, length: int | None) -> None:
+    if length is not None and read > length:
+        raise SourceChangedError(f"Body gives more than the {length} bytes that it had; it grew while it was sent")
+
+
+class _CiphertextBody(io.RawIOBase):
+    """What both kinds share: the length, the position, and s3transfer's progress signals."""
+
+    def __init__(self, length: int, source: Source) -> None:
+        super().__init__()
+        self._length = length
+        self._source = source
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __bool__(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def signal_transferring(self) -> None:
+        """Count progress from here on (s3transfer)."""
+        self._source.signal("signal_transferring")
+
+    def signal_not_transferring(self) -> None:
+        """Do not count progress, the body is only measured (s3transfer)."""
+        self._source.signal("signal_not_transferring")
+
+
+class StoredBody(_CiphertextBody):
+    """Ciphertext that is kept, in memory or in an unlinked file, and replayed."""
+
+    def __init__(self, spool: IO[bytes], length: int, source: Source) -> None:
+        """Take the spool, positioned at its start."""
+        super().__init__(length, source)
+        self._spool = spool
+
+    def read(self, size: int | None = -1) -> bytes:
+        """See `io.RawIOBase.read`."""
+        data = self._spool.read(-1 if size is None else size)
+        self._report()
+        return data
+
+    def readinto(self, buffer: Any) -> int:
+        """See `io.RawIOBase.readinto`."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """See `io.RawIOBase.seek`."""
+        self._spool.seek(offset, whence)
+        if whence == 0:
+            self._report()
+        return self._spool.tell()
+
+    def tell(self) -> int:
+        """Bytes of ciphertext read so far."""
+        return self._spool.tell()
+
+    def _report(self) -> None:
+        self._source.report_position(min(self._spool.tell(), self._length - 16))
+
+    def close(self) -> None:
+        """Drop the ciphertext."""
+        if not self.closed:
+            self._spool.close()
+        super().close()
+
+
+class EncryptingBody(_CiphertextBody):
+    """A large body that can be read again: encrypted as it is read, in constant memory.
+
+    The first pass keeps a keyed MAC of each chunk of plaintext; every later pass recomputes it over the very bytes in
+    hand and releases nothing that differs, so there is no gap between the check and the use.
+    """
+
+    def __init__(self, source: Source, cipher: ContentCipher, claims: PlaintextClaims) -> None:
+        """Take a rewindable source of known length."""
+        assert source.length is not None
+        super().__init__(source.length + 16, source)
+        self._plaintext_length = source.length
+        self._cipher = cipher
+        self._claims = claims
+        self._mac = ChunkMac()
+        self._macs: list[bytes] = []
+        self._buffer = bytearray(CHUNK_SIZE + _ROOM)
+        self._failure: S3ECError | None = None
+        self._at_end = False
+        self._start_pass()
+
+    def _start_pass(self) -> None:
+        self._encryptor = self._cipher.encryptor()
+        self._index = 0
+        self._encrypted = 0
+        self._position = 0
+        self._ready = memoryview(b"")
+        self._finished = False
+
+    def read(self, size: int | None = -1) -> bytes:
+        """At most ``size`` bytes of ciphertext; empty only at the end."""
+        if size is None or size < 0:
+            return b"".join(iter(lambda: self.read(CHUNK_SIZE), b""))
+        if self._failure is not None:
+            raise self._failure
+        if self._at_end or size == 0:
+            return b""
+        if not self._ready and not self._finished:
+            self._produce()
+        piece = bytes(self._ready[:size])
+        self._ready = self._ready[size:]
+        self._position += len(piece)
+        return piece
+
+    def readinto(self, buffer: Any) -> int:
+        """See `io.RawIOBase.readinto`."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def _produce(self) -> None:
+        """Encrypt the next chunk into the buffer, with the tag behind the last one."""
+        wanted = min(CHUNK_SIZE, self._plaintext_length - self._encrypted)
+        chunk = self._source.read_chunk(wanted)
+        if len(chunk) != wanted:
+            self._fail(f"Body ended after {self._encrypted + len(chunk)} of {self._plaintext_length} bytes")
+        self._prove_unchanged(chunk)
+        count = self._encryptor.update_into(chunk, self._buffer)
+        self._index += 1
+        self._encrypted += wanted
+        if self._encrypted == self._plaintext_length:
+            if self._source.read_chunk(1):
+                self._fail(f"Body gives more than the {self._plaintext_length} bytes that it had")
+            self._buffer[count : count + 16] = self._encryptor.finalize()
+            count += 16
+            self._finished = True
+        self._ready = memoryview(self._buffer)[:count]
+
+    def _prove_unchanged(self, chunk: memoryview) -> None:
+        mac = self._mac.of(self._index, chunk)
+        if self._index < len(self._macs):
+            if not self._mac.equal(mac, self._macs[self._index]):
+                self._fail("Body gave other bytes when it was read again")
+            return
+        self._macs.append(mac)
+        self._claims.update(chunk)
+        if self._encrypted + len(chunk) == self._plaintext_length:
+            self._check_claims()
+
+    def _check_claims(self) -> None:
+        try:
+            self._claims.check()
+        except SourceChangedError as error:
+            self._failure = error
+            raise
+
+    def _fail(self, what: str) -> None:
+        """Latch the failure: whoever reads on, reads the same error."""
+        self._failure = SourceChangedError(
+            f"{what}; none of them was sent, since two plaintexts under one key would give each other away"
+        )
+        raise self._failure
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """To the start (at once, so that progress is counted right), to the end (to be measured), or to stay.
+
+        Raises:
+            io.UnsupportedOperation: for any other place.
+        """
+        target = offset + (0, self.tell(), self._length)[whence]
+        if target == self._position:
+            self._at_end = False
+        elif target == 0:
+            self._at_end = False
+            self._source.rewind()
+            self._start_pass()
+        elif target == self._length:
+            self._at_end = True
+        else:
+            raise io.UnsupportedOperation("an encrypting body can only be rewound or measured")
+        return target
+
+    def tell(self) -> int:
+        """Position in the ciphertext."""
+        return self._length if self._at_end else self._position

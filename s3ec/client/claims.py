@@ -1,0 +1,138 @@
+"""What a caller says about the plaintext: its length and checksums. Verified while encrypting, never sent.
+
+S3 would hold them against the ciphertext. A checksum that cannot be verified here is refused, never ignored.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import zlib
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from s3ec.errors import ConfigurationError, SourceChangedError
+
+__all__ = ["PlaintextClaims", "take_claims"]
+
+_NOT_A_VALUE = {"ChecksumAlgorithm", "ChecksumMode", "ChecksumType"}
+
+
+class _Digest(Protocol):
+    def update(self, data: Any, /) -> object: ...
+
+    def digest(self) -> bytes: ...
+
+
+class _Crc:
+    """A CRC function of the form ``crc(data, previous)`` as a digest, big-endian as S3 writes it."""
+
+    def __init__(self, function: Callable[[Any, int], int], size: int) -> None:
+        self._function = function
+        self._size = size
+        self._value = 0
+
+    def update(self, data: Any) -> None:
+        self._value = self._function(data, self._value)
+
+    def digest(self) -> bytes:
+        return self._value.to_bytes(self._size, "big")
+
+
+def _hashlib(name: str) -> _Digest:
+    return hashlib.new(name, usedforsecurity=False)
+
+
+def _awscrt(name: str, size: int) -> _Digest:
+    try:
+        from awscrt import checksums
+    except ImportError:
+        raise ConfigurationError(
+            f"Checksum{name.upper()} describes the plaintext and can only be verified with the package awscrt; "
+            "install it, or give another checksum"
+        ) from None
+    function = getattr(checksums, name)
+    return _Crc(lambda data, value: function(bytes(data), value), size)
+
+
+_DIGESTS: dict[str, Callable[[], _Digest]] = {
+    "ContentMD5": lambda: _hashlib("md5"),
+    "ChecksumMD5": lambda: _hashlib("md5"),
+    "ChecksumSHA1": lambda: _hashlib("sha1"),
+    "ChecksumSHA256": lambda: _hashlib("sha256"),
+    "ChecksumSHA512": lambda: _hashlib("sha512"),
+    "ChecksumCRC32": lambda: _Crc(zlib.crc32, 4),
+    "ChecksumCRC32C": lambda: _awscrt("crc32c", 4),
+    "ChecksumCRC64NVME": lambda: _awscrt("crc64nvme", 8),
+}
+
+
+class PlaintextClaims:
+    """Length and checksums that the caller gave, held against the plaintext as it passes.
+
+    Attributes:
+        length: ``ContentLength``, or None.
+    """
+
+    def __init__(self, length: int | None, expected: dict[str, str]) -> None:
+        """Start a digest for each checksum given.
+
+        Raises:
+            ConfigurationError: for a checksum that cannot be verified here.
+        """
+        self.length = length
+        self._expected = {name: _decoded(name, value) for name, value in expected.items()}
+        self._digests = {name: _digest_for(name) for name in expected}
+
+    def __bool__(self) -> bool:
+        """True where there is anything to verify."""
+        return bool(self._digests)
+
+    def update(self, data: memoryview) -> None:
+        """Take the next bytes of plaintext."""
+        for digest in self._digests.values():
+            digest.update(data)
+
+    def check(self) -> None:
+        """Compare; called before the last bytes are released, so that a wrong object is never completed.
+
+        Raises:
+            SourceChangedError: a checksum is not that of the bytes read.
+        """
+        for name, digest in self._digests.items():
+            if digest.digest() != self._expected[name]:
+                raise SourceChangedError(f"{name} is not the checksum of the bytes that Body gave; nothing was stored")
+
+
+def _digest_for(name: str) -> _Digest:
+    make = _DIGESTS.get(name)
+    if make is None:
+        raise ConfigurationError(
+            f"{name} describes the plaintext, and this client cannot verify it; leave it out "
+            "(ChecksumAlgorithm protects the ciphertext on its way)"
+        )
+    return make()
+
+
+def _decoded(name: str, value: str) -> bytes:
+    try:
+        return base64.b64decode(value, validate=True)
+    except ValueError:
+        raise ConfigurationError(f"{name} is not base64") from None
+
+
+def take_claims(parameters: dict[str, Any]) -> PlaintextClaims:
+    """Take everything that describes the plaintext out of a request.
+
+    Matched by prefix, since S3 keeps adding checksums.
+
+    Raises:
+        ConfigurationError: for a checksum that cannot be verified here.
+    """
+    length = parameters.pop("ContentLength", None)
+    names = [
+        name
+        for name in parameters
+        if name == "ContentMD5" or (name.startswith("Checksum") and name not in _NOT_A_VALUE)
+    ]
+    return PlaintextClaims(length, {name: parameters.pop(name) for name in names})

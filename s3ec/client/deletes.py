@@ -1,0 +1,50 @@
+"""delete_object and delete_objects: the default instruction file goes along where it is provably ours."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from s3ec import formats
+from s3ec.client import instruction_objects
+from s3ec.client.wire import Wire
+
+__all__ = ["delete_object", "delete_objects"]
+
+_THREADS = 10
+
+
+def delete_object(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Delete an object; without ``VersionId`` its default instruction file too.
+
+    A version's deletion leaves the file: it is one key for all versions.
+    """
+    response = wire.call("DeleteObject", parameters)
+    if "VersionId" not in parameters:
+        instruction_objects.delete_with_object(wire, parameters)
+    return response
+
+
+def delete_objects(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Delete objects, and the default instruction files of those that were deleted."""
+    response = wire.call("DeleteObjects", parameters)
+    if not wire.options.instruction_file_reads:
+        return response
+    entries = parameters["Delete"]["Objects"]
+    failed = {error.get("Key") for error in response.get("Errors", ())}
+    versioned = {entry["Key"] for entry in entries if "VersionId" in entry}
+    named = {entry["Key"] for entry in entries}
+    left = [
+        key
+        for key in sorted(named - failed - versioned)
+        # A caller who empties a bucket names the instruction files himself.
+        if key + formats.INSTRUCTION_FILE_SUFFIX not in named and not key.endswith(formats.INSTRUCTION_FILE_SUFFIX)
+    ]
+    if left:
+        common = {name: value for name, value in parameters.items() if name != "Delete"}
+        with ThreadPoolExecutor(min(_THREADS, len(left))) as threads:
+            for _ in threads.map(
+                lambda key: instruction_objects.delete_with_object(wire, {**common, "Key": key}), left
+            ):
+                pass
+    return response

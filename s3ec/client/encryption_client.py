@@ -1,0 +1,236 @@
+"""`EncryptionClient`: boto3's S3 client, with one choke point put in front of the generated class.
+
+Everything in boto3 that talks to S3 through a client object (methods, paginators, waiters, resources, transfers) ends in
+``_make_api_call``; the only thing that does not is the CRT transfer client, which is kept away here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from botocore.client import BaseClient
+
+from s3ec.client import copies, deletes, multipart, presigning, puts, ranges, reads, server_side, transfers
+from s3ec.client.operations import Treatment, refuse_unless_supported, treatment
+from s3ec.client.options import Options
+from s3ec.client.wire import Wire, location_of
+from s3ec.errors import S3ECError, UnsupportedOperationError
+
+if TYPE_CHECKING:
+    from s3ec.client.typing import TypedClient as _Base
+else:
+    _Base = BaseClient
+
+__all__ = ["EncryptionClient", "raw_view"]
+
+
+class EncryptionClient(_Base):
+    """A boto3 S3 client that encrypts before upload and decrypts after download.
+
+    Made like ``boto3.client("s3", …)``; every argument of that works here, and so do the options of
+    `s3ec.client.options.Options`, given by keyword. ``session`` takes a `boto3.Session` to be made from.
+
+    Raises:
+        ConfigurationError: options that can never work.
+        TypeError: a misspelt option, from boto3.
+    """
+
+    if not TYPE_CHECKING:
+
+        def __new__(cls, *args: Any, **keywords: Any) -> EncryptionClient:
+            """Make a client of a session; botocore itself makes the object, with this class in front."""
+            if "_s3ec_options" in cls.__dict__:
+                # botocore instantiates the class that the hook has prepared.
+                return super().__new__(cls)
+            from s3ec.client.session import make_client
+
+            return make_client(*args, **keywords)
+
+        def __init__(self, *args: Any, **keywords: Any) -> None:
+            """Let botocore initialise the object once; Python calls again after ``__new__``."""
+            if "meta" in self.__dict__:
+                return
+            super().__init__(*args, **keywords)
+            self._s3ec_prepare()
+
+    def _s3ec_prepare(self) -> None:
+        self._s3ec_view = _make_view(self)
+        self._s3ec_wire = Wire(
+            options=type(self)._s3ec_options,
+            send=super()._make_api_call,
+            service_model=self._service_model,
+            secure=self.meta.endpoint_url.startswith("https:"),
+            exceptions=self.exceptions,
+        )
+        self._s3ec_ranges = ranges.RangeReader(self._s3ec_wire)
+        self._s3ec_uploads = multipart.MultipartUploads(self._s3ec_wire)
+        self._s3ec_handlers: dict[str, Callable[[Wire, dict[str, Any]], dict[str, Any]]] = {
+            "AbortMultipartUpload": self._s3ec_uploads.abort,
+            "CompleteMultipartUpload": self._s3ec_uploads.complete,
+            "CopyObject": copies.copy_object,
+            "CreateMultipartUpload": self._s3ec_uploads.create,
+            "DeleteObject": deletes.delete_object,
+            "DeleteObjects": deletes.delete_objects,
+            "GetObject": self._s3ec_ranges.get_object,
+            "HeadObject": reads.head_object,
+            "PutObject": puts.put_object,
+            "RenameObject": copies.rename_object,
+            "UploadPart": self._s3ec_uploads.upload_part,
+            "UploadPartCopy": self._s3ec_uploads.upload_part_copy,
+        }
+        self.meta.events.register_first("needs-retry.s3", _veto_retry, unique_id="s3ec-no-retry-of-own-errors")
+
+    _s3ec_options: Options
+
+    def _make_api_call(self, operation_name: str, api_params: dict[str, Any]) -> dict[str, Any]:
+        parameters = dict(api_params)
+        try:
+            refuse_unless_supported(operation_name)
+            if treatment(operation_name) is Treatment.PASSED:
+                return self._s3ec_wire.call(operation_name, parameters)
+            return self._s3ec_handlers[operation_name](self._s3ec_wire, parameters)
+        except S3ECError as error:
+            place = location_of(api_params)
+            raise (error if place is None else error.locate(place)) from error.__cause__
+
+    def _get_credentials(self) -> None:
+        """None, which tells boto3 that the CRT transfer client cannot serve: it bypasses every Python client."""
+
+    # Managed transfers: boto3's names and signatures.
+
+    def upload_file(
+        self,
+        Filename: Any,  # noqa: N803 - boto3's name
+        Bucket: str,  # noqa: N803 - boto3's name
+        Key: str,  # noqa: N803 - boto3's name
+        ExtraArgs: Any = None,  # noqa: N803 - boto3's name
+        Callback: Any = None,  # noqa: N803 - boto3's name
+        Config: Any = None,  # noqa: N803 - boto3's name
+    ) -> None:
+        """Upload a file; see boto3. ``ExtraArgs`` takes ``EncryptionContext`` too."""
+        transfers.upload_file(self, Filename, Bucket, Key, ExtraArgs, Callback, Config)
+
+    def upload_fileobj(
+        self,
+        Fileobj: Any,  # noqa: N803 - boto3's name
+        Bucket: str,  # noqa: N803 - boto3's name
+        Key: str,  # noqa: N803 - boto3's name
+        ExtraArgs: Any = None,  # noqa: N803 - boto3's name
+        Callback: Any = None,  # noqa: N803 - boto3's name
+        Config: Any = None,  # noqa: N803 - boto3's name
+    ) -> None:
+        """Upload a file-like object; see boto3."""
+        transfers.upload_fileobj(self, Fileobj, Bucket, Key, ExtraArgs, Callback, Config)
+
+    def download_file(
+        self,
+        Bucket: str,  # noqa: N803 - boto3's name
+        Key: str,  # noqa: N803 - boto3's name
+        Filename: Any,  # noqa: N803 - boto3's name
+        ExtraArgs: Any = None,  # noqa: N803 - boto3's name
+        Callback: Any = None,  # noqa: N803 - boto3's name
+        Config: Any = None,  # noqa: N803 - boto3's name
+    ) -> None:
+        """Download into a file, which gets its name only after the content verified; see boto3."""
+        transfers.download_file(self, Bucket, Key, Filename, ExtraArgs, Callback, Config)
+
+    def download_fileobj(
+        self,
+        Bucket: str,  # noqa: N803 - boto3's name
+        Key: str,  # noqa: N803 - boto3's name
+        Fileobj: Any,  # noqa: N803 - boto3's name
+        ExtraArgs: Any = None,  # noqa: N803 - boto3's name
+        Callback: Any = None,  # noqa: N803 - boto3's name
+        Config: Any = None,  # noqa: N803 - boto3's name
+    ) -> None:
+        """Download into a file-like object, which gets nothing unverified; see boto3."""
+        transfers.download_fileobj(self, Bucket, Key, Fileobj, ExtraArgs, Callback, Config)
+
+    def copy(
+        self,
+        CopySource: Any,  # noqa: N803 - boto3's name
+        Bucket: str,  # noqa: N803 - boto3's name
+        Key: str,  # noqa: N803 - boto3's name
+        ExtraArgs: Any = None,  # noqa: N803 - boto3's name
+        Callback: Any = None,  # noqa: N803 - boto3's name
+        SourceClient: Any = None,  # noqa: N803 - boto3's name
+        Config: Any = None,  # noqa: N803 - boto3's name
+    ) -> None:
+        """Copy an object of any size inside S3, with its content metadata; see boto3."""
+        transfers.copy(self, CopySource, Bucket, Key, ExtraArgs, Callback, SourceClient, Config)
+
+    # Presigned requests.
+
+    def generate_presigned_url(
+        self,
+        ClientMethod: str,  # noqa: N803 - boto3's name
+        Params: Any = None,  # noqa: N803 - boto3's name
+        ExpiresIn: int = 3600,  # noqa: N803 - boto3's name
+        HttpMethod: str | None = None,  # noqa: N803 - boto3's name
+    ) -> str:
+        """Presign a request; uploads are refused unless the client allows them.
+
+        Raises:
+            UnsupportedOperationError: the holder of the URL would store plaintext.
+        """
+        operation_name = self._PY_TO_OP_NAME.get(ClientMethod)
+        if operation_name is not None:
+            presigning.check_presigned_operation(operation_name, self._s3ec_wire.options)
+        return str(
+            super().generate_presigned_url(
+                ClientMethod,
+                Params=presigning.strip_read_parameters(Params),
+                ExpiresIn=ExpiresIn,
+                HttpMethod=HttpMethod,
+            )
+        )
+
+    def generate_presigned_post(
+        self,
+        Bucket: str,  # noqa: N803 - boto3's name
+        Key: str,  # noqa: N803 - boto3's name
+        Fields: Any = None,  # noqa: N803 - boto3's name
+        Conditions: Any = None,  # noqa: N803 - boto3's name
+        ExpiresIn: int = 3600,  # noqa: N803 - boto3's name
+    ) -> dict[str, Any]:
+        """Presign a POST form; refused unless the client allows presigned uploads.
+
+        Raises:
+            UnsupportedOperationError: the holder of the form would store plaintext.
+        """
+        options = self._s3ec_wire.options
+        presigning.check_presigned_post(options)
+        if options.server_side_encryption is not None:
+            fields, conditions = server_side.post_policy(options.server_side_encryption)
+            Fields = {**fields, **(Fields or {})}
+            Conditions = [*(Conditions or []), *conditions]
+        return dict(
+            super().generate_presigned_post(Bucket, Key, Fields=Fields, Conditions=Conditions, ExpiresIn=ExpiresIn)
+        )
+
+
+def raw_view(client: BaseClient) -> BaseClient:
+    """The same client without encryption: a real S3 client that shares connections, credentials and events.
+
+    Args:
+        client: an `EncryptionClient`, or a plain client, which is its own view.
+    """
+    view: BaseClient = client.__dict__.get("_s3ec_view", client)
+    return view
+
+
+def _make_view(client: EncryptionClient) -> BaseClient:
+    # One dict for both: the view keeps its parent's parts alive, and whatever is patched on one shows on the other.
+    generated = type(client).__mro__[2]
+    view: BaseClient = object.__new__(generated)
+    view.__dict__ = client.__dict__
+    return view
+
+
+def _veto_retry(caught_exception: Exception | None = None, **_: Any) -> bool | None:
+    """Never send again after an error of ours: a source that changed would change no less the second time."""
+    kwargs = getattr(caught_exception, "kwargs", None)
+    if isinstance(kwargs, dict) and isinstance(kwargs.get("error"), (S3ECError, UnsupportedOperationError)):
+        return False
+    return None

@@ -1,0 +1,170 @@
+"""Instruction files as objects of S3: read, written beside the object, and recognised before one is deleted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from s3ec import formats
+from s3ec.client.wire import Wire
+from s3ec.errors import InstructionFileError, NotEncryptedError, S3ECError
+from s3ec.formats import ContentMetadata, Detection
+
+__all__ = ["delete_with_object", "fetch", "is_ours", "not_found", "written_with_object"]
+
+_log = logging.getLogger("s3ec")
+
+_NOT_FOUND = frozenset({"NoSuchKey", "404", "NotFound", "NoSuchVersion"})
+
+# What a put says about the object's place and protection holds for its instruction file as well.
+_CLONED = (
+    "ACL",
+    "BucketKeyEnabled",
+    "ExpectedBucketOwner",
+    "GrantFullControl",
+    "GrantRead",
+    "GrantReadACP",
+    "GrantWriteACP",
+    "RequestPayer",
+    "SSECustomerAlgorithm",
+    "SSECustomerKey",
+    "SSECustomerKeyMD5",
+    "SSEKMSEncryptionContext",
+    "SSEKMSKeyId",
+    "ServerSideEncryption",
+    "StorageClass",
+)
+
+
+def not_found(error: ClientError) -> bool:
+    """True where S3 says that the object is not there; a 403 never is."""
+    return error.response.get("Error", {}).get("Code") in _NOT_FOUND
+
+
+def fetch(
+    wire: Wire, parameters: Mapping[str, Any], object_metadata: Mapping[str, str], suffix: str | None
+) -> ContentMetadata:
+    """Read the content metadata of an object from its instruction file.
+
+    Args:
+        wire: plain calls.
+        parameters: the read of the object itself.
+        object_metadata: user metadata of the object.
+        suffix: the caller's; None means the default.
+
+    Raises:
+        NotEncryptedError: neither the object nor an instruction file holds content metadata.
+        InstructionFileError: there must be one, and it is missing, switched off or not to be trusted here.
+        botocore.exceptions.ClientError: S3 refuses to say, for instance with 403.
+    """
+    named_by_object = formats.detect(object_metadata) is Detection.V3_INSTRUCTION_FILE
+    if not wire.options.instruction_file_reads:
+        _refuse_without_reads(suffix, named_by_object)
+    body = _body(wire, parameters, suffix or formats.INSTRUCTION_FILE_SUFFIX)
+    if body is None and suffix is None and wire.options.enable_legacy_unauthenticated_modes:
+        # The first .NET client wrote CBC objects with a file of another name.
+        body = _body(wire, parameters, formats.LEGACY_DOTNET_SUFFIX)
+    if body is None:
+        if suffix is not None or named_by_object:
+            name = suffix or formats.INSTRUCTION_FILE_SUFFIX
+            raise InstructionFileError(f"the object's instruction file ({name!r} behind the key) is not there")
+        raise NotEncryptedError(
+            "the object carries no content metadata, and there is no instruction file: it was not written by an S3 "
+            'encryption client. unencrypted_objects="allow" reads such objects as they are'
+        )
+    content_metadata = formats.parse_instruction_file(body, object_metadata)
+    if "VersionId" in parameters and suffix is None and not content_metadata.algorithm_suite.commits:
+        raise InstructionFileError(
+            "VersionId names one version of the object, and an instruction file is one key for all versions; only "
+            "committing objects can prove that the two belong together. Name InstructionFileSuffix explicitly to read "
+            "this version with the newest instruction file"
+        )
+    return content_metadata
+
+
+def _refuse_without_reads(suffix: str | None, named_by_object: bool) -> None:
+    if suffix is not None or named_by_object:
+        raise InstructionFileError("the object needs an instruction file, and instruction_file_reads=False")
+    raise NotEncryptedError(
+        "the object carries no content metadata, and instruction files are not looked for (instruction_file_reads=False)"
+    )
+
+
+def _body(wire: Wire, parameters: Mapping[str, Any], suffix: str) -> bytes | None:
+    request = wire.companion("GetObject", {**parameters, "Key": parameters["Key"] + suffix})
+    try:
+        response = wire.call("GetObject", request)
+    except ClientError as error:
+        if not_found(error):
+            return None
+        raise
+    with response["Body"] as stream:
+        body: bytes = stream.read(formats.INSTRUCTION_FILE_MAX_LENGTH + 1)
+    if len(body) > formats.INSTRUCTION_FILE_MAX_LENGTH:
+        raise InstructionFileError(
+            f"what lies under the instruction file's name is larger than {formats.INSTRUCTION_FILE_MAX_LENGTH} bytes"
+        )
+    return body
+
+
+@contextmanager
+def written_with_object(wire: Wire, parameters: Mapping[str, Any], body: bytes) -> Iterator[None]:
+    """Write the instruction file, then let the object be written; where that fails, put the former file back.
+
+    The file goes first, so that a crash leaves at worst a file without an object. But an object may be there already,
+    and its data key lies in the file that is being replaced: it comes back unless the object was replaced too.
+    """
+    key = parameters["Key"] + formats.INSTRUCTION_FILE_SUFFIX
+    former = _body(wire, parameters, formats.INSTRUCTION_FILE_SUFFIX)
+    cloned = {name: parameters[name] for name in _CLONED if name in parameters}
+    _put(wire, {**cloned, "Bucket": parameters["Bucket"], "Key": key}, body)
+    written = False
+    try:
+        yield
+        written = True
+    finally:
+        if not written:
+            if former is not None:
+                _put(wire, {**cloned, "Bucket": parameters["Bucket"], "Key": key}, former)
+            else:
+                wire.call("DeleteObject", wire.companion("DeleteObject", {**parameters, "Key": key}))
+
+
+def _put(wire: Wire, parameters: dict[str, Any], body: bytes) -> None:
+    wire.call("PutObject", {**parameters, "Body": body, "Metadata": {formats.INSTRUCTION_FILE_MARKER: ""}})
+
+
+def is_ours(wire: Wire, parameters: Mapping[str, Any]) -> bool:
+    """True where the key holds an instruction file: it has the marker, or its body is content metadata and no more.
+
+    A user's own object that merely has such a name is nobody's instruction file.
+    """
+    try:
+        head = wire.call("HeadObject", wire.companion("HeadObject", parameters))
+    except ClientError as error:
+        if not not_found(error):
+            _log.warning("cannot see whether %s is an instruction file: %s", parameters["Key"], error)
+        return False
+    if any(name.lower() == formats.INSTRUCTION_FILE_MARKER for name in head.get("Metadata", {})):
+        return True
+    if not 0 < head["ContentLength"] <= formats.INSTRUCTION_FILE_MAX_LENGTH:
+        return False
+    try:
+        body = _body(wire, parameters, "")
+        return body is not None and formats.is_instruction_file_body(body)
+    except S3ECError:
+        return False
+
+
+def delete_with_object(wire: Wire, parameters: Mapping[str, Any]) -> None:
+    """After an object was deleted: delete its default instruction file, where it provably is one."""
+    key = parameters["Key"]
+    if not wire.options.instruction_file_reads or key.endswith(formats.INSTRUCTION_FILE_SUFFIX):
+        return
+    request = {**parameters, "Key": key + formats.INSTRUCTION_FILE_SUFFIX}
+    if is_ours(wire, request):
+        wire.call("DeleteObject", wire.companion("DeleteObject", request))

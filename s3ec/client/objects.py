@@ -1,0 +1,135 @@
+"""What an object is, resolved from an answer of S3: the bridge between responses and the decryption gate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from s3ec import decryption, formats
+from s3ec.client import instruction_objects
+from s3ec.client.requests import bound_context
+from s3ec.client.wire import Wire
+from s3ec.crypto.content import ContentCipher
+from s3ec.errors import NotEncryptedError
+from s3ec.formats import ContentMetadata, Detection, MetadataLocation
+from s3ec.formats.metadata import RESERVED_CONTEXT_NAMES
+from s3ec.materials import StoredContext
+
+__all__ = [
+    "EncryptedObject",
+    "ReadRequest",
+    "describe",
+    "describe_unencrypted",
+    "open_cipher",
+    "resolve",
+    "speak_plaintext",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """A caller's read, taken apart.
+
+    Attributes:
+        parameters: what is S3's.
+        encryption_context: the caller's, `STORED_CONTEXT`, or None.
+        suffix: the instruction file's, where the caller named one.
+    """
+
+    parameters: dict[str, Any]
+    encryption_context: Mapping[str, str] | StoredContext | None
+    suffix: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class EncryptedObject:
+    """An object's content metadata and where it was found."""
+
+    content_metadata: ContentMetadata
+    location: MetadataLocation
+
+
+def resolve(wire: Wire, request: ReadRequest, metadata: Mapping[str, str]) -> EncryptedObject | None:
+    """Say what an object is by its user metadata, or by its instruction file.
+
+    Returns:
+        None for an object that is not encrypted, where the client allows such.
+
+    Raises:
+        NotEncryptedError: it is not, and the client does not.
+        MetadataError, SecurityError: it cannot be understood, or was tampered with.
+    """
+    detection = formats.detect(metadata)
+    explicit = request.suffix is not None
+    if detection in (Detection.V1, Detection.V2, Detection.V3) and not explicit:
+        return EncryptedObject(formats.parse_object(metadata), MetadataLocation.OBJECT_METADATA)
+    try:
+        found = instruction_objects.fetch(wire, request.parameters, metadata, request.suffix)
+    except NotEncryptedError:
+        if wire.options.unencrypted_objects == "allow":
+            return None
+        raise
+    return EncryptedObject(found, MetadataLocation.INSTRUCTION_FILE)
+
+
+def open_cipher(wire: Wire, request: ReadRequest, found: EncryptedObject) -> ContentCipher:
+    """Go through the decryption gate with the client's options."""
+    return decryption.begin(found.content_metadata, **_gate_arguments(wire, request))
+
+
+def check(wire: Wire, request: ReadRequest, found: EncryptedObject) -> None:
+    """Everything of the gate that metadata alone decides; no key is touched."""
+    decryption.check(found.content_metadata, **_gate_arguments(wire, request))
+
+
+def _gate_arguments(wire: Wire, request: ReadRequest) -> dict[str, Any]:
+    options = wire.options
+    return {
+        "materials_manager": options.manager,
+        "commitment_policy": options.commitment_policy,
+        "enable_legacy_unauthenticated_modes": options.enable_legacy_unauthenticated_modes,
+        "encryption_context": request.encryption_context,
+        "bound_context": bound_context(request.parameters, options),
+    }
+
+
+def describe(found: EncryptedObject, *, authenticated: bool) -> dict[str, Any]:
+    """What an object was, for ``ResponseMetadata["ClientSideEncryption"]``."""
+    metadata = found.content_metadata
+    return {
+        "format": metadata.format.value,
+        "algorithm_suite": metadata.algorithm_suite.name,
+        "wrapping_algorithm": metadata.encrypted_data_key.wrapping_algorithm.label,
+        "metadata_location": found.location.value,
+        "encryption_context": _callers_context(metadata),
+        "authenticated": authenticated,
+    }
+
+
+def _callers_context(metadata: ContentMetadata) -> dict[str, str] | None:
+    """The pairs that a caller has to give to read the object; None with raw keys, which bind no context."""
+    if metadata.encrypted_data_key.wrapping_algorithm.family != "kms":
+        return None
+    return {name: value for name, value in metadata.description.items() if name not in RESERVED_CONTEXT_NAMES}
+
+
+def describe_unencrypted() -> dict[str, Any]:
+    """The same for an object that no client encrypted."""
+    return {
+        "format": None,
+        "algorithm_suite": None,
+        "wrapping_algorithm": None,
+        "metadata_location": None,
+        "encryption_context": None,
+        "authenticated": False,
+    }
+
+
+def speak_plaintext(response: dict[str, Any], description: dict[str, Any]) -> None:
+    """Make an answer speak of plaintext: own metadata only, no checksums of ciphertext, and what the object was."""
+    if "Metadata" in response:
+        response["Metadata"] = formats.strip(response["Metadata"])
+    for name in [name for name in response if name.startswith("Checksum")]:
+        del response[name]
+    response.setdefault("ResponseMetadata", {})["ClientSideEncryption"] = description

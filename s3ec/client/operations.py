@@ -1,0 +1,112 @@
+"""What becomes of each S3 operation: encrypted, passed or refused. Not listed means refused.
+
+A new operation of AWS fails a test of ours until it stands here; at run time it is refused, so that no customer's
+plaintext leaves by a door that nobody has looked at.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from s3ec.errors import UnsupportedOperationError
+
+__all__ = ["OPERATIONS", "Treatment", "refuse_unless_supported", "treatment"]
+
+
+class Treatment(enum.Enum):
+    """What becomes of an operation."""
+
+    ENCRYPTED = "encrypted"
+    PASSED = "passed"
+    REFUSED = "refused"
+
+
+ENCRYPTED = frozenset(
+    {
+        "AbortMultipartUpload",
+        "CompleteMultipartUpload",
+        "CopyObject",
+        "CreateMultipartUpload",
+        "DeleteObject",
+        "DeleteObjects",
+        "GetObject",
+        "HeadObject",
+        "PutObject",
+        "RenameObject",
+        "UploadPart",
+        "UploadPartCopy",
+    }
+)
+"""Operations that carry content, or that would break or orphan content metadata: each has a handler."""
+
+REFUSED = {
+    "SelectObjectContent": "S3 would parse ciphertext; read the object through get_object and filter it here",
+    "PutObjectAnnotation": (
+        "annotations carry a payload that is not encrypted on the client side; use a plain boto3 client for those "
+        "that may be read by whoever can read the bucket"
+    ),
+    "WriteGetObjectResponse": (
+        "it answers an Object Lambda caller with bytes that this client would not encrypt; use a plain boto3 client"
+    ),
+    "GetObjectTorrent": "a torrent distributes ciphertext without its content metadata; read through get_object",
+}
+"""Operations that store or expose content in a way that no client can encrypt, with the way out."""
+
+PASSED = frozenset(
+    """
+    CreateBucket CreateBucketMetadataConfiguration CreateBucketMetadataTableConfiguration CreateSession DeleteBucket
+    DeleteBucketAnalyticsConfiguration DeleteBucketCors DeleteBucketEncryption
+    DeleteBucketIntelligentTieringConfiguration DeleteBucketInventoryConfiguration DeleteBucketLifecycle
+    DeleteBucketMetadataConfiguration DeleteBucketMetadataTableConfiguration DeleteBucketMetricsConfiguration
+    DeleteBucketOwnershipControls DeleteBucketPolicy DeleteBucketReplication DeleteBucketTagging DeleteBucketWebsite
+    DeleteObjectAnnotation DeleteObjectTagging DeletePublicAccessBlock GetBucketAbac GetBucketAccelerateConfiguration
+    GetBucketAcl GetBucketAnalyticsConfiguration GetBucketCors GetBucketEncryption
+    GetBucketIntelligentTieringConfiguration GetBucketInventoryConfiguration GetBucketLifecycle
+    GetBucketLifecycleConfiguration GetBucketLocation GetBucketLogging GetBucketMetadataConfiguration
+    GetBucketMetadataTableConfiguration GetBucketMetricsConfiguration GetBucketNotification
+    GetBucketNotificationConfiguration GetBucketOwnershipControls GetBucketPolicy GetBucketPolicyStatus
+    GetBucketReplication GetBucketRequestPayment GetBucketTagging GetBucketVersioning GetBucketWebsite GetObjectAcl
+    GetObjectAnnotation GetObjectAttributes GetObjectLegalHold GetObjectLockConfiguration GetObjectRetention
+    GetObjectTagging GetPublicAccessBlock HeadBucket ListBucketAnalyticsConfigurations
+    ListBucketIntelligentTieringConfigurations ListBucketInventoryConfigurations ListBucketMetricsConfigurations
+    ListBuckets ListDirectoryBuckets ListMultipartUploads ListObjectAnnotations ListObjectVersions ListObjects
+    ListObjectsV2 ListParts PutBucketAbac PutBucketAccelerateConfiguration PutBucketAcl
+    PutBucketAnalyticsConfiguration PutBucketCors PutBucketEncryption PutBucketIntelligentTieringConfiguration
+    PutBucketInventoryConfiguration PutBucketLifecycle PutBucketLifecycleConfiguration PutBucketLogging
+    PutBucketMetricsConfiguration PutBucketNotification PutBucketNotificationConfiguration PutBucketOwnershipControls
+    PutBucketPolicy PutBucketReplication PutBucketRequestPayment PutBucketTagging PutBucketVersioning PutBucketWebsite
+    PutObjectAcl PutObjectLegalHold PutObjectLockConfiguration PutObjectRetention PutObjectTagging
+    PutPublicAccessBlock RestoreObject UpdateBucketMetadataAnnotationTableConfiguration
+    UpdateBucketMetadataInventoryTableConfiguration UpdateBucketMetadataJournalTableConfiguration
+    UpdateObjectEncryption
+    """.split()
+)
+"""Operations that carry no content of objects: they go to S3 as they are."""
+
+OPERATIONS: dict[str, Treatment] = {
+    **dict.fromkeys(ENCRYPTED, Treatment.ENCRYPTED),
+    **dict.fromkeys(PASSED, Treatment.PASSED),
+    **dict.fromkeys(REFUSED, Treatment.REFUSED),
+}
+"""The whole table, by botocore's operation names."""
+
+
+def treatment(operation_name: str) -> Treatment:
+    """What becomes of the operation; unknown ones are refused."""
+    return OPERATIONS.get(operation_name, Treatment.REFUSED)
+
+
+def refuse_unless_supported(operation_name: str) -> None:
+    """Stop an operation that would leak or corrupt.
+
+    Raises:
+        UnsupportedOperationError: with the reason and the way out.
+    """
+    if treatment(operation_name) is not Treatment.REFUSED:
+        return
+    reason = REFUSED.get(
+        operation_name,
+        "this version of s3ec does not know the operation, so it cannot say whether it carries plaintext; "
+        "upgrade s3ec, or use a plain boto3 client",
+    )
+    raise UnsupportedOperationError(f"{operation_name} is refused: {reason}")

@@ -1,0 +1,118 @@
+"""The client's options: one frozen object behind every keyword that `EncryptionClient` and `Session` add to boto3's."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from s3ec import encryption
+from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy
+from s3ec.client.server_side import ServerSideMode
+from s3ec.errors import ConfigurationError
+from s3ec.keyrings import DefaultMaterialsManager
+from s3ec.materials import Keyring, MaterialsManager
+
+__all__ = ["OPTION_NAMES", "Options"]
+
+MiB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Everything that decides how a client encrypts and what it accepts.
+
+    Attributes:
+        keyring: makes and opens data keys; exactly one of it and ``materials_manager``.
+        materials_manager: stands before a keyring, for instance to cache data keys.
+        commitment_policy: which content is written and read with regard to key commitment.
+        algorithm_suite: the suite that is written; None means the policy's own.
+        enable_legacy_unauthenticated_modes: read CBC content (the keyring has its own leave for legacy wrapping).
+        enable_delayed_authentication: release plaintext before its tag is verified.
+        enable_unauthenticated_ranges: serve partial ranges that nothing verifies.
+        verified_range_limit: bytes of ciphertext up to which a partial range makes the client authenticate the object.
+        buffer_size: bytes that a verified read keeps in memory; above it ciphertext is spooled to disk.
+        spool_directory: folder for spooled ciphertext; None means the system's temporary folder.
+        unencrypted_objects: ``"refuse"`` or ``"allow"`` objects without content metadata on reads.
+        presigned_uploads: ``"refuse"`` or ``"allow"`` presigned uploads, whose holder would store plaintext.
+        instruction_file_writes: keep content metadata in an instruction file instead of the object's metadata.
+        instruction_file_reads: look for an instruction file where the object has no content metadata.
+        server_side_encryption: the server-side mode of every request that takes one and names none.
+        bind_object: put the object's ARN into the encryption context, and require it on reads.
+
+    Raises:
+        ConfigurationError: an impossible combination, named in the text.
+    """
+
+    keyring: Keyring | None = None
+    materials_manager: MaterialsManager | None = None
+    commitment_policy: CommitmentPolicy = CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT
+    algorithm_suite: AlgorithmSuite | None = None
+    enable_legacy_unauthenticated_modes: bool = False
+    enable_delayed_authentication: bool = False
+    enable_unauthenticated_ranges: bool = False
+    verified_range_limit: int = 1024 * MiB
+    buffer_size: int = 64 * MiB
+    spool_directory: str | os.PathLike[str] | None = None
+    unencrypted_objects: Literal["refuse", "allow"] = "refuse"
+    presigned_uploads: Literal["refuse", "allow"] = "refuse"
+    instruction_file_writes: bool = False
+    instruction_file_reads: bool = True
+    server_side_encryption: ServerSideMode | None = None
+    bind_object: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what can never work."""
+        if (self.keyring is None) == (self.materials_manager is None):
+            raise ConfigurationError("give exactly one of keyring= and materials_manager=")
+        self._check_kinds()
+        encryption.check_options(commitment_policy=self.commitment_policy, algorithm_suite=self.algorithm_suite)
+        if self.bind_object and not self.manager.capabilities.binds_encryption_context:
+            raise ConfigurationError(
+                "bind_object=True puts the object's ARN into the encryption context, which only KMS keyrings bind; "
+                "raw keyrings have a material description instead"
+            )
+
+    def _check_kinds(self) -> None:
+        kinds: tuple[tuple[str, type], ...] = (
+            ("commitment_policy", CommitmentPolicy),
+            ("enable_legacy_unauthenticated_modes", bool),
+            ("enable_delayed_authentication", bool),
+            ("enable_unauthenticated_ranges", bool),
+            ("instruction_file_writes", bool),
+            ("instruction_file_reads", bool),
+            ("bind_object", bool),
+        )
+        for name, kind in kinds:
+            if not isinstance(getattr(self, name), kind):
+                raise ConfigurationError(f"{name} must be a {kind.__name__}, not {type(getattr(self, name)).__name__}")
+        for name in ("buffer_size", "verified_range_limit"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise ConfigurationError(f"{name} must be a number of bytes, not {value!r}")
+        for name in ("unencrypted_objects", "presigned_uploads"):
+            if getattr(self, name) not in ("refuse", "allow"):
+                raise ConfigurationError(f'{name} must be "refuse" or "allow", not {getattr(self, name)!r}')
+        if self.keyring is not None and not isinstance(self.keyring, Keyring):
+            raise ConfigurationError(f"keyring must follow s3ec's Keyring protocol; {type(self.keyring)} does not")
+        if self.materials_manager is not None and not isinstance(self.materials_manager, MaterialsManager):
+            raise ConfigurationError("materials_manager must follow s3ec's MaterialsManager protocol")
+
+    @property
+    def manager(self) -> MaterialsManager:
+        """The materials manager, or the default one around the keyring."""
+        if self.materials_manager is not None:
+            return self.materials_manager
+        assert self.keyring is not None
+        return DefaultMaterialsManager(self.keyring)
+
+    @classmethod
+    def split(cls, keywords: Mapping[str, Any]) -> tuple[Options, dict[str, Any]]:
+        """Options out of a mixed set of keywords, and what is left for boto3 (which refuses misspelt ones)."""
+        ours = {name: value for name, value in keywords.items() if name in OPTION_NAMES}
+        return cls(**ours), {name: value for name, value in keywords.items() if name not in OPTION_NAMES}
+
+
+OPTION_NAMES = frozenset(field.name for field in dataclasses.fields(Options))

@@ -1,0 +1,108 @@
+"""How a client is born encrypting: the session's class-creation event, and sessions that keep it.
+
+Nothing is done to clients that exist already, nor to other services.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import boto3
+from botocore.client import BaseClient
+
+from s3ec.client.encryption_client import EncryptionClient
+from s3ec.client.options import Options
+from s3ec.errors import ConfigurationError
+
+__all__ = ["Session", "install", "make_client", "uninstall"]
+
+_EVENT = "creating-client-class"
+_INSTALLED = "s3ec"
+_ONE_OFF = "s3ec-one-off"
+_one_off_lock = threading.Lock()
+
+
+class _Hook:
+    """Puts `EncryptionClient` in front of the generated class, whose methods it can then reach with ``super()``."""
+
+    def __init__(self, options: Options, thread: int | None = None) -> None:
+        self._options = options
+        self._thread = thread
+
+    def __call__(
+        self, class_attributes: dict[str, Any], base_classes: list[type], event_name: str = "", **_: Any
+    ) -> None:
+        if not event_name.endswith(".s3") or EncryptionClient in base_classes:
+            return
+        # While one client is made, other threads may make plain ones on the same session.
+        if self._thread is not None and self._thread != threading.get_ident():
+            return
+        generated = type("S3", tuple(base_classes), dict(class_attributes))
+        class_attributes.clear()
+        class_attributes["_s3ec_options"] = self._options
+        base_classes[:] = [EncryptionClient, generated]
+
+
+def make_client(*args: Any, session: boto3.Session | None = None, **keywords: Any) -> BaseClient:
+    """Make one encrypting client, leaving the session as it was.
+
+    Raises:
+        ConfigurationError: options that can never work.
+        TypeError: a misspelt option, from boto3.
+    """
+    options, boto_keywords = Options.split(keywords)
+    if args and args != ("s3",):
+        raise ConfigurationError("EncryptionClient takes keywords only; boto3's arguments keep their names")
+    session = session if session is not None else boto3.Session()
+    events = session._session.get_component("event_emitter")
+    with _one_off_lock:
+        # Registered last on the root event: botocore adds presigning there, which must land in the generated class.
+        events.register_last(_EVENT, _Hook(options, threading.get_ident()), unique_id=_ONE_OFF)
+        try:
+            return session.client("s3", **boto_keywords)
+        finally:
+            events.unregister(_EVENT, unique_id=_ONE_OFF)
+
+
+def install(session: boto3.Session, **options: Any) -> None:
+    """Make a session's S3 clients and resources encrypt from now on.
+
+    Clients that exist already are left alone; so are other services.
+
+    Args:
+        session: any `boto3.Session`, for libraries that build their own clients from one.
+        **options: as for `EncryptionClient`.
+
+    Raises:
+        ConfigurationError: options that can never work, or the session has been installed on already.
+        TypeError: a misspelt option.
+    """
+    checked, unknown = Options.split(options)
+    if unknown:
+        raise TypeError(f"install() got unexpected options: {', '.join(sorted(unknown))}")
+    if getattr(session, "_s3ec_installed", False):
+        raise ConfigurationError("this session encrypts already; s3ec.uninstall(session) first")
+    session._session.get_component("event_emitter").register_last(_EVENT, _Hook(checked), unique_id=_INSTALLED)
+    session._s3ec_installed = True  # type: ignore[attr-defined]  # a mark of ours on the caller's session, asked for
+
+
+def uninstall(session: boto3.Session) -> None:
+    """Make a session's S3 clients plain again from now on; those made meanwhile keep encrypting."""
+    session._session.get_component("event_emitter").unregister(_EVENT, unique_id=_INSTALLED)
+    session._s3ec_installed = False  # type: ignore[attr-defined]  # see install
+
+
+class Session(boto3.Session):
+    """A `boto3.Session` whose S3 clients and resources encrypt; other services are untouched.
+
+    Takes the options of `EncryptionClient` and the arguments of `boto3.Session`.
+    """
+
+    def __init__(self, *args: Any, **keywords: Any) -> None:
+        """Make the session and install encryption on it."""
+        options, boto_keywords = Options.split(keywords)
+        super().__init__(*args, **boto_keywords)
+        emitter = self._session.get_component("event_emitter")
+        emitter.register_last(_EVENT, _Hook(options), unique_id=_INSTALLED)
+        self._s3ec_installed = True

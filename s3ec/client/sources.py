@@ -1,0 +1,235 @@
+"""Bodies on the way in: whatever the caller gives becomes one thing, a reader with a length.
+
+Accepted is all that plain boto3 takes, and memoryviews, iterators of bytes and read-only streams besides.
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from s3ec.errors import ConfigurationError, SourceChangedError
+
+__all__ = ["CHUNK_SIZE", "Source", "is_readable_body", "open_source"]
+
+CHUNK_SIZE = 1024 * 1024
+"""Bytes that are read and encrypted at a time: large enough for full speed, small enough to stay in the cache."""
+
+
+class Source(Protocol):
+    """Plaintext to be read in order, once or more often.
+
+    Attributes:
+        length: bytes in all, or None where only the end will tell.
+        rewindable: True where `rewind` works.
+    """
+
+    length: int | None
+    rewindable: bool
+
+    def read_chunk(self, size: int) -> memoryview:
+        """The next ``size`` bytes; fewer only at the end. The view is valid until the next call."""
+        ...
+
+    def rewind(self) -> None:
+        """Go back to where the body stood when the call was made."""
+        ...
+
+    def report_position(self, offset: int) -> None:
+        """Tell the caller's progress counting where the transfer stands, in plaintext bytes."""
+        ...
+
+    def signal(self, name: str) -> None:
+        """Pass on s3transfer's ``signal_transferring`` and ``signal_not_transferring``."""
+        ...
+
+
+class BytesSource:
+    """Bytes that are in memory already."""
+
+    rewindable = True
+
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        """Take anything contiguous; its bytes are not copied."""
+        view = memoryview(data)
+        if not view.c_contiguous:
+            raise ConfigurationError("Body is a memoryview that is not contiguous; give bytes(view)")
+        self._view = view.cast("B")
+        self._offset = 0
+        self.length: int | None = self._view.nbytes
+
+    def read_chunk(self, size: int) -> memoryview:
+        """See `Source`."""
+        chunk = self._view[self._offset : self._offset + size]
+        self._offset += len(chunk)
+        return chunk
+
+    def rewind(self) -> None:
+        """See `Source`."""
+        self._offset = 0
+
+    def report_position(self, offset: int) -> None:
+        """Nobody counts the progress of bytes."""
+
+    def signal(self, name: str) -> None:
+        """Nobody counts the progress of bytes."""
+
+
+class _Reader:
+    """Fills chunks from anything with ``read``; short reads happen."""
+
+    def __init__(self, body: Any) -> None:
+        self._body = body
+        self._buffer = bytearray(0)
+        self._readinto = getattr(body, "readinto", None)
+
+    def read_chunk(self, size: int) -> memoryview:
+        if len(self._buffer) < size:
+            self._buffer = bytearray(size)
+        view = memoryview(self._buffer)
+        filled = 0
+        while filled < size:
+            count = self._read_some(view[filled:size])
+            if count == 0:
+                break
+            filled += count
+        return view[:filled]
+
+    def _read_some(self, view: memoryview) -> int:
+        if self._readinto is not None:
+            return self._readinto(view) or 0
+        data = self._body.read(len(view))
+        if isinstance(data, str):
+            raise ConfigurationError("Body gives text; open the file in binary mode, or encode it")
+        if not data:
+            return 0
+        if len(data) > len(view):
+            raise SourceChangedError(f"Body answered read({len(view)}) with {len(data)} bytes")
+        view[: len(data)] = data
+        return len(data)
+
+    def signal(self, name: str) -> None:
+        method = getattr(self._body, name, None)
+        if method is not None:
+            method()
+
+
+class FileSource(_Reader):
+    """A file-like body that can be read again from where it stood.
+
+    The start is remembered: botocore itself rewinds to 0, which for a body at another offset would send other bytes on
+    a retry, under the same key and counter.
+    """
+
+    rewindable = True
+
+    def __init__(self, body: Any, start: int, length: int) -> None:
+        """Take the body, its offset at call time and the bytes from there to its end."""
+        super().__init__(body)
+        self._start = start
+        self.length: int | None = length
+
+    def rewind(self) -> None:
+        """See `Source`."""
+        self._body.seek(self._start)
+
+    def report_position(self, offset: int) -> None:
+        """Move the body itself: s3transfer's wrappers count progress by where they are moved to."""
+        self._body.seek(self._start + offset)
+
+
+class StreamSource(_Reader):
+    """A body that can be read once only."""
+
+    rewindable = False
+
+    def __init__(self, body: Any, length: int | None) -> None:
+        """Take the body and the length that the caller says it has."""
+        super().__init__(body)
+        self.length = length
+
+    def rewind(self) -> None:
+        """Never asked: what is read once is kept as ciphertext."""
+        raise io.UnsupportedOperation("a stream cannot be rewound")
+
+    def report_position(self, offset: int) -> None:
+        """A stream's reading was its progress."""
+
+
+class _IteratorStream:
+    """An iterator of bytes as something with ``read``."""
+
+    def __init__(self, chunks: Iterator[Any]) -> None:
+        self._chunks = chunks
+        self._rest = memoryview(b"")
+
+    def read(self, size: int) -> memoryview:
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return memoryview(b"")
+            if isinstance(chunk, str):
+                raise ConfigurationError("Body is an iterator that gives text; encode it")
+            self._rest = memoryview(chunk).cast("B")
+        piece, self._rest = self._rest[:size], self._rest[size:]
+        return piece
+
+
+def is_readable_body(body: object) -> bool:
+    """True for every body that `open_source` takes."""
+    return isinstance(body, (bytes, str, bytearray, memoryview, Iterator)) or hasattr(body, "read")
+
+
+def open_source(body: Any, declared_length: int | None = None) -> Source:
+    """Make a `Source` of a caller's body.
+
+    Args:
+        body: bytes, str (sent as UTF-8), bytearray, memoryview, file, mmap, stream or iterator of bytes.
+        declared_length: what the caller gave as ``ContentLength``; the length of a stream that cannot tell its own.
+
+    Raises:
+        ConfigurationError: the body gives text, or its length is not the declared one.
+    """
+    source = _open(body, declared_length)
+    if declared_length is not None and source.length != declared_length:
+        raise ConfigurationError(
+            f"ContentLength says {declared_length} bytes, and Body has {source.length}; leave ContentLength out"
+        )
+    return source
+
+
+def _open(body: Any, declared_length: int | None) -> Source:
+    if isinstance(body, str):
+        body = body.encode()
+    if isinstance(body, (bytes, bytearray, memoryview)):
+        return BytesSource(body)
+    if isinstance(body, io.TextIOBase):
+        raise ConfigurationError("Body is a text file; open it in binary mode")
+    if not hasattr(body, "read"):
+        return StreamSource(_IteratorStream(iter(body)), declared_length)
+    place = _place_and_length(body)
+    if place is None:
+        return StreamSource(body, declared_length)
+    start, length = place
+    return FileSource(body, start, length)
+
+
+def _place_and_length(body: Any) -> tuple[int, int] | None:
+    """Offset and remaining bytes of a body that can be read again, or None."""
+    if not hasattr(body, "seek") or not hasattr(body, "tell"):
+        return None
+    if not isinstance(body, mmap.mmap) and hasattr(body, "seekable") and not body.seekable():
+        return None
+    try:
+        start = body.tell()
+        if hasattr(body, "__len__") and not isinstance(body, mmap.mmap):
+            return start, len(body) - start
+        # Return values of seek are not to be trusted: s3transfer's wrappers answer None.
+        body.seek(0, 2)
+        end = body.tell()
+        body.seek(start)
+    except (OSError, io.UnsupportedOperation):
+        return None
+    return start, max(end - start, 0)

@@ -1,0 +1,97 @@
+"""The plain calls beneath the encrypting client: what every handler may use, and nothing else of boto.
+
+A handler gets a `Wire` and a dict of its own. `Wire.call` sends a request as a plain client would, on a fresh copy of the
+parameters (botocore's handlers edit what they are given), and turns an error of ours that was raised while a body was
+being sent back into itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import HTTPClientError, ParamValidationError
+from botocore.model import ServiceModel
+from botocore.validate import ParamValidator
+
+from s3ec.client import server_side
+from s3ec.client.options import Options
+from s3ec.errors import S3ECError
+
+__all__ = ["Wire", "location_of", "object_arn"]
+
+_CARRIED_OVER = ("RequestPayer", "ExpectedBucketOwner")
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """Plain S3 calls, with the options of the client that makes them.
+
+    Attributes:
+        options: the client's options.
+        send: the generated class's own ``_make_api_call``, bound to the client.
+        service_model: botocore's model of S3, for validation before any key is touched.
+        secure: True where the endpoint is https.
+        exceptions: the client's ``exceptions``, to raise S3's own errors as S3 would.
+    """
+
+    options: Options
+    send: Callable[[str, dict[str, Any]], dict[str, Any]]
+    service_model: ServiceModel
+    secure: bool
+    exceptions: Any
+
+    def call(self, operation_name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Send one request as a plain client does; server-side defaults are added and checked first."""
+        ready = server_side.apply(operation_name, parameters, self.options.server_side_encryption, secure=self.secure)
+        try:
+            response = self.send(operation_name, ready)
+        except HTTPClientError as error:
+            # An exception raised inside a body's read() reaches us wrapped in botocore's transport error.
+            cause = error.kwargs.get("error")
+            if isinstance(cause, S3ECError):
+                raise cause from None
+            raise
+        server_side.warn_unless_confirmed(operation_name, ready, response)
+        return response
+
+    def validate(self, operation_name: str, parameters: Mapping[str, Any]) -> None:
+        """Refuse what botocore would refuse, before any key is touched.
+
+        Raises:
+            botocore.exceptions.ParamValidationError: as a plain client would raise it.
+        """
+        shape = self.service_model.operation_model(operation_name).input_shape
+        known = {name: value for name, value in parameters.items() if name != "Body"}
+        report = ParamValidator().validate(known, shape)
+        if report.has_errors():
+            raise ParamValidationError(report=report.generate_report())
+
+    def companion(self, operation_name: str, parameters: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+        """Parameters of an extra call of ours about the same object: who pays, who owns, and the SSE-C key.
+
+        Conditions, ranges and response overrides of the caller's request are left behind on purpose.
+        """
+        shape = self.service_model.operation_model(operation_name).input_shape
+        members = shape.members if shape is not None else {}
+        carried = {name: parameters[name] for name in _CARRIED_OVER if name in parameters}
+        carried |= server_side.companion(parameters)
+        basic = {"Bucket": parameters["Bucket"], "Key": parameters["Key"]}
+        return {name: value for name, value in {**basic, **carried, **more}.items() if name in members}
+
+
+def location_of(parameters: Mapping[str, Any]) -> str | None:
+    """``s3://bucket/key?versionId=…`` for the object that a request is about; None where it names no bucket."""
+    bucket, key, version = (parameters.get(name) for name in ("Bucket", "Key", "VersionId"))
+    if not isinstance(bucket, str):
+        return None
+    place = f"s3://{bucket}/{key}" if isinstance(key, str) else f"s3://{bucket}"
+    return f"{place}?versionId={version}" if isinstance(version, str) else place
+
+
+def object_arn(bucket: str, key: str) -> str:
+    """ARN of an object as S3 uses it for encryption contexts; an access point's ARN stands for itself."""
+    if bucket.startswith("arn:"):
+        return f"{bucket}/object/{key}"
+    return f"arn:aws:s3:::{bucket}/{key}"
