@@ -6,6 +6,7 @@ Against real AWS none of this is needed: leave ``endpoint_url`` and the credenti
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,7 @@ class Account:
 @contextlib.contextmanager
 def local_account() -> Iterator[Account]:
     """Runs the servers and prepares a bucket and a key."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # no log of requests between an example's lines
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

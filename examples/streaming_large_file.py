@@ -9,7 +9,6 @@ from pathlib import Path
 
 from _moto import Account, local_account
 
-import s3ec
 from s3ec import EncryptionClient, KmsKeyring
 
 SIZE = int(os.environ.get("EXAMPLE_MIB", "24")) * 1024 * 1024
@@ -25,23 +24,32 @@ def digest(path: Path) -> str:
 
 
 def main(account: Account) -> None:
-    """Upload in parallel parts, download in parallel ranges, and read a piece from the middle."""
-    s3 = EncryptionClient(keyring=KmsKeyring(account.kms_key, client=account.kms), **account.aws)
+    """Stream up, stream down, and read a piece from the middle."""
+    s3 = EncryptionClient(
+        keyring=KmsKeyring(account.kms_key, client=account.kms), buffer_size=8 * 1024 * 1024, **account.aws
+    )
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "source"), Path(folder, "target")
         with source.open("wb") as file:
             for _ in range(SIZE // (1024 * 1024)):
                 file.write(os.urandom(1024 * 1024))
 
-        s3.upload_file(str(source), account.bucket, "large")
-        # The file appears under its name only after the whole object was authenticated.
-        s3.download_file(account.bucket, "large", str(target))
+        # Encrypted while it is sent, read in small pieces.
+        with source.open("rb") as body:
+            s3.put_object(Bucket=account.bucket, Key="large", Body=body)
+
+        # Ciphertext above `buffer_size` waits on disk until its tag is verified; only then does plaintext come out.
+        response = s3.get_object(Bucket=account.bucket, Key="large")
+        with target.open("wb") as file:
+            for chunk in response["Body"].iter_chunks(1024 * 1024):
+                file.write(chunk)
         print("the same:", digest(source) == digest(target))
 
-        with s3ec.open(s3, Bucket=account.bucket, Key="large") as remote, source.open("rb") as local:
-            remote.seek(SIZE // 2)
-            local.seek(SIZE // 2)
-            print("a piece from the middle, verified:", remote.read(1000) == local.read(1000))
+        # No tag covers a part of an object. This one is verified all the same.
+        middle = s3.get_object(Bucket=account.bucket, Key="large", Range=f"bytes={SIZE // 2}-{SIZE // 2 + 999}")
+        with source.open("rb") as file:
+            file.seek(SIZE // 2)
+            print("a piece from the middle, verified:", middle["Body"].read() == file.read(1000))
 
 
 if __name__ == "__main__":

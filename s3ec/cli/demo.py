@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.resources
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -160,7 +161,8 @@ def run(sources: dict[str, Path], endpoint: str) -> DemoReport:
 
 def _round_trip(s3: EncryptionClient, plain: S3Client, key: str, path: Path) -> StoredFile:
     with located(str(path)):
-        s3.upload_file(Filename=str(path), Bucket=_BUCKET, Key=key)
+        with path.open("rb") as file:
+            s3.put_object(Bucket=_BUCKET, Key=key, Body=file)
         stored = plain.get_object(Bucket=_BUCKET, Key=key)
         with contextlib.closing(stored["Body"]) as body:
             stored_head = body.read(_HEAD_LENGTH)
@@ -241,6 +243,8 @@ def _local_aws() -> Iterator[str]:
                 message=f"the demo needs {error.name}: pip install 's3ec[demo]'",
             )
         ) from error
+    # The server's log of requests would stand between the lines of the demo.
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     with _without_aws_settings():
         server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
         server.start()

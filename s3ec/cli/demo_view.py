@@ -16,7 +16,8 @@ CODE = """\
 from s3ec import EncryptionClient, KmsKeyring
 
 s3 = EncryptionClient(keyring=KmsKeyring("alias/my-key"))
-s3.upload_file("report.pdf", "my-bucket", "report.pdf")
+with open("report.pdf", "rb") as body:
+    s3.put_object(Bucket="my-bucket", Key="report.pdf", Body=body)
 content = s3.get_object(Bucket="my-bucket", Key="report.pdf")["Body"].read()
 """
 """What a program says to do the same; key, bucket and file are its own."""

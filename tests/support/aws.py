@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import logging
 import socket
 import uuid
 from collections.abc import Iterator
@@ -89,6 +90,7 @@ def clean_aws_environment(home: str) -> Iterator[None]:
 @contextlib.contextmanager
 def moto_endpoint() -> Iterator[str]:
     """Runs moto's server on a free loopback port; yields its URL."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # its log of requests would drown what a failing test prints
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
