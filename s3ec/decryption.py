@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy, FormatVersion, WrappingAlgorithm
-from s3ec.crypto import derivation
+from s3ec.crypto import derivation, wrapping
 from s3ec.crypto.content import ContentCipher
 from s3ec.errors import (
     CommitmentMismatchError,
@@ -23,6 +23,7 @@ from s3ec.errors import (
     MalformedMetadataError,
 )
 from s3ec.formats import ContentMetadata
+from s3ec.formats.metadata import CONTEXT_CONTENT_ALGORITHM, RESERVED_CONTEXT_NAMES
 from s3ec.materials import (
     STORED_CONTEXT,
     DecryptionMaterialsRequest,
@@ -33,8 +34,6 @@ from s3ec.materials import (
 
 __all__ = ["begin", "check"]
 
-_CONTENT_ALGORITHM = "aws:x-amz-cek-alg"
-_RESERVED_NAMES = frozenset({_CONTENT_ALGORITHM, "kms_cmk_id"})
 _MESSAGE_ID_LENGTH = 28
 _COMMITMENT_LENGTH = 28
 
@@ -87,7 +86,13 @@ def begin(
         )
     if suite.commits:
         return _committing_cipher(content_metadata, data_key)
-    return ContentCipher(suite, data_key, content_metadata.iv or b"", padded=not content_metadata.unpadded)
+    return ContentCipher(
+        suite,
+        data_key,
+        content_metadata.iv or b"",
+        padded=not content_metadata.unpadded,
+        failure=wrapping.content_failure_for(content_metadata.encrypted_data_key.wrapping_algorithm),
+    )
 
 
 def check(
@@ -111,7 +116,7 @@ def check(
         EncryptionContextMismatchError: another encryption context than the stored one.
     """
     suite = content_metadata.algorithm_suite
-    wrapping = content_metadata.encrypted_data_key.wrapping_algorithm
+    algorithm = content_metadata.encrypted_data_key.wrapping_algorithm
     keyring = materials_manager.capabilities
     needed = _needed_settings(content_metadata, commitment_policy, enable_legacy_unauthenticated_modes, keyring)
 
@@ -128,15 +133,15 @@ def check(
         )
     if fault := _fault(content_metadata):
         raise MalformedMetadataError(fault)
-    if wrapping.is_legacy and not keyring.enable_legacy_wrapping_algorithms:
+    if algorithm.is_legacy and not keyring.enable_legacy_wrapping_algorithms:
         raise LegacyAlgorithmError(
-            f"the data key is wrapped with {wrapping.label}, which does not bind the content algorithm; {needed}",
+            f"the data key is wrapped with {algorithm.label}, which does not bind the content algorithm; {needed}",
             "enable_legacy_wrapping_algorithms",
         )
-    if wrapping not in keyring.wrapping_algorithms:
+    if algorithm not in keyring.wrapping_algorithms:
         raise KeyringError(
-            f"the data key is wrapped with {wrapping.label}, which this keyring cannot open; it takes a keyring of the "
-            f"{wrapping.family.upper()} kind"
+            f"the data key is wrapped with {algorithm.label}, which this keyring cannot open; it needs one of the "
+            f"{algorithm.family.upper()} kind"
         )
     if contradiction := _contradiction(content_metadata):
         raise ConflictingMetadataError(f"{contradiction}: treat the object as forged")
@@ -180,7 +185,7 @@ def _needed_settings(
         and not keyring.enable_legacy_wrapping_algorithms
     ):
         settings.append("enable_legacy_wrapping_algorithms=True on the keyring")
-    return f"to read it all the same, set {' and '.join(settings)}"
+    return f"if it is an old object of your own, set {' and '.join(settings)}"
 
 
 def _fault(content_metadata: ContentMetadata) -> str | None:
@@ -204,40 +209,48 @@ def _expected_lengths(content_metadata: ContentMetadata) -> list[tuple[str, byte
 
 
 def _encrypted_data_key_fault(content_metadata: ContentMetadata) -> str | None:
-    wrapping = content_metadata.encrypted_data_key.wrapping_algorithm
+    algorithm = content_metadata.encrypted_data_key.wrapping_algorithm
     length = len(content_metadata.encrypted_data_key.ciphertext)
-    if length not in _encrypted_lengths(wrapping, content_metadata.algorithm_suite):
-        return f"the encrypted data key has {length} bytes, which {wrapping.label} never gives"
+    if length not in _encrypted_lengths(algorithm, content_metadata.algorithm_suite):
+        return f"the encrypted data key has {length} bytes, which {algorithm.label} never gives"
     return None
 
 
-def _encrypted_lengths(wrapping: WrappingAlgorithm, suite: AlgorithmSuite) -> frozenset[int] | range:
+def _encrypted_lengths(algorithm: WrappingAlgorithm, suite: AlgorithmSuite) -> frozenset[int] | range:
     """Lengths in bytes that an encrypted data key can have."""
-    if wrapping.family == "kms":
+    if algorithm.family == "kms":
         return range(1, 6144 + 1)  # CiphertextBlob in the KMS API reference
-    if wrapping.family == "rsa":
+    if algorithm.family == "rsa":
         return range(64, 2048 + 1)  # moduli of 512 to 16384 bits
-    if wrapping is WrappingAlgorithm.AES_ECB:
+    if algorithm is WrappingAlgorithm.AES_ECB:
         return frozenset((length // 16 + 1) * 16 for length in suite.key_lengths)
-    overhead = 8 if wrapping is WrappingAlgorithm.AES_WRAP else 12 + 16
+    overhead = 8 if algorithm is WrappingAlgorithm.AES_WRAP else 12 + 16
     return frozenset(length + overhead for length in suite.key_lengths)
 
 
 def _contradiction(content_metadata: ContentMetadata) -> str | None:
     """Say where the metadata contradicts itself in a way that no writer's does."""
-    wrapping = content_metadata.encrypted_data_key.wrapping_algorithm
-    bound = content_metadata.description.get(_CONTENT_ALGORITHM)
-    if (content_metadata.format is FormatVersion.V3) != content_metadata.algorithm_suite.commits:
-        return f"format {content_metadata.format.value} does not have {content_metadata.content_algorithm}"
-    if wrapping is WrappingAlgorithm.KMS_CONTEXT and bound != content_metadata.content_algorithm:
+    algorithm = content_metadata.encrypted_data_key.wrapping_algorithm
+    bound = content_metadata.description.get(CONTEXT_CONTENT_ALGORITHM)
+    if not _belongs(content_metadata):
+        return f"{content_metadata.format.value} knows no {content_metadata.content_algorithm} under {algorithm.label}"
+    if algorithm is WrappingAlgorithm.KMS_CONTEXT and bound != content_metadata.content_algorithm:
         return (
             f"the content is said to be {content_metadata.content_algorithm}, but the stored encryption context says "
-            f"{bound!a} under {_CONTENT_ALGORITHM}"
+            f"{bound!a} under {CONTEXT_CONTENT_ALGORITHM}"
         )
-    if wrapping is WrappingAlgorithm.KMS and bound is not None:
+    if algorithm is WrappingAlgorithm.KMS and bound is not None:
         # Relabelling kms+context as kms keeps the data key openable and would skip the comparison of contexts.
-        return f"the wrapping is said to be kms, but the stored encryption context has {_CONTENT_ALGORITHM}"
+        return f"the wrapping is said to be kms, but the stored encryption context has {CONTEXT_CONTENT_ALGORITHM}"
     return None
+
+
+def _belongs(content_metadata: ContentMetadata) -> bool:
+    """Say whether a format has such content under such a wrapping: a committing object never has a legacy one."""
+    suite = content_metadata.algorithm_suite
+    if content_metadata.format is FormatVersion.V3:
+        return suite.commits and content_metadata.encrypted_data_key.wrapping_algorithm.v3_code is not None
+    return suite.is_legacy or (content_metadata.format is FormatVersion.V2 and not suite.commits)
 
 
 def _context_difference(
@@ -246,8 +259,8 @@ def _context_difference(
     bound: Mapping[str, str],
 ) -> str | None:
     """Say how the caller's encryption context differs from the stored one; names only, since values may be private."""
-    wrapping = content_metadata.encrypted_data_key.wrapping_algorithm
-    stored = content_metadata.description if wrapping.family == "kms" else {}
+    algorithm = content_metadata.encrypted_data_key.wrapping_algorithm
+    stored = content_metadata.description if algorithm.family == "kms" else {}
     for name, value in bound.items():
         if stored.get(name) != value:
             return (
@@ -256,9 +269,11 @@ def _context_difference(
             )
     if given is STORED_CONTEXT:
         return None
-    if given is None and wrapping is WrappingAlgorithm.KMS:
+    if given is None and algorithm is WrappingAlgorithm.KMS:
         return None  # clients of that time bound the key ID and asked for nothing on reads
-    expected = {name: value for name, value in stored.items() if name not in _RESERVED_NAMES and name not in bound}
+    expected = {
+        name: value for name, value in stored.items() if name not in RESERVED_CONTEXT_NAMES and name not in bound
+    }
     actual = {name: value for name, value in (given or {}).items() if bound.get(name) != value}
     if actual == expected:
         return None

@@ -14,14 +14,10 @@ from s3ec.crypto import derivation, random
 from s3ec.crypto.content import ContentCipher
 from s3ec.errors import ConfigurationError, KeyringError
 from s3ec.formats import ContentMetadata
-from s3ec.formats.metadata import COMMITTING, GCM
+from s3ec.formats.metadata import COMMITTING, CONTEXT_CONTENT_ALGORITHM, GCM, RESERVED_CONTEXT_NAMES
 from s3ec.materials import EncryptionMaterials, EncryptionMaterialsRequest, MaterialsManager
 
-__all__ = ["RESERVED_CONTEXT_NAMES", "begin", "check_options"]
-
-CONTEXT_CONTENT_ALGORITHM = "aws:x-amz-cek-alg"
-RESERVED_CONTEXT_NAMES = frozenset({CONTEXT_CONTENT_ALGORITHM, "kms_cmk_id"})
-"""Names in an encryption context that belong to the encryption clients."""
+__all__ = ["begin", "check_options"]
 
 _DATA_KEY_LENGTH = 32
 

@@ -9,7 +9,17 @@ from dataclasses import dataclass, field
 from s3ec.algorithms import AlgorithmSuite, FormatVersion
 from s3ec.materials import EncryptedDataKey
 
-__all__ = ["CBC", "CBC_NAMES", "CBC_NO_PADDING", "COMMITTING", "GCM", "ContentMetadata", "MetadataLocation"]
+__all__ = [
+    "CBC",
+    "CBC_NAMES",
+    "CBC_NO_PADDING",
+    "COMMITTING",
+    "CONTEXT_CONTENT_ALGORITHM",
+    "GCM",
+    "RESERVED_CONTEXT_NAMES",
+    "ContentMetadata",
+    "MetadataLocation",
+]
 
 CBC = "AES/CBC/PKCS5Padding"
 CBC_NO_PADDING = "AES/CBC/NoPadding"
@@ -18,6 +28,12 @@ COMMITTING = "115"
 
 # The AWS SDK for Go v1 let its caller choose the padder, and put the choice into the name.
 CBC_NAMES = frozenset({CBC, "AES/CBC/PKCS7Padding", CBC_NO_PADDING})
+
+CONTEXT_CONTENT_ALGORITHM = "aws:x-amz-cek-alg"
+"""Name in a KMS encryption context under which the wrapping ``kms+context`` binds the content algorithm."""
+
+RESERVED_CONTEXT_NAMES = frozenset({CONTEXT_CONTENT_ALGORITHM, "kms_cmk_id"})
+"""Names in a KMS encryption context that the encryption clients add, and that no caller gives."""
 
 
 class MetadataLocation(enum.Enum):
