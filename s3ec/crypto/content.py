@@ -111,7 +111,7 @@ class ContentDecryptor(_Stream):
         super().__init__(context)
         self._failure = failure
 
-    def verify(self, tag: bytes) -> None:
+    def verify(self, tag: Octets) -> None:
         """End an AES-GCM stream.
 
         Args:
@@ -121,7 +121,7 @@ class ContentDecryptor(_Stream):
             AuthenticationError: the content, its key or the tag is not what was written.
         """
         try:
-            self._context.finalize_with_tag(tag)
+            self._context.finalize_with_tag(bytes(tag))
         except (InvalidTag, ValueError):
             raise self._failure() from None
 
@@ -155,7 +155,7 @@ class CbcDecryptor(ContentDecryptor):
         memoryview(buffer)[: len(plaintext)] = plaintext
         return len(plaintext)
 
-    def verify(self, tag: bytes) -> None:
+    def verify(self, tag: Octets) -> None:
         """AES-CBC has no tag: raises `ValueError`."""
         raise ValueError("AES-CBC content has no tag and ends with finish()")
 

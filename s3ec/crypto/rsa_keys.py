@@ -74,7 +74,7 @@ def same_key(a: RSAPublicKey, b: RSAPublicKey) -> bool:
     return a.public_numbers() == b.public_numbers()
 
 
-def _encoded(pem: bytes | str) -> bytes:
+def _encoded(pem: bytes | bytearray | str) -> bytes:
     # A str that is no PEM may hold anything; what is not ASCII is not PEM either.
     return pem.encode("ascii", "replace") if isinstance(pem, str) else bytes(pem)
 

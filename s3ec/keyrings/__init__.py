@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from s3ec.keyrings.aes import AesKeyring
 from s3ec.keyrings.caching import CachingMaterialsManager
-from s3ec.keyrings.kms import KmsDiscoveryKeyring, KmsKeyring
+from s3ec.keyrings.discovery import KmsDiscoveryKeyring
+from s3ec.keyrings.kms import KmsKeyring
 from s3ec.keyrings.manager import DefaultMaterialsManager
 from s3ec.keyrings.rsa import RsaKeyring
 

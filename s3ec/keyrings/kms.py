@@ -1,6 +1,6 @@
 """Keyrings for AWS KMS: the only place below the client that calls an AWS service.
 
-Source: S3 Encryption Client specification, materials/s3-kms-keyring.md; AWS KMS API reference, GenerateDataKey, Decrypt.
+Source: S3 Encryption Client specification, materials/s3-kms-keyring.md; AWS KMS API, GenerateDataKey and Decrypt.
 """
 
 from __future__ import annotations
@@ -8,14 +8,15 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec.algorithms import WrappingAlgorithm
 from s3ec.errors import ConfigurationError, KeyringError, KeyUnwrapError
+from s3ec.keyrings.arn import KeyArn, parse_arn
 from s3ec.keyrings.checks import check_request
 from s3ec.materials import (
     DecryptionMaterials,
@@ -26,28 +27,17 @@ from s3ec.materials import (
     KeyringCapabilities,
 )
 
-__all__ = ["KmsDiscoveryKeyring", "KmsKeyring"]
+__all__ = ["KmsBase", "KmsKeyring"]
+
+K = TypeVar("K", bound="KmsBase")
 
 _DATA_KEY_LENGTH = 32
 _CONTENT_ALGORITHM_KEY = "aws:x-amz-cek-alg"
 _CLIENT_ARGUMENTS = frozenset(inspect.signature(boto3.Session.client).parameters) - {"self", "service_name"}
-_CREDENTIALS = frozenset({"aws_access_key_id", "aws_secret_access_key", "aws_session_token"})
+_IDENTITY = frozenset({"session", "aws_access_key_id", "aws_secret_access_key", "aws_session_token"})
 
 
-class _KeyArn(NamedTuple):
-    region: str
-    account: str
-
-
-def _parse_arn(text: str) -> _KeyArn | None:
-    """Region and account of ``arn:partition:kms:region:account:key/…`` or ``…:alias/…``; None for anything else."""
-    parts = text.split(":", 5)
-    if len(parts) == 6 and parts[0] == "arn" and parts[2] == "kms" and all(parts):
-        return _KeyArn(parts[3], parts[4])
-    return None
-
-
-class _KmsBase:
+class KmsBase:
     """What both keyrings share: the client, the calls, and the translation of what KMS answers."""
 
     __slots__ = ("_arguments", "_capabilities", "_client", "_client_lock", "_given_client", "_grant_tokens")
@@ -74,7 +64,7 @@ class _KmsBase:
         self._given_client = client
         self._client = client
         self._client_lock = threading.Lock()
-        self._arguments = client_arguments
+        self._arguments = {name: value for name, value in client_arguments.items() if value is not None}
         self._grant_tokens = tokens
         self._capabilities = KeyringCapabilities(
             wrapping_algorithms=frozenset(a for a in WrappingAlgorithm if a.family == "kms"),
@@ -88,9 +78,24 @@ class _KmsBase:
         """Opens the KMS wrappings and binds the encryption context."""
         return self._capabilities
 
+    def with_client_defaults(self: K, **defaults: Any) -> K:
+        """This keyring, or one like it that makes its client as an S3 client is made.
+
+        A keyring that was told nothing of whose credentials to use (no client, session or credentials) takes them, and
+        the region if it has none, from here; what it was told stays.
+
+        Args:
+            **defaults: ``session``, ``region_name`` and credentials as in ``boto3.Session.client``; others and None are
+                left out.
+        """
+        if self._given_client is not None or self._arguments.keys() & _IDENTITY:
+            return self
+        taken = {name: defaults[name] for name in {*_IDENTITY, "region_name"} if defaults.get(name) is not None}
+        return type(self)(**self._settings(), **{**taken, **self._arguments})
+
     def __reduce_ex__(self, protocol: object) -> Any:
         """Pickle the settings, so that another process makes its own client; refuse where those hold secrets."""
-        if self._given_client is not None or self._arguments.keys() & {"session", *_CREDENTIALS}:
+        if self._given_client is not None or self._arguments.keys() & _IDENTITY:
             raise TypeError(
                 f"a {type(self).__name__} with a client, a session or credentials of its own cannot be pickled or "
                 "copied; let it find credentials by itself in each process"
@@ -123,9 +128,10 @@ class _KmsBase:
             raise KeyringError(f"AWS KMS could not be asked: {error}") from error
         return answer
 
-    def _decrypt(
+    def decrypt_data_key(
         self, request: DecryptionMaterialsRequest, **key: str
     ) -> tuple[DecryptionMaterials, Mapping[str, Any]]:
+        """Ask KMS to open a data key with the stored context, exactly as stored; also gives back the whole answer."""
         answer = self._call(
             "decrypt",
             CiphertextBlob=request.encrypted_data_key.ciphertext,
@@ -141,7 +147,7 @@ class _KmsBase:
         return DecryptionMaterials(plaintext_data_key=plaintext_data_key), answer
 
 
-class KmsKeyring(_KmsBase):
+class KmsKeyring(KmsBase):
     """Data keys made and opened by an AWS KMS key.
 
     The encryption context is bound: KMS opens a data key only with the context it was made with, which names the
@@ -219,111 +225,20 @@ class KmsKeyring(_KmsBase):
             KeyringError: KMS refuses, cannot be reached or answers without a usable key.
         """
         check_request(request, self._capabilities)
-        materials, _ = self._decrypt(request, KeyId=self._key_id)
+        materials, _ = self.decrypt_data_key(request, KeyId=self._key_id)
         return materials
 
     def _settings(self) -> dict[str, Any]:
         return {"key_id": self._key_id, **super()._settings()}
 
 
-class KmsDiscoveryKeyring(_KmsBase):
-    """Opens data keys made by any AWS KMS key that the credentials may use. Never writes.
-
-    Which key that is, KMS reads from the encrypted data key; nothing shows it beforehand. Whoever can write to the
-    bucket may thus choose the key, so say whose keys are trusted: with `accounts` or `regions`, the key that KMS names
-    in its answer must be among them, or the data key is thrown away. An object that names a foreign key in its own
-    context (``kms_cmk_id``, old clients) is refused before KMS is asked.
-
-    Args:
-        client: a boto3 KMS client.
-        accounts: twelve-digit account IDs whose keys are accepted, or None for all.
-        regions: regions whose keys are accepted, or None for all.
-        grant_tokens: sent with every call.
-        enable_legacy_wrapping_algorithms: also open data keys wrapped by ``kms``, which binds no content algorithm.
-        **client_arguments: as for `KmsKeyring`.
-
-    Raises:
-        ConfigurationError: an empty list, which would accept no key, or what `KmsKeyring` raises it for.
-        TypeError: an argument that ``boto3.Session.client`` does not take.
-    """
-
-    __slots__ = ("_accounts", "_regions")
-
-    def __init__(
-        self,
-        *,
-        client: Any = None,
-        accounts: Collection[str] | None = None,
-        regions: Collection[str] | None = None,
-        grant_tokens: Iterable[str] = (),
-        enable_legacy_wrapping_algorithms: bool = False,
-        **client_arguments: Any,
-    ) -> None:
-        self._accounts = _names("accounts", accounts)
-        self._regions = _names("regions", regions)
-        super().__init__(
-            client,
-            grant_tokens,
-            client_arguments,
-            encrypts=False,
-            enable_legacy_wrapping_algorithms=enable_legacy_wrapping_algorithms,
-        )
-
-    def __repr__(self) -> str:
-        accounts, regions = (sorted(names) if names else None for names in (self._accounts, self._regions))
-        return f"KmsDiscoveryKeyring(accounts={accounts}, regions={regions})"
-
-    def on_encrypt(self, request: EncryptionMaterialsRequest) -> EncryptionMaterials:
-        """Never writes: raises `KeyringError`."""
-        raise KeyringError("KmsDiscoveryKeyring only decrypts; to write, use KmsKeyring with the key to write under")
-
-    def on_decrypt(self, request: DecryptionMaterialsRequest) -> DecryptionMaterials:
-        """Let KMS open the data key (Decrypt) with whichever key made it, if that one is accepted.
-
-        Raises:
-            KeyUnwrapError: it was made with another context, or was altered.
-            KeyringError: the key is not accepted, or KMS refuses, cannot be reached or answers without a usable key.
-        """
-        check_request(request, self._capabilities)
-        stored_key = request.description.get("kms_cmk_id", "")
-        if stored_key.startswith("arn:"):
-            self._accept(stored_key)
-        materials, answer = self._decrypt(request)
-        self._accept(str(answer.get("KeyId")))
-        return materials
-
-    def _accept(self, key: str) -> None:
-        if self._accounts is None and self._regions is None:
-            return
-        arn = _parse_arn(key)
-        if (
-            arn is None
-            or (self._accounts is not None and arn.account not in self._accounts)
-            or (self._regions is not None and arn.region not in self._regions)
-        ):
-            raise KeyringError(
-                f"the data key was made by {key}, which is not in the accounts and regions accepted here"
-            )
-
-    def _settings(self) -> dict[str, Any]:
-        return {"accounts": self._accounts, "regions": self._regions, **super()._settings()}
-
-
-def _key_arn(key_id: object) -> _KeyArn | None:
+def _key_arn(key_id: object) -> KeyArn | None:
     if not isinstance(key_id, str) or not key_id:
         raise ConfigurationError("key_id must be a KMS key ID, key ARN, alias name or alias ARN")
-    arn = _parse_arn(key_id)
+    arn = parse_arn(key_id)
     if key_id.startswith("arn:") and arn is None:
         raise ConfigurationError(f"{key_id} is not the ARN of a KMS key or alias")
     return arn
-
-
-def _names(parameter: str, names: Collection[str] | None) -> frozenset[str] | None:
-    if names is None:
-        return None
-    if isinstance(names, str) or not names or not all(isinstance(name, str) for name in names):
-        raise ConfigurationError(f"{parameter} takes a non-empty collection of str, or None for all")
-    return frozenset(names)
 
 
 def _translate(error: ClientError) -> KeyringError:
