@@ -16,7 +16,6 @@ from s3ec.client.server_side_change import (
     ServerSideState,
     change_server_side_encryption,
     server_side_state,
-    unencrypted_view,
 )
 from s3ec.client.server_side_modes import DsseKms, ServerSideMode, SseC, SseKms, SseS3
 from s3ec.errors import ConfigurationError, UnsupportedOperationError
@@ -29,7 +28,6 @@ __all__ = [
     "require_encryption",
     "server_side_state",
     "set_default_encryption",
-    "unencrypted_view",
     "upload_policy",
 ]
 

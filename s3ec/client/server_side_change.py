@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Literal, cast
-from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
 from s3ec.client import server_side
-from s3ec.client.server_side_copy import copy_in_parts, grants
+from s3ec.client.encryption_client import raw_view
+from s3ec.client.server_side_copy import copy_in_parts, grants, speaks_to_aws
 from s3ec.client.server_side_modes import DsseKms, ServerSideMode, SseC, SseKms, SseS3
 from s3ec.errors import UnsupportedOperationError
 
@@ -27,14 +27,12 @@ __all__ = [
     "ServerSideState",
     "change_server_side_encryption",
     "server_side_state",
-    "unencrypted_view",
 ]
 
 _log = logging.getLogger("s3ec")
 
 _NAMES = {"AES256": "SSE-S3", "aws:kms": "SSE-KMS", "aws:kms:dsse": "DSSE-KMS"}
 _COPY_LIMIT = 5 * 1024**3
-_AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservices.com.cn")
 # "This object, this key or this account cannot be updated": a copy may still do it, under its own permissions.
 _UPDATE_REFUSALS = frozenset({"AccessDenied", "InvalidRequest", "MalformedXML", "MethodNotAllowed", "NotImplemented"})
 # Everything that HEAD answers, a copy takes and MetadataDirective=COPY leaves behind.
@@ -90,12 +88,6 @@ class ServerSideChange:
     etag: str
 
 
-def unencrypted_view(client: Any) -> Any:
-    """The plain S3 calls of a client: ciphertext, content metadata and all; a plain boto3 client is its own view."""
-    view = getattr(client, "_unencrypted_view", None)
-    return client if view is None else view
-
-
 def server_side_state(response: Mapping[str, Any]) -> ServerSideState:
     """Read the server-side mode off an answer of HeadObject, GetObject, PutObject or CopyObject."""
     if "SSECustomerAlgorithm" in response:
@@ -147,7 +139,7 @@ def change_server_side_encryption(
             another mode.
         botocore.exceptions.ClientError: S3's own refusals.
     """
-    view = unencrypted_view(client)
+    view = raw_view(client)
     secure = not str(view.meta.endpoint_url).startswith("http://")
     target = {"Bucket": Bucket, "Key": Key}
     named = target if VersionId is None else {**target, "VersionId": VersionId}
@@ -181,7 +173,9 @@ def change_server_side_encryption(
         # CopySourceIfMatch guards what is read, IfMatch what is overwritten: no write by someone else is lost.
         guard = _known(view, "CopyObject", {"IfMatch": head["ETag"]})
         method, version = "copy", view.copy_object(**request, **source, **guard).get("VersionId")
-    return _verified(view, method, before, mode, {**target, "VersionId": version}, secure)
+    # Some servers answer a version ID where the bucket keeps none.
+    pinned = {**target, "VersionId": version if head.get("VersionId") else None}
+    return _verified(view, method, before, mode, pinned, secure)
 
 
 def _verified(
@@ -230,8 +224,7 @@ def _may_update(view: Any, before: ServerSideState, mode: ServerSideMode, update
     )
     if not suits or update is not None:
         return suits and bool(update)
-    host = urlsplit(str(view.meta.endpoint_url)).hostname or ""
-    return host.endswith(_AWS_HOSTS)
+    return speaks_to_aws(view)
 
 
 def _update(view: Any, named: Mapping[str, Any], mode: SseKms) -> bool:

@@ -6,13 +6,15 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from botocore.exceptions import ClientError
 
 from s3ec.errors import UnsupportedOperationError
 
-__all__ = ["copy_in_parts", "grants"]
+__all__ = ["copy_in_parts", "grants", "speaks_to_aws"]
+
+_AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservices.com.cn")
 
 _PART_SIZE = 512 * 1024**2
 _MAX_PARTS = 10_000
@@ -36,6 +38,12 @@ _SSE_C_MEMBERS = ("SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5")
 _NO_SUCH_FEATURE = frozenset({"AccessControlListNotSupported", "MethodNotAllowed", "NotImplemented"})
 
 
+def speaks_to_aws(view: Any) -> bool:
+    """Whether a client's endpoint is one of AWS's own, and not another server that speaks its protocol."""
+    host = urlsplit(str(view.meta.endpoint_url)).hostname or ""
+    return host.endswith(_AWS_HOSTS)
+
+
 def grants(view: Any, named: Mapping[str, Any]) -> dict[str, str]:
     """The access control list of an object as members of a request that makes one.
 
@@ -57,10 +65,12 @@ def grants(view: Any, named: Mapping[str, Any]) -> dict[str, str]:
             return {}
         raise
     owner = acl.get("Owner", {}).get("ID")
-    if all(grant["Grantee"].get("ID") == owner for grant in acl.get("Grants", [])):
+    # MinIO answers one grant that names nobody.
+    named_grants = [grant for grant in acl.get("Grants", []) if {"ID", "URI"} & grant["Grantee"].keys()]
+    if all(grant["Grantee"].get("ID") == owner for grant in named_grants):
         return {}
     members: dict[str, list[str]] = {}
-    for grant in acl["Grants"]:
+    for grant in named_grants:
         grantee = grant["Grantee"]
         who = f'uri="{grantee["URI"]}"' if "URI" in grantee else f'id="{grantee["ID"]}"'
         members.setdefault(_GRANTS[grant["Permission"]], []).append(who)
@@ -100,9 +110,14 @@ def copy_in_parts(
         )
     place = {"Bucket": request["Bucket"], "Key": request["Key"]}
     create = {**request, **{name: head[name] for name in _CONTENT_HEADERS if head.get(name)}, **_tags(view, named)}
-    create.update(_checksum(head))
-    upload = {**place, "UploadId": view.create_multipart_upload(**create)["UploadId"]}
     key = {name: request[name] for name in _SSE_C_MEMBERS if name in request}
+    finish = {"IfMatch": head["ETag"]}
+    if speaks_to_aws(view):
+        # MinIO wants the checksums of copied parts from the client, which never sees the bytes, and tries the new SSE-C
+        # key on the old object when it compares ETags.
+        create.update(_checksum(head))
+        finish.update(key)
+    upload = {**place, "UploadId": view.create_multipart_upload(**create)["UploadId"]}
 
     def copy(part: tuple[int, str]) -> dict[str, Any]:
         number, byte_range = part
@@ -114,9 +129,7 @@ def copy_in_parts(
         with ThreadPoolExecutor(_THREADS) as pool:
             parts = list(pool.map(copy, _ranges(head["ContentLength"], part_limit)))
         # IfMatch: whoever replaced the object since we looked keeps it.
-        done = view.complete_multipart_upload(
-            **upload, **key, MultipartUpload={"Parts": parts}, **_guard(view, head["ETag"])
-        )
+        done = view.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts}, **_known(view, finish))
     except BaseException:
         # Parts without an end are invisible and billed; what went wrong first is what the caller sees.
         with contextlib.suppress(ClientError):
@@ -132,9 +145,10 @@ def _ranges(length: int, part_limit: int) -> Iterator[tuple[int, str]]:
         yield number, f"bytes={start}-{min(start + size, length) - 1}"
 
 
-def _guard(view: Any, etag: str) -> dict[str, str]:
+def _known(view: Any, members: Mapping[str, Any]) -> dict[str, Any]:
+    """The members that the installed botocore has for CompleteMultipartUpload: IfMatch came late."""
     shape = view.meta.service_model.operation_model("CompleteMultipartUpload").input_shape
-    return {"IfMatch": etag} if "IfMatch" in shape.members else {}
+    return {name: value for name, value in members.items() if name in shape.members}
 
 
 def _checksum(head: Mapping[str, Any]) -> dict[str, str]:
