@@ -17,6 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
 from s3ec.algorithms import CommitmentPolicy
 from s3ec.formats import ContentMetadata, parse_instruction_file, parse_object
 from s3ec.keyrings import AesKeyring, KmsKeyring, RsaKeyring
@@ -130,8 +132,16 @@ class Vector:
         if self.key["kind"] == "aes":
             return AesKeyring(bytes.fromhex(self.key["hex"]), enable_legacy_wrapping_algorithms=leave)
         if self.key["kind"] == "rsa":
-            return RsaKeyring(private_key=self.key["private_pem"], enable_legacy_wrapping_algorithms=leave)
+            return RsaKeyring(
+                private_key=_private_key(self.key["private_pem"]), enable_legacy_wrapping_algorithms=leave
+            )
         return KmsKeyring(self.key["arn"], client=kms_client, enable_legacy_wrapping_algorithms=leave)
+
+
+@functools.cache
+def _private_key(pem: str) -> Any:
+    """A loaded RSA key; loading checks it, which takes longer than everything else here."""
+    return load_pem_private_key(pem.encode(), password=None)
 
 
 @functools.cache
@@ -200,6 +210,9 @@ def recorded_kms(vectors: Iterable[Vector]) -> Iterator[RecordedKms]:
     endpoint = RecordedKms("")
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1  # one segment for each answer
+
         def do_POST(self) -> None:  # noqa: N802 - the name is http.server's
             operation = self.headers["X-Amz-Target"].rpartition(".")[2]
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -216,7 +229,7 @@ def recorded_kms(vectors: Iterable[Vector]) -> Iterator[RecordedKms]:
             return
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server.daemon_threads = True  # a client may keep its connection open longer than this
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     endpoint.url = f"http://127.0.0.1:{server.server_port}"
