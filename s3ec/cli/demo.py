@@ -8,7 +8,7 @@ import importlib.resources
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,12 +134,12 @@ def run(sources: dict[str, Path], endpoint: str) -> DemoReport:
         "aws_secret_access_key": "demo",
     }
     with contextlib.ExitStack() as stack:
-        closing: Callable[[Any], Any] = lambda client: stack.enter_context(contextlib.closing(client))  # noqa: E731 - one line for three uses
-        kms = closing(boto3.client("kms", **arguments))
-        plain = closing(boto3.client("s3", **arguments))
+        kms = stack.enter_context(contextlib.closing(boto3.client("kms", **arguments)))
+        plain = stack.enter_context(contextlib.closing(boto3.client("s3", **arguments)))
         kms_key = kms.create_key(Description="s3ec demo")["KeyMetadata"]["Arn"]
         plain.create_bucket(Bucket=_BUCKET)
-        s3 = closing(EncryptionClient(keyring=KmsKeyring(kms_key, client=kms), **arguments))
+        keyring = KmsKeyring(kms_key, client=kms)
+        s3 = stack.enter_context(contextlib.closing(EncryptionClient(keyring=keyring, **arguments)))
 
         kms_calls: list[str] = []
         kms.meta.events.register("before-call.kms", lambda model, **_: kms_calls.append(model.name))

@@ -36,6 +36,7 @@ def write_report(report: DemoReport, output: Output) -> None:
     output.line(f"S3 and KMS answer on {report.endpoint}.")
     for file in report.files[:_SHOWN_FILES]:
         output.line("")
+        output.line(file.key)
         output.table(_side_by_side(file))
     if len(report.files) > _SHOWN_FILES:
         output.line("")
@@ -54,7 +55,7 @@ def write_report(report: DemoReport, output: Output) -> None:
 
 
 def _side_by_side(file: StoredFile) -> Table:
-    table = Table(columns=["", "what S3 stores", "what get_object returns"], title=file.key)
+    table = Table(columns=["", "what S3 stores", "what get_object returns"])
     table.add("size", f"{file.stored_bytes:,} bytes", f"{file.plaintext_bytes:,} bytes")
     table.add("content", _shown(file.stored_head), _shown(file.plaintext_head))
     table.add("metadata", _names(file.stored_metadata), _names(file.plaintext_metadata))

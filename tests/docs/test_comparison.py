@@ -1,6 +1,6 @@
 """The comparison with the official Python client says what really happens.
 
-The everyday suite runs the column of s3ec; `tox -e comparison` runs the other one, where the official client is installed.
+The everyday suite runs the column of s3ec; `tox -e comparison` runs the other one, with the official client installed.
 """
 
 from __future__ import annotations

@@ -24,7 +24,9 @@ from support import aws
 FENCE = re.compile(r"^(?P<mark>`{3,})(?P<info>[^\n`]*)\n(?P<body>.*?)^(?P=mark)[ \t]*$", re.MULTILINE | re.DOTALL)
 SETUP = re.compile(r"^<!-- setup\n(?P<body>.*?)^-->$", re.MULTILINE | re.DOTALL)
 
-LANGUAGES_NOT_RUN = frozenset({"", "console", "json", "text", "toml", "{toctree}", "{eval-rst}", "{automodule}"})
+LANGUAGES_NOT_RUN = frozenset(
+    {"", "console", "json", "text", "text demo", "toml", "{toctree}", "{eval-rst}", "{automodule}"}
+)
 BUCKET = "my-bucket"
 KEY_ALIASES = ("alias/my-key", "alias/payroll")
 
