@@ -17,7 +17,16 @@ from __future__ import annotations
 
 from s3ec import errors
 from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy
+from s3ec.client.buckets import (
+    change_server_side_encryption,
+    get_default_encryption,
+    require_encryption,
+    set_default_encryption,
+    upload_policy,
+)
 from s3ec.client.encryption_client import EncryptionClient
+from s3ec.client.files import open_object as open  # noqa: A004 - the public name, always used as s3ec.open
+from s3ec.client.inspection import Inspection, inspect
 from s3ec.client.server_side import DsseKms, SseC, SseKms, SseS3
 from s3ec.client.session import Session, install, uninstall
 from s3ec.keyrings import AesKeyring, CachingMaterialsManager, KmsDiscoveryKeyring, KmsKeyring, RsaKeyring
@@ -31,6 +40,7 @@ __all__ = [
     "CommitmentPolicy",
     "DsseKms",
     "EncryptionClient",
+    "Inspection",
     "KmsDiscoveryKeyring",
     "KmsKeyring",
     "RsaKeyring",
@@ -38,7 +48,14 @@ __all__ = [
     "SseC",
     "SseKms",
     "SseS3",
+    "change_server_side_encryption",
     "errors",
+    "get_default_encryption",
+    "inspect",
     "install",
+    "open",
+    "require_encryption",
+    "set_default_encryption",
     "uninstall",
+    "upload_policy",
 ]

@@ -8,7 +8,6 @@ proves, chunk by chunk, that it encrypts the same plaintext again before a byte 
 from __future__ import annotations
 
 import io
-import os
 import tempfile
 from typing import IO, Any
 
@@ -30,7 +29,7 @@ def encrypted_body(
     claims: PlaintextClaims,
     *,
     buffer_size: int,
-    spool_directory: str | os.PathLike[str] | None,
+    spool_directory: str | None,
 ) -> Any:
     """The body to hand to botocore: bytes, or a file-like object to be closed after the call.
 

@@ -55,7 +55,7 @@ class Options:
     enable_unauthenticated_ranges: bool = False
     verified_range_limit: int = 1024 * MiB
     buffer_size: int = 64 * MiB
-    spool_directory: str | os.PathLike[str] | None = None
+    spool_directory: str | None = None
     unencrypted_objects: Literal["refuse", "allow"] = "refuse"
     presigned_uploads: Literal["refuse", "allow"] = "refuse"
     instruction_file_writes: bool = False
@@ -68,6 +68,8 @@ class Options:
         if (self.keyring is None) == (self.materials_manager is None):
             raise ConfigurationError("give exactly one of keyring= and materials_manager=")
         self._check_kinds()
+        if self.spool_directory is not None:
+            object.__setattr__(self, "spool_directory", os.fspath(self.spool_directory))
         encryption.check_options(commitment_policy=self.commitment_policy, algorithm_suite=self.algorithm_suite)
         if self.bind_object and not self.manager.capabilities.binds_encryption_context:
             raise ConfigurationError(

@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import io
-import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, Any, Protocol
 
 from botocore.response import StreamingBody
@@ -20,6 +19,7 @@ from s3ec.errors import AuthenticationError, S3ECError
 
 __all__ = ["CiphertextReader", "DecryptedBody", "Release", "open_plaintext"]
 
+_SURPLUS = 64 * 1024
 _ROOM = 15  # what update_into wants beyond its input
 
 
@@ -56,6 +56,12 @@ class CiphertextReader:
     def at_end(self) -> bool:
         """Read on once the expected bytes are here: True where nothing more comes."""
         return self._some(memoryview(bytearray(1))) == 0
+
+    def drain(self) -> None:
+        """Read what is left of a small surplus, so that the connection can serve the next request."""
+        scratch = memoryview(bytearray(_SURPLUS))
+        while self._some(scratch):
+            pass
 
     def close(self) -> None:
         """Close the connection's body."""
@@ -190,7 +196,7 @@ def open_plaintext(
     *,
     delayed: bool,
     buffer_size: int,
-    spool_directory: str | os.PathLike[str] | None,
+    spool_directory: str | None,
 ) -> Release:
     """Plaintext that may be released, verified first unless ``delayed``.
 
@@ -232,9 +238,7 @@ def _verify_in_memory(reader: CiphertextReader, cipher: ContentCipher, length: i
     return _InMemory(view[:length])
 
 
-def _verify_on_disk(
-    reader: CiphertextReader, cipher: ContentCipher, length: int, directory: str | os.PathLike[str] | None
-) -> _Spooled:
+def _verify_on_disk(reader: CiphertextReader, cipher: ContentCipher, length: int, directory: str | None) -> _Spooled:
     spool = tempfile.TemporaryFile(dir=directory, buffering=0)  # noqa: SIM115 - closed by the release that owns it
     try:
         mac, macs = ChunkMac(), list[bytes]()
@@ -296,13 +300,11 @@ def _open_cbc(reader: CiphertextReader, cipher: ContentCipher, length: int) -> R
 class PlaintextStream(io.RawIOBase):
     """Decrypted content as a raw stream; verifies on the first read and remembers a failure."""
 
-    def __init__(self, reader: CiphertextReader, cipher: ContentCipher, length: int, **settings: Any) -> None:
-        """Take what `open_plaintext` takes; nothing is read yet."""
+    def __init__(self, reader: CiphertextReader, opener: Callable[[], Release]) -> None:
+        """Take the connection and what opens plaintext from it; nothing is read yet."""
         super().__init__()
         self._reader = reader
-        self._cipher = cipher
-        self._length = length
-        self._settings = settings
+        self._opener = opener
         self._release: Release | None = None
         self._failure: S3ECError | None = None
 
@@ -320,7 +322,7 @@ class PlaintextStream(io.RawIOBase):
             raise self._failure
         try:
             if self._release is None:
-                self._release = open_plaintext(self._reader, self._cipher, self._length, **self._settings)
+                self._release = self._opener()
             return self._release.readinto(memoryview(buffer).cast("B"))
         except S3ECError as error:
             self._failure = error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from s3ec import formats
@@ -14,7 +15,7 @@ from s3ec.client.objects import (
     resolve,
     speak_plaintext,
 )
-from s3ec.client.plaintext import CiphertextReader, DecryptedBody, PlaintextStream
+from s3ec.client.plaintext import CiphertextReader, DecryptedBody, PlaintextStream, open_plaintext
 from s3ec.client.requests import take_read_context
 from s3ec.client.wire import Wire, location_of
 from s3ec.crypto.content import ContentCipher
@@ -65,14 +66,17 @@ def decrypted_response(
     """Put the decrypting body and plaintext's own figures into an answer that carries the whole ciphertext."""
     length = response["ContentLength"]
     plaintext_length = None if cipher.suite.is_legacy else max(length - cipher.suite.tag_length, 0)
-    stream = PlaintextStream(
-        CiphertextReader(response["Body"]),
+    reader = CiphertextReader(response["Body"])
+    opener = partial(
+        open_plaintext,
+        reader,
         cipher,
         length,
         delayed=wire.options.enable_delayed_authentication,
         buffer_size=wire.options.buffer_size,
         spool_directory=wire.options.spool_directory,
     )
+    stream = PlaintextStream(reader, opener)
     response["Body"] = DecryptedBody(stream, plaintext_length, location_of(request.parameters))
     if plaintext_length is not None:
         response["ContentLength"] = plaintext_length

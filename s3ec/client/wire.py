@@ -60,10 +60,16 @@ class Wire:
         """Refuse what botocore would refuse, before any key is touched.
 
         Raises:
+            ConfigurationError: a server-side mode that S3 would refuse.
             botocore.exceptions.ParamValidationError: as a plain client would raise it.
         """
         shape = self.service_model.operation_model(operation_name).input_shape
-        known = {name: value for name, value in parameters.items() if name != "Body"}
+        # The forms that botocore itself turns into strings only later: raw SSE-C keys, and a copy source as a map.
+        ready = server_side.apply(operation_name, parameters, self.options.server_side_encryption, secure=self.secure)
+        as_map = {"CopySource"} if isinstance(ready.get("CopySource"), Mapping) else set()
+        known = {name: value for name, value in ready.items() if name not in {"Body", *as_map}}
+        if as_map:
+            known["CopySource"] = ""
         report = ParamValidator().validate(known, shape)
         if report.has_errors():
             raise ParamValidationError(report=report.generate_report())
