@@ -8,12 +8,14 @@
     s3.put_object(Bucket="b", Key="k", Body=open("big.bin", "rb"), EncryptionContext={"team": "hr"})
     s3.get_object(Bucket="b", Key="k", EncryptionContext={"team": "hr"})["Body"].read()
 
-`EncryptionClient` is a boto3 S3 client: same methods, exceptions, paginators, waiters and transfers. Objects are encrypted
-before they leave and authenticated before any of their plaintext is released. `Session` and `install` do the same for
-libraries that make their own clients. Errors are in `s3ec.errors`.
+`EncryptionClient` is a boto3 S3 client: same methods, exceptions, paginators, waiters and transfers. Objects are
+encrypted before they leave and authenticated before any of their plaintext is released. `Session` and `install` do the
+same for libraries that make their own clients. Errors are in `s3ec.errors`.
 """
 
 from __future__ import annotations
+
+import logging
 
 from s3ec import errors
 from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy
@@ -59,3 +61,6 @@ __all__ = [
     "uninstall",
     "upload_policy",
 ]
+
+# Silent until the application configures logging.
+logging.getLogger("s3ec").addHandler(logging.NullHandler())
