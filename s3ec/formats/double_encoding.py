@@ -15,7 +15,7 @@ import re
 __all__ = ["repair"]
 
 _WORD = r"=\?utf-8\?(?:q\?[^?]*|b\?[A-Za-z0-9+/=]*)\?="
-_WORDS = re.compile(rf"{_WORD}(?:\s*{_WORD})*", re.IGNORECASE)
+_WORDS = re.compile(rf"{_WORD}(?:[ \t\r\n]*{_WORD})*", re.IGNORECASE)
 _ONE_WORD = re.compile(r"=\?utf-8\?([qb])\?([^?]*)\?=", re.IGNORECASE)
 _HEX = re.compile(rb"=([0-9A-Fa-f]{2})")
 _HIGH = re.compile("[\x80-\xff]+")
