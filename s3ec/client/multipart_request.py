@@ -1,0 +1,164 @@
+"""The requests of one multipart upload, each as S3 wants it: created, sent in parts, completed or aborted.
+
+Content metadata is fixed when an upload is created, so the data key is asked for then; the parts are pieces of one
+AES-GCM stream, and their concatenation is what a single put would have stored.
+Source: S3 Encryption Client specification, client.md, "Multipart upload"; API reference of each operation.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from s3ec import encryption
+from s3ec.client import instruction_objects, server_side
+from s3ec.client.objects import EncryptedObject, describe, speak_plaintext
+from s3ec.client.puts import place_content_metadata
+from s3ec.client.requests import (
+    check_metadata_size,
+    check_user_metadata,
+    refuse_write_suffix,
+    take_write_context,
+)
+from s3ec.client.wire import Wire
+from s3ec.crypto.content import ContentCipher
+from s3ec.formats import ContentMetadata, MetadataLocation
+
+__all__ = ["LAST_PART_NUMBER", "MINIMUM_PART_LENGTH", "EncryptedUpload", "create_upload", "without_checksums"]
+
+LAST_PART_NUMBER = 10_000
+"""The highest part number of S3."""
+
+MINIMUM_PART_LENGTH = 5 * 1024 * 1024
+"""Bytes below which S3 takes a part only as the last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncryptedUpload:
+    """One multipart upload: what every request of it needs.
+
+    Attributes:
+        wire: plain calls, whose default server-side mode is that of the creating request.
+        upload_id: S3's name for the upload.
+        request: the creating request, without what is not S3's; its SSE-C key goes with every later request.
+        content_metadata: what is stored beside the content.
+        cipher: for the one plaintext of the upload.
+        instruction_file: body of the instruction file, or None where the object's metadata holds everything.
+    """
+
+    wire: Wire
+    upload_id: str
+    request: Mapping[str, Any] = field(repr=False)
+    content_metadata: ContentMetadata
+    cipher: ContentCipher
+    instruction_file: bytes | None = field(default=None, repr=False)
+
+    @property
+    def location(self) -> MetadataLocation:
+        """Where the encrypted data key is, or will be."""
+        return MetadataLocation.OBJECT_METADATA if self.instruction_file is None else MetadataLocation.INSTRUCTION_FILE
+
+    def parameters(self, operation_name: str, given: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+        """A request about this upload: the caller's own parameters over those that the creating request implies."""
+        carried = self.wire.companion(operation_name, self.request, UploadId=self.upload_id)
+        if any(name.startswith("SSECustomer") for name in given):
+            carried = {name: value for name, value in carried.items() if not name.startswith("SSECustomer")}
+        return {**carried, **given, **more}
+
+    def send(self, part_number: int, body: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Send one part of ciphertext and return S3's answer.
+
+        A part without the checksum algorithm of its upload is refused by S3, so it is named where the caller did not.
+        """
+        algorithm = self.request.get("ChecksumAlgorithm")
+        named = {"ChecksumAlgorithm": algorithm} if algorithm is not None else {}
+        return self.wire.call(
+            "UploadPart", self.parameters("UploadPart", {**named, **given}, PartNumber=part_number, Body=body)
+        )
+
+    def complete(self, parts: Iterable[Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, Any]:
+        """Make the object of its parts, with its instruction file where it has one.
+
+        The file is written here and not when the upload is created: until now the key may hold another object, whose
+        data key lies in the file that is being replaced, and an aborted upload must not take that object with it.
+
+        Args:
+            parts: in order, each with the ETag and the checksums that S3 answered for the ciphertext.
+            given: the caller's own parameters, without those that describe plaintext.
+        """
+        request = self.parameters("CompleteMultipartUpload", given, MultipartUpload={"Parts": list(parts)})
+        with ExitStack() as stack:
+            if self.instruction_file is not None:
+                stack.enter_context(
+                    instruction_objects.written_with_object(self.wire, self.request, self.instruction_file)
+                )
+            response = self.wire.call("CompleteMultipartUpload", request)
+        found = EncryptedObject(self.content_metadata, self.location)
+        speak_plaintext(response, describe(found, authenticated=True))
+        return response
+
+    def abort(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Give the upload up."""
+        return self.wire.call("AbortMultipartUpload", self.parameters("AbortMultipartUpload", given))
+
+
+def create_upload(wire: Wire, parameters: dict[str, Any]) -> tuple[EncryptedUpload, dict[str, Any]]:
+    """Get a data key and create an upload.
+
+    Args:
+        wire: plain calls.
+        parameters: of ``create_multipart_upload``, with ``EncryptionContext``; taken apart.
+
+    Returns:
+        The upload, and S3's own answer.
+
+    Raises:
+        ConfigurationError, UnsupportedOperationError: before any key is touched.
+        KeyringError: no data key was to be had; nothing was created.
+        botocore.exceptions.ClientError: as S3 answers.
+    """
+    refuse_write_suffix(parameters)
+    context = parameters.pop("EncryptionContext", None)
+    wire.validate("CreateMultipartUpload", parameters)
+    if context is not None:
+        parameters["EncryptionContext"] = context
+    pairs = take_write_context(parameters, wire.options)
+    check_user_metadata(parameters.get("Metadata"))
+    check_metadata_size(parameters.get("Metadata", {}), own=0)
+    own_wire = _with_server_side_mode_of(wire, parameters)
+    server_side.apply(
+        "CreateMultipartUpload", parameters, own_wire.options.server_side_encryption, secure=own_wire.secure
+    )
+    content_metadata, cipher = encryption.begin(
+        materials_manager=wire.options.manager,
+        commitment_policy=wire.options.commitment_policy,
+        algorithm_suite=wire.options.algorithm_suite,
+        encryption_context=pairs,
+    )
+    placement = place_content_metadata(wire.options, parameters.get("Metadata"), content_metadata)
+    response = own_wire.call("CreateMultipartUpload", {**parameters, "Metadata": placement.metadata})
+    upload = EncryptedUpload(
+        wire=own_wire,
+        upload_id=response["UploadId"],
+        request=parameters,
+        content_metadata=content_metadata,
+        cipher=cipher,
+        instruction_file=placement.instruction_file,
+    )
+    return upload, response
+
+
+def _with_server_side_mode_of(wire: Wire, parameters: Mapping[str, Any]) -> Wire:
+    """The wire for an upload: a mode that the creating request names holds for its parts, whatever the default is."""
+    if not any(name.startswith(("SSE", "ServerSide", "BucketKey")) for name in parameters):
+        return wire
+    mode = server_side.requested_mode(parameters)
+    return dataclasses.replace(wire, options=dataclasses.replace(wire.options, server_side_encryption=mode))
+
+
+def without_checksums(response: Mapping[str, Any]) -> dict[str, Any]:
+    """An answer of S3 without its checksums, which are those of ciphertext."""
+    return {name: value for name, value in response.items() if not name.startswith("Checksum")}

@@ -1,0 +1,146 @@
+"""A multipart upload whose parts are encrypted in order by one hand and sent by many: what managed uploads run on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from s3ec.client.claims import PlaintextClaims
+from s3ec.client.multipart_request import LAST_PART_NUMBER, EncryptedUpload, create_upload
+from s3ec.client.multipart_storage import PartBody
+from s3ec.client.sources import CHUNK_SIZE, Source
+from s3ec.client.wire import Wire
+from s3ec.errors import MultipartStateError
+
+__all__ = ["PART_ROOM", "EncryptedPart", "SequentialUpload"]
+
+PART_ROOM = 16 + 15
+"""Bytes that a buffer must hold beyond the plaintext of a part: the tag, and what the cipher wants free."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncryptedPart:
+    """One part, ready to be sent.
+
+    Attributes:
+        number: its part number, from 1.
+        ciphertext: a view of the buffer that it was encrypted into, which must stay as it is until the part is sent.
+        plaintext_length: bytes of plaintext in it; the last part is 16 bytes longer than that.
+    """
+
+    number: int
+    ciphertext: memoryview
+    plaintext_length: int
+
+
+class SequentialUpload:
+    """One multipart upload.
+
+    `encrypt_next` is called by one thread at a time, in the order of the plaintext; `send` by any number at once.
+    """
+
+    def __init__(self, wire: Wire, parameters: Mapping[str, Any], *, claims: PlaintextClaims | None = None) -> None:
+        """Create the upload.
+
+        Args:
+            wire: plain calls.
+            parameters: of ``create_multipart_upload``, with ``EncryptionContext``.
+            claims: what the caller says about the whole plaintext; held against it before the tag is made.
+
+        Raises:
+            ConfigurationError, UnsupportedOperationError: before any key is touched.
+            KeyringError: no data key was to be had; nothing was created.
+        """
+        self._upload, self.response = create_upload(wire, dict(parameters))
+        self._encryptor = self._upload.cipher.encryptor()
+        self._claims = claims
+        self._encrypted = 0
+        self._finished = False
+        self._lock = threading.Lock()
+        self._sent: dict[int, dict[str, Any]] = {}
+
+    @property
+    def upload(self) -> EncryptedUpload:
+        """The upload itself."""
+        return self._upload
+
+    def encrypt_next(
+        self, plaintext: bytes | bytearray | memoryview, into: bytearray | memoryview, *, last: bool
+    ) -> EncryptedPart:
+        """Encrypt the bytes that follow those of the last call, as the next part.
+
+        Args:
+            plaintext: the whole part; it may be the start of ``into``.
+            into: buffer for the ciphertext, at least `PART_ROOM` bytes longer than the plaintext. It may be used again
+                once the part has been sent.
+            last: True appends the tag, after which there is no next part.
+
+        Raises:
+            ObjectTooLargeError: more than one GCM stream may carry; nothing of the chunk in hand was encrypted.
+            SourceChangedError: a checksum that the caller gave is not that of the plaintext.
+            MultipartStateError: a part after the last, or the 10,001st.
+        """
+        if self._finished:
+            raise MultipartStateError("the last part of this upload is encrypted already")
+        if self._encrypted == LAST_PART_NUMBER:
+            raise MultipartStateError(f"an upload has at most {LAST_PART_NUMBER} parts; choose larger ones")
+        source, target = memoryview(plaintext).cast("B"), memoryview(into).cast("B")
+        length = source.nbytes
+        for start in range(0, length, CHUNK_SIZE):
+            chunk = source[start : start + CHUNK_SIZE]
+            if self._claims is not None:
+                self._claims.update(chunk)
+            self._encryptor.update_into(chunk, target[start:])
+        end = length
+        if last:
+            if self._claims is not None:
+                self._claims.check()
+            target[length : length + 16] = self._encryptor.finalize()
+            end += 16
+            self._finished = True
+        self._encrypted += 1
+        return EncryptedPart(self._encrypted, target[:end], length)
+
+    def send(self, part: EncryptedPart, *, source: Source | None = None) -> None:
+        """Send a part; botocore's own retries send the same ciphertext.
+
+        Args:
+            part: as `encrypt_next` gave it.
+            source: is told s3transfer's progress signals and how far the part's plaintext has been sent.
+
+        Raises:
+            botocore.exceptions.ClientError: as S3 answers; the part may be sent again.
+        """
+        body = PartBody.of_view(part.ciphertext, part.plaintext_length, source)
+        answer = self._upload.send(part.number, body, {})
+        with self._lock:
+            self._sent[part.number] = recorded_part(part.number, answer)
+
+    def complete(self, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Make the object.
+
+        Args:
+            parameters: more of ``complete_multipart_upload``, such as ``IfNoneMatch``.
+
+        Raises:
+            MultipartStateError: the last part was not encrypted, or a part was not sent.
+            botocore.exceptions.ClientError: as S3 answers; the call may be repeated.
+        """
+        if not self._finished or len(self._sent) != self._encrypted:
+            raise MultipartStateError(
+                f"{len(self._sent)} of {self._encrypted} parts are sent, and the last one is "
+                f"{'' if self._finished else 'not '}encrypted: completed now, the object would not open"
+            )
+        return self._upload.complete([self._sent[number] for number in sorted(self._sent)], parameters or {})
+
+    def abort(self) -> None:
+        """Give the upload up; S3 drops what was sent."""
+        self._upload.abort({})
+
+
+def recorded_part(number: int, answer: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``complete_multipart_upload`` must say about a part: ETag and checksums that S3 gave its ciphertext."""
+    checksums = {name: value for name, value in answer.items() if name.startswith("Checksum")}
+    return {"PartNumber": number, "ETag": answer["ETag"], **checksums}
