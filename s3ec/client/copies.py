@@ -14,7 +14,15 @@ from s3ec.client.wire import Wire
 from s3ec.errors import ConfigurationError, S3ECError, UnsupportedOperationError
 from s3ec.formats import Detection
 
-__all__ = ["CopySource", "copy_object", "head_source", "own_metadata", "parse_copy_source", "refuse_bound_copy"]
+__all__ = [
+    "CopySource",
+    "copy_instruction_file_if_any",
+    "copy_object",
+    "head_source",
+    "own_metadata",
+    "parse_copy_source",
+    "refuse_bound_copy",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +109,7 @@ def copy_object(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
         own = own_metadata(metadata)
         request["Metadata"] = {**parameters.get("Metadata", {}), **own}
         check_metadata_size(request["Metadata"], own=metadata_size(own))
-    if _may_have_instruction_file(wire, metadata):
-        _copy_instruction_file(wire, parameters, source)
+    copy_instruction_file_if_any(wire, parameters, source, metadata)
     response = wire.call("CopyObject", request)
     result = response.get("CopyObjectResult", {})
     for name in [name for name in result if name.startswith("Checksum")]:
@@ -110,14 +117,14 @@ def copy_object(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
     return response
 
 
-def _may_have_instruction_file(wire: Wire, metadata: Mapping[str, str]) -> bool:
-    if not wire.options.instruction_file_reads:
-        return False
-    return formats.detect(metadata) in (Detection.NONE, Detection.V3_INSTRUCTION_FILE)
-
-
-def _copy_instruction_file(wire: Wire, parameters: Mapping[str, Any], source: CopySource) -> None:
+def copy_instruction_file_if_any(
+    wire: Wire, parameters: Mapping[str, Any], source: CopySource, metadata: Mapping[str, str]
+) -> None:
     """Copy the instruction file before the object: a crash then leaves at worst a file without an object."""
+    if not wire.options.instruction_file_reads:
+        return
+    if formats.detect(metadata) not in (Detection.NONE, Detection.V3_INSTRUCTION_FILE):
+        return
     suffix = formats.INSTRUCTION_FILE_SUFFIX
     target = parameters["Key"] + suffix
     if (source.bucket, source.key) == (parameters["Bucket"], parameters["Key"]):

@@ -221,11 +221,19 @@ def raw_view(client: BaseClient) -> BaseClient:
 
 
 def _make_view(client: EncryptionClient) -> BaseClient:
-    # One dict for both: the view keeps its parent's parts alive, and whatever is patched on one shows on the other.
+    """A client of the generated class whose calls go through `Wire.call`: server-side defaults, and no encryption."""
     generated = type(client).__mro__[2]
-    view: BaseClient = object.__new__(generated)
+    view_class = type("S3", (generated,), {"_make_api_call": _pass_call})
+    view: BaseClient = object.__new__(view_class)
+    # One dict for both: the view keeps its parent's parts alive, and whatever is patched on one shows on the other.
     view.__dict__ = client.__dict__
+    client.__dict__["_s3ec_parent"] = client
     return view
+
+
+def _pass_call(view: Any, operation_name: str, api_params: dict[str, Any]) -> dict[str, Any]:
+    response: dict[str, Any] = view._s3ec_wire.call(operation_name, api_params)
+    return response
 
 
 def _veto_retry(caught_exception: Exception | None = None, **_: Any) -> bool | None:

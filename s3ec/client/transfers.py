@@ -1,16 +1,225 @@
-"""Managed transfers."""
+"""Managed transfers with boto3's signatures: upload_file, upload_fileobj, download_file, download_fileobj, copy.
+
+Uploads and copies run on s3transfer, above this client's own calls; downloads have an engine of their own, which decrypts
+in order and names the file only after the tag verified. The CRT transfer client has an HTTP stack of its own and would
+carry plaintext past any Python client: it is never used.
+"""
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+import copy as copying
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from s3ec.errors import UnsupportedOperationError
+from boto3.exceptions import RetriesExceededError, S3UploadFailedError
+from boto3.s3.transfer import ProgressCallbackInvoker, TransferConfig
+from botocore.exceptions import ClientError
+from s3transfer.exceptions import RetriesExceededError as S3TransferRetriesExceededError
+from s3transfer.futures import NonThreadedExecutor
+from s3transfer.manager import TransferManager
+
+from s3ec.client import copies, downloads, server_side
+from s3ec.client.requests import check_user_metadata
+from s3ec.client.wire import Wire, location_of
+from s3ec.errors import ConfigurationError, S3ECError, UnsupportedOperationError
+
+if TYPE_CHECKING:
+    from s3ec.client.encryption_client import EncryptionClient
 
 __all__ = ["copy", "download_file", "download_fileobj", "upload_file", "upload_fileobj"]
 
+_CONTENT_HEADERS = (
+    "CacheControl",
+    "ContentDisposition",
+    "ContentEncoding",
+    "ContentLanguage",
+    "ContentType",
+    "Expires",
+    "Metadata",
+)
 
-def _refuse(*_: Any) -> NoReturn:
-    raise UnsupportedOperationError("managed transfers are refused for now: use put_object and get_object")
+
+class _Manager(TransferManager):
+    """s3transfer's own manager, which lets our parameters and the newer ones of boto3's operations through."""
+
+    ALLOWED_UPLOAD_ARGS = [  # noqa: RUF012 - s3transfer's own shape
+        *dict.fromkeys(
+            [*TransferManager.ALLOWED_UPLOAD_ARGS, "EncryptionContext", "BucketKeyEnabled", "IfMatch", "IfNoneMatch"]
+        )
+    ]
+    ALLOWED_DOWNLOAD_ARGS = [  # noqa: RUF012 - s3transfer's own shape
+        *dict.fromkeys([*TransferManager.ALLOWED_DOWNLOAD_ARGS, "EncryptionContext", "InstructionFileSuffix"])
+    ]
+    ALLOWED_COPY_ARGS = [  # noqa: RUF012 - s3transfer's own shape
+        *dict.fromkeys([*TransferManager.ALLOWED_COPY_ARGS, "BucketKeyEnabled"])
+    ]
 
 
-upload_file = upload_fileobj = download_file = download_fileobj = copy = _refuse
+def upload_file(
+    client: EncryptionClient, filename: Any, bucket: str, key: str, extra: Any, callback: Any, config: Any
+) -> None:
+    """Upload a file; parts are encrypted in order and sent in parallel."""
+    if isinstance(filename, os.PathLike):
+        filename = os.fspath(filename)
+    if not isinstance(filename, str):
+        raise ValueError("Filename must be a string or a path-like object")
+    try:
+        _upload(client, filename, bucket, key, extra, callback, config)
+    except ClientError as error:
+        raise S3UploadFailedError(f"Failed to upload {filename} to {bucket}/{key}: {error}") from error
+
+
+def upload_fileobj(
+    client: EncryptionClient, fileobj: Any, bucket: str, key: str, extra: Any, callback: Any, config: Any
+) -> None:
+    """Upload a file-like object, seekable or not."""
+    if not hasattr(fileobj, "read"):
+        raise ValueError("Fileobj must implement read")
+    _upload(client, fileobj, bucket, key, extra, callback, config)
+
+
+def _upload(client: EncryptionClient, body: Any, bucket: str, key: str, extra: Any, callback: Any, config: Any) -> None:
+    with _manager(client, config) as manager:
+        manager.upload(body, bucket, key, extra, _subscribers(callback)).result()
+
+
+def download_file(
+    client: EncryptionClient, bucket: str, key: str, filename: Any, extra: Any, callback: Any, config: Any
+) -> None:
+    """Download into a file, which gets its name only after the content verified."""
+    if isinstance(filename, os.PathLike):
+        filename = os.fspath(filename)
+    if not isinstance(filename, str):
+        raise ValueError("Filename must be a string or a path-like object")
+    try:
+        plain = _download(client, bucket, key, extra, config, downloads.to_file, filename, callback)
+        if plain is not None:
+            with _manager(plain, config) as manager:
+                manager.download(bucket, key, filename, _without_ours(extra), _subscribers(callback)).result()
+    except S3TransferRetriesExceededError as error:
+        raise RetriesExceededError(error.last_exception) from error
+
+
+def download_fileobj(
+    client: EncryptionClient, bucket: str, key: str, fileobj: Any, extra: Any, callback: Any, config: Any
+) -> None:
+    """Download into a file-like object, which gets nothing unverified."""
+    if not hasattr(fileobj, "write"):
+        raise ValueError("Fileobj must implement write")
+    plain = _download(client, bucket, key, extra, config, downloads.to_fileobj, fileobj, callback)
+    if plain is not None:
+        with _manager(plain, config) as manager:
+            manager.download(bucket, key, fileobj, _without_ours(extra), _subscribers(callback)).result()
+
+
+def _download(
+    client: EncryptionClient,
+    bucket: str,
+    key: str,
+    extra: Any,
+    config: Any,
+    deliver: Callable[..., None],
+    target: Any,
+    callback: Any,
+) -> Any:
+    """Deliver an encrypted object; for one that is not (and may be read) give the client that reads it."""
+    _check_extra(extra, _Manager.ALLOWED_DOWNLOAD_ARGS)
+    wire: Wire = client._s3ec_wire
+    parameters = {**(extra or {}), "Bucket": bucket, "Key": key}
+    try:
+        download = downloads.begin(wire, parameters, _classic(config), callback)
+        if download is None:
+            return client._s3ec_view
+        with download:
+            deliver(download, target)
+    except S3ECError as error:
+        raise error.locate(location_of(parameters) or "") from error.__cause__
+    return None
+
+
+def copy(
+    client: EncryptionClient,
+    source: Any,
+    bucket: str,
+    key: str,
+    extra: Any,
+    callback: Any,
+    source_client: Any,
+    config: Any,
+) -> None:
+    """Copy an object of any size inside S3, content metadata, tag and instruction file included."""
+    _check_extra(extra, _Manager.ALLOWED_COPY_ARGS)
+    extra = dict(extra or {})
+    check_user_metadata(extra.get("Metadata"))
+    wire: Wire = client._s3ec_wire
+    from_view = client._s3ec_view if source_client is None else source_client.__dict__.get("_s3ec_view", source_client)
+    target = {**extra, "Bucket": bucket, "Key": key, "CopySource": source}
+    try:
+        place = copies.parse_copy_source(source)
+        request: dict[str, Any] = {**place.parameters(), **server_side.source_companion(extra)}
+        request |= {name: extra[name] for name in ("RequestPayer",) if name in extra}
+        head = from_view.head_object(**request)
+        copies.refuse_bound_copy(head.get("Metadata", {}), place, target)
+        extra = {"CopySourceIfMatch": head["ETag"], **_whole_metadata(extra, head, _classic(config))}
+        copies.copy_instruction_file_if_any(wire, target, place, head.get("Metadata", {}))
+    except S3ECError as error:
+        raise error.locate(location_of(target) or "") from error.__cause__
+    with _manager(client._s3ec_view, config) as manager:
+        manager.copy(place.parameters(), bucket, key, extra, _subscribers(callback), from_view).result()
+
+
+def _whole_metadata(extra: dict[str, Any], head: dict[str, Any], config: TransferConfig) -> dict[str, Any]:
+    """Name all metadata where S3 or s3transfer would not carry it over on its own."""
+    own = copies.own_metadata(head.get("Metadata", {}))
+    if extra.get("MetadataDirective") == "REPLACE":
+        return {**extra, "Metadata": {**extra.get("Metadata", {}), **own}}
+    if head["ContentLength"] < config.multipart_threshold:
+        return extra
+    # A copy in parts makes a new object: s3transfer before 0.18 gave it no metadata at all.
+    carried = {name: head[name] for name in _CONTENT_HEADERS if name in head}
+    return {**carried, **extra, "Metadata": dict(head.get("Metadata", {})), "MetadataDirective": "REPLACE"}
+
+
+def _check_extra(extra: Any, allowed: list[str]) -> None:
+    for name in extra or {}:
+        if name not in allowed:
+            raise ValueError(f"Invalid extra_args key '{name}', must be one of: {', '.join(allowed)}")
+
+
+def _without_ours(extra: Any) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in (extra or {}).items()
+        if name not in ("EncryptionContext", "InstructionFileSuffix")
+    }
+
+
+def _subscribers(callback: Any) -> list[Any] | None:
+    return None if callback is None else [ProgressCallbackInvoker(callback)]
+
+
+def _manager(client: Any, config: Any) -> TransferManager:
+    config = _classic(config)
+    return _Manager(client, config, None, None if config.use_threads else NonThreadedExecutor)
+
+
+def _classic(config: TransferConfig | None) -> TransferConfig:
+    """The caller's configuration, on a copy that never chooses the CRT.
+
+    Raises:
+        UnsupportedOperationError: the caller asks for the CRT by name.
+    """
+    if config is None:
+        config = TransferConfig()
+    if not hasattr(config, "multipart_threshold"):
+        raise ConfigurationError("Config must be a boto3.s3.transfer.TransferConfig")
+    preferred = str(getattr(config, "preferred_transfer_client", "auto")).lower()
+    if preferred == "crt":
+        raise UnsupportedOperationError(
+            'preferred_transfer_client="crt" is refused: the CRT transfer client has an HTTP client of its own and would '
+            'upload plaintext past this one; use "classic" or leave it out'
+        )
+    config = copying.copy(config)
+    config.preferred_transfer_client = "classic"
+    return config

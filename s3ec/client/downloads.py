@@ -1,0 +1,285 @@
+"""Downloads: parallel ranges of one version, put in order, decrypted in order, delivered after the tag verified.
+
+Parts are fetched by a few threads into buffers that are used again; one decryptor takes them in order, so that the
+object's own tag authenticates a parallel download for free. Nothing is kept but the window of parts in flight.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from boto3.s3.transfer import TransferConfig
+from s3transfer.bandwidth import LeakyBucket, RequestExceededException, RequestToken
+from s3transfer.exceptions import RetriesExceededError
+from s3transfer.utils import S3_RETRYABLE_DOWNLOAD_ERRORS, OSUtils
+
+from s3ec.client.objects import open_cipher, resolve
+from s3ec.client.plaintext import CiphertextReader, Release, open_plaintext
+from s3ec.client.range_header import parse_content_range
+from s3ec.client.reads import take_read_request
+from s3ec.client.sources import CHUNK_SIZE
+from s3ec.client.wire import Wire
+from s3ec.crypto.content import ContentCipher
+from s3ec.errors import AuthenticationError
+
+__all__ = ["Download", "begin", "to_file", "to_fileobj"]
+
+_LARGEST_PART = 16 * 1024 * 1024
+
+
+class _Parts:
+    """The ciphertext of one pinned version, fetched in parallel and read in order (a `CiphertextReader` in kind)."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        pinned: dict[str, Any],
+        total: int,
+        config: TransferConfig,
+        progress: Callable[[int], None],
+    ) -> None:
+        self._wire = wire
+        self._pinned = pinned
+        self._total = total
+        self._attempts = config.num_download_attempts
+        self._progress = progress
+        self._size = max(1, min(config.multipart_chunksize, _LARGEST_PART, max(total, 1)))
+        count = -(-total // self._size)
+        parallel = config.use_threads and total >= config.multipart_threshold
+        self._workers = min(config.max_request_concurrency, count) if parallel else 1
+        self._executor = ThreadPoolExecutor(self._workers, "s3ec-download") if self._workers > 1 else None
+        self._bucket = LeakyBucket(config.max_bandwidth) if config.max_bandwidth else None
+        self._starts = iter(range(0, total, self._size))
+        self._window: deque[tuple[bytearray, Future[int] | int]] = deque()
+        self._current: tuple[bytearray, memoryview] | None = None
+        self._stopped = threading.Event()
+        for _ in range(self._workers):
+            self._submit(bytearray(self._size))
+
+    def fill(self, view: memoryview) -> int:
+        filled = 0
+        while filled < len(view) and self._ready():
+            assert self._current is not None
+            buffer, rest = self._current
+            count = min(len(rest), len(view) - filled)
+            view[filled : filled + count] = rest[:count]
+            filled += count
+            self._current = (buffer, rest[count:])
+        self._progress(filled)
+        return filled
+
+    def at_end(self) -> bool:
+        return not self._ready()
+
+    def drain(self) -> None:
+        """Parts end where they were asked to."""
+
+    def close(self) -> None:
+        self._stopped.set()
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+        self._window.clear()
+        self._current = None
+
+    def _ready(self) -> bool:
+        """Make sure that the current part has bytes left; False at the end."""
+        while self._current is None or not self._current[1]:
+            if self._current is not None:
+                self._submit(self._current[0])
+                self._current = None
+            if not self._window:
+                return False
+            buffer, pending = self._window.popleft()
+            count = self._fetch(buffer, pending) if isinstance(pending, int) else pending.result()
+            self._current = (buffer, memoryview(buffer)[:count])
+        return True
+
+    def _submit(self, buffer: bytearray) -> None:
+        start = next(self._starts, None)
+        if start is None:
+            return
+        pending = start if self._executor is None else self._executor.submit(self._fetch, buffer, start)
+        self._window.append((buffer, pending))
+
+    def _fetch(self, buffer: bytearray, start: int) -> int:
+        """Fetch one part, again where the connection broke."""
+        size = min(self._size, self._total - start)
+        for attempt in range(1, self._attempts + 1):
+            try:
+                self._fetch_once(memoryview(buffer)[:size], start)
+            except S3_RETRYABLE_DOWNLOAD_ERRORS as error:
+                if attempt == self._attempts:
+                    raise RetriesExceededError(error) from error
+            else:
+                break
+        return size
+
+    def _fetch_once(self, view: memoryview, start: int) -> None:
+        request = dict(self._pinned)
+        whole = len(view) == self._total
+        if not whole:
+            request["Range"] = f"bytes={start}-{start + len(view) - 1}"
+        response = self._wire.call("GetObject", request)
+        with response["Body"]:
+            if not whole:
+                answered = parse_content_range(response.get("ContentRange", ""))
+                if (answered.first, answered.last, answered.total) != (start, start + len(view) - 1, self._total):
+                    raise AuthenticationError(f"S3 was asked for another range than it answered with ({answered})")
+            if response["ETag"] != self._pinned["IfMatch"]:
+                raise AuthenticationError("the object was replaced while it was downloaded")
+            reader = CiphertextReader(response["Body"])
+            for offset in range(0, len(view), CHUNK_SIZE):
+                if self._stopped.is_set():
+                    return
+                piece = view[offset : offset + CHUNK_SIZE]
+                self._throttle(len(piece))
+                if reader.fill(piece) < len(piece):
+                    raise AuthenticationError("the stored object ended early: it was cut off")
+            if not reader.at_end():
+                raise AuthenticationError("S3 answered with more bytes than it was asked for")
+
+    def _throttle(self, size: int) -> None:
+        if self._bucket is None:
+            return
+        token = RequestToken()
+        while not self._stopped.is_set():
+            try:
+                self._bucket.consume(size, token)
+            except RequestExceededException as error:
+                time.sleep(error.retry_time)
+            else:
+                return
+
+
+class Download:
+    """One object on its way down; a context that ends every thread."""
+
+    def __init__(self, wire: Wire, parts: _Parts, cipher: ContentCipher, total: int) -> None:
+        """Take the parts and what opens them."""
+        self._wire = wire
+        self._parts = parts
+        self._cipher = cipher
+        self._total = total
+
+    def __enter__(self) -> Download:
+        """Nothing to do: the first parts are on their way."""
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        """Stop what is still in flight."""
+        self._parts.close()
+
+    def release(self, *, delayed: bool) -> Release:
+        """Plaintext, verified first unless ``delayed``; see `s3ec.client.plaintext.open_plaintext`."""
+        options = self._wire.options
+        return open_plaintext(
+            self._parts,
+            self._cipher,
+            self._total,
+            delayed=delayed,
+            buffer_size=options.buffer_size,
+            spool_directory=options.spool_directory,
+        )
+
+    def write_to(self, write: Callable[[memoryview], object], *, delayed: bool) -> None:
+        """Write all plaintext.
+
+        Raises:
+            AuthenticationError: the content does not verify. Without ``delayed`` nothing was written then; with it,
+                what was written is not to be used.
+        """
+        release = self.release(delayed=delayed)
+        view = memoryview(bytearray(CHUNK_SIZE))
+        try:
+            while count := release.readinto(view):
+                _write_all(write, view[:count])
+        finally:
+            release.close()
+
+    @property
+    def delayed_by_option(self) -> bool:
+        """True where the client releases plaintext before it is verified."""
+        return self._wire.options.enable_delayed_authentication
+
+
+def begin(wire: Wire, parameters: dict[str, Any], config: TransferConfig, callback: Any) -> Download | None:
+    """Look at an object, pass the gate, and start fetching the very version that was looked at.
+
+    Returns:
+        None for an object that is not encrypted, where the client allows such.
+
+    Raises:
+        MetadataError, PolicyError, KeyringError, SecurityError: before any content is read.
+        botocore.exceptions.ClientError: as from a plain client, which heads the object first too.
+    """
+    request = take_read_request(wire, "GetObject", parameters)
+    carried = {name: value for name, value in request.parameters.items() if name != "ChecksumMode"}
+    head = wire.call("HeadObject", carried)
+    found = resolve(wire, request, head.get("Metadata", {}))
+    if found is None:
+        return None
+    cipher = open_cipher(wire, request, found)
+    total = head["ContentLength"]
+    pinned = {**carried, "IfMatch": head["ETag"]}
+    if "VersionId" in head:
+        pinned["VersionId"] = head["VersionId"]
+    progress = _Progress(callback, max(total - cipher.suite.tag_length, 0))
+    return Download(wire, _Parts(wire, pinned, total, config, progress), cipher, total)
+
+
+class _Progress:
+    """Tells the caller's callback of plaintext bytes, whose sum is exact."""
+
+    def __init__(self, callback: Any, length: int) -> None:
+        self._callback = callback
+        self._left = length
+
+    def __call__(self, count: int) -> None:
+        count = min(count, self._left)
+        self._left -= count
+        if self._callback is not None and count:
+            self._callback(count)
+
+
+def to_file(download: Download, filename: str) -> None:
+    """Write into a temporary file beside the target, and rename it once the tag has verified.
+
+    The temporary file holds plaintext that is not verified yet, under a random name that nobody else may open; it is
+    removed on every failure. Special files (a pipe, a device) get verified plaintext only.
+    """
+    if OSUtils().is_special_file(filename):
+        with open(filename, "wb", buffering=0) as special:
+            download.write_to(special.write, delayed=download.delayed_by_option)
+        return
+    temporary = f"{filename}.{secrets.token_hex(4)}"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        with open(descriptor, "wb", buffering=0) as file:
+            # The mode that the caller's umask gives is kept for the end; until then the file is the owner's alone.
+            mode = os.fstat(file.fileno()).st_mode & 0o777
+            os.chmod(temporary, mode & 0o600)
+            download.write_to(file.write, delayed=True)
+        os.chmod(temporary, mode)
+        os.replace(temporary, filename)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def to_fileobj(download: Download, fileobj: Any) -> None:
+    """Write into a file-like object: nothing before it is verified, unless the client delays authentication."""
+    download.write_to(lambda view: fileobj.write(bytes(view)), delayed=download.delayed_by_option)
+
+
+def _write_all(write: Callable[[memoryview], object], view: memoryview) -> None:
+    while view:
+        count = write(view)
+        # A raw file may take less than it is given; other objects answer with anything or nothing.
+        view = view[count:] if isinstance(count, int) and 0 < count < len(view) else memoryview(b"")
