@@ -13,6 +13,7 @@ from interop.peers import FORBID, OFFICIAL, Official
 MIB = 1024 * 1024
 SIZES = (0, 1, 15, 16, 17, 5 * MIB + 3)
 PART_SIZE = 5 * MIB
+RANGED_SIZE = 100
 USER_METADATA = {"user-note": "kept as it was"}
 
 CONTEXTS: dict[str, dict[str, str]] = {
@@ -100,7 +101,7 @@ class Body:
 def make_bodies(folder: Path) -> dict[int, Body]:
     """Writes one plaintext a size: a byte stream without repetition, the same in every run."""
     bodies = {}
-    for size in SIZES:
+    for size in (*SIZES, RANGED_SIZE):
         path = folder / f"plaintext-{size}"
         path.write_bytes(hashlib.shake_256(b"plaintext").digest(size))
         bodies[size] = Body(path, size)
@@ -140,10 +141,51 @@ def not_ascii(shape: Shape) -> bool:
     return shape.context in ("latin-1", "unicode")
 
 
-WRITE_LIMITS: tuple[Limit, ...] = ()
+JAVA = tuple(name for name in OFFICIAL if name.startswith("java"))
+
+WRITE_LIMITS: tuple[Limit, ...] = (
+    Limit(
+        JAVA,
+        lambda scheme, shape: scheme.keyring == "kms" and scheme.storage == "metadata" and shape.context == "unicode",
+        "unreadable",
+        "Java (S3EC 3.5.0 and 4.0.1, SDK 1.12.797) sends metadata as Latin-1: of an encryption context beyond that "
+        "only question marks are stored, and nobody can read the object any more",
+    ),
+    Limit(
+        ("python4",),
+        lambda scheme, shape: not_ascii(shape),
+        "refuses",
+        "Python S3EC 4.0.0 writes no encryption context that is not ASCII",
+    ),
+)
 """Objects that a client does not write, or writes so that nobody can read them."""
 
-READ_LIMITS: tuple[Limit, ...] = ()
+OLD = tuple(client.name for client in OFFICIAL.values() if "V3" not in client.reads)
+PASSES_CIPHERTEXT = ("javasdk1-eo", "javasdk1-ae")
+
+READ_LIMITS: tuple[Limit, ...] = (
+    Limit(
+        PASSES_CIPHERTEXT,
+        lambda scheme, _: scheme.generation == "V3" and scheme.storage == "metadata",
+        "other bytes",
+        "The AWS SDK for Java 1.12.797 in EncryptionOnly and AuthenticatedEncryption does not know V3: it returns the "
+        "*ciphertext* as if it were the object, without an error. Keep such readers away from V3 buckets, or write V2 "
+        "(`FORBID_ENCRYPT_ALLOW_DECRYPT`) until they are gone",
+    ),
+    Limit(
+        OLD,
+        lambda scheme, _: scheme.generation == "V3",
+        "refuses",
+        "Java S3EC 3.5.0 and the clients inside the AWS SDKs for Java 1.12.797 and Go 1.55.8 do not know V3 and "
+        "refuse it",
+    ),
+    Limit(
+        ("python4",),
+        lambda scheme, shape: scheme.keyring == "kms" and not_ascii(shape),
+        "refuses",
+        "Python S3EC 4.0.0 takes no encryption context that is not ASCII, on reads too",
+    ),
+)
 """Objects of s3ec that a client does not read."""
 
 

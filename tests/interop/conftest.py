@@ -13,7 +13,7 @@ import pytest
 from interop import install
 from interop.cells import Body, make_bodies
 from interop.ours import Ours
-from interop.peers import Program
+from interop.peers import OFFICIAL, Program
 from interop.report import Report
 
 from support import aws as support_aws
@@ -103,12 +103,16 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Pro
         yield running
 
 
-@pytest.fixture
-def ask(programs: dict[str, Program | str], endpoint: str, shared_bucket: str) -> Any:
-    """Asks a client by name; a client whose language is not installed skips the test and says so."""
-    from interop.peers import OFFICIAL
+@pytest.fixture(scope="session")
+def ours(endpoint: str) -> Iterator[Ours]:
+    """s3ec behind the requests of the peers."""
+    with contextlib.closing(Ours(support_aws.client_arguments(endpoint))) as ours:
+        yield ours
 
-    ours = Ours(support_aws.client_arguments(endpoint))
+
+@pytest.fixture
+def ask(programs: dict[str, Program | str], ours: Ours, endpoint: str, shared_bucket: str) -> Any:
+    """Asks a client by name; a client whose language is not installed skips the test and says so."""
 
     def ask(client: str, **request: Any) -> dict[str, Any]:
         request = {"client": client, "endpoint": endpoint, "bucket": shared_bucket, **request}

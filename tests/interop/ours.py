@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+import json
 from pathlib import Path
 from typing import Any
 
@@ -30,21 +30,21 @@ def keyring_for(request: dict[str, Any], kms: Any) -> Any:
     return RsaKeyring(private_key=key["private_pem"], public_key=key["public_pem"], **raw)
 
 
-@contextlib.contextmanager
-def client_for(request: dict[str, Any], aws: dict[str, Any]) -> Iterator[EncryptionClient]:
+def client_for(request: dict[str, Any], aws: dict[str, Any], kms: Any) -> EncryptionClient:
     """The client that a request describes."""
     policy = CommitmentPolicy[request.get("policy") or "REQUIRE_ENCRYPT_REQUIRE_DECRYPT"]
-    with contextlib.closing(boto3.client("kms", **aws)) as kms:
-        client = EncryptionClient(
-            keyring=keyring_for(request, kms),
-            commitment_policy=policy,
-            enable_legacy_unauthenticated_modes=bool(request.get("legacy_content")),
-            enable_unauthenticated_ranges=bool(request.get("unauthenticated_ranges")),
-            instruction_file_writes=request.get("storage") == "instruction-file",
-            **aws,
-        )
-        with contextlib.closing(client):
-            yield client
+    return EncryptionClient(
+        keyring=keyring_for(request, kms),
+        commitment_policy=policy,
+        enable_legacy_unauthenticated_modes=bool(request.get("legacy_content")),
+        enable_unauthenticated_ranges=bool(request.get("unauthenticated_ranges")),
+        instruction_file_writes=request.get("storage") == "instruction-file",
+        **aws,
+    )
+
+
+# What a client is made from; requests that agree in these share one, since making one takes a tenth of a second.
+CLIENT_FIELDS = ("keyring", "policy", "legacy_content", "legacy_wrapping", "unauthenticated_ranges", "storage")
 
 
 class Ours:
@@ -52,24 +52,38 @@ class Ours:
 
     def __init__(self, aws: dict[str, Any]) -> None:
         self._aws = aws
+        self._open = contextlib.ExitStack()
+        self._kms = self._open.enter_context(contextlib.closing(boto3.client("kms", **aws)))
+        self._clients: dict[str, EncryptionClient] = {}
+
+    def close(self) -> None:
+        """Closes every client."""
+        self._open.close()
+
+    def _client(self, request: dict[str, Any]) -> EncryptionClient:
+        wanted = json.dumps([request.get(name) for name in CLIENT_FIELDS], sort_keys=True)
+        if wanted not in self._clients:
+            client = client_for(request, self._aws, self._kms)
+            self._clients[wanted] = self._open.enter_context(contextlib.closing(client))
+        return self._clients[wanted]
 
     def ask(self, **request: Any) -> dict[str, Any]:
         """Carries out one request; raises what s3ec raises."""
         where = {"Bucket": request["bucket"], "Key": request["key"]}
         context = {"EncryptionContext": request["context"]} if request.get("context") else {}
-        with client_for(request, self._aws) as client:
-            if request["op"] == "put":
-                body = Path(request["file"]).read_bytes()
-                client.put_object(**where, Body=body, Metadata=request.get("metadata") or {}, **context)
-                return {}
-            if request["op"] == "put_multipart":
-                self._put_multipart(client, request, where, context)
-                return {}
-            assert request["op"] == "get"
-            extra = {"Range": request["range"]} if request.get("range") else {}
-            extra |= {"InstructionFileSuffix": request["suffix"]} if request.get("suffix") else {}
-            answer = client.get_object(**where, **context, **extra)
-            body = answer["Body"].read()
+        client = self._client(request)
+        if request["op"] == "put":
+            body = Path(request["file"]).read_bytes()
+            client.put_object(**where, Body=body, Metadata=request.get("metadata") or {}, **context)
+            return {}
+        if request["op"] == "put_multipart":
+            self._put_multipart(client, request, where, context)
+            return {}
+        assert request["op"] == "get"
+        extra = {"Range": request["range"]} if request.get("range") else {}
+        extra |= {"InstructionFileSuffix": request["suffix"]} if request.get("suffix") else {}
+        answer = client.get_object(**where, **context, **extra)
+        body = answer["Body"].read()
         digest = hashlib.sha256(body).hexdigest()
         return {"ok": True, "size": len(body), "sha256": digest, "metadata": answer["Metadata"], "response": answer}
 
