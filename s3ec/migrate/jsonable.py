@@ -40,7 +40,7 @@ class Jsonable:
         Raises:
             s3ec.errors.ConfigurationError: a name is unknown or missing, or a value has the wrong type.
         """
-        hints = _hints(cls)
+        hints = _hints(typing.cast("Any", cls))
         unknown = sorted(values.keys() - hints.keys())
         if unknown:
             raise ConfigurationError(f"{cls.__name__} does not know {', '.join(unknown)}")
@@ -66,7 +66,7 @@ class Jsonable:
 
 
 @functools.cache
-def _hints(cls: type) -> dict[str, Any]:
+def _hints(cls: Any) -> dict[str, Any]:
     names = {field.name for field in dataclasses.fields(cls)}
     return {name: hint for name, hint in typing.get_type_hints(cls).items() if name in names}
 

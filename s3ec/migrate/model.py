@@ -88,6 +88,8 @@ class SkipReason(enum.Enum):
         "its content is not authenticated: upgrade it, rewrapping is not enough",
     )
     DESTINATION_EXISTS = ("destination-exists", True, "something else has this name at the destination")
+    DESTINATION_WITHOUT_ACLS = ("destination-without-acls", True, "ACLs are off there: leave them behind explicitly")
+    ANNOTATED = ("annotated", True, "its annotations cannot be carried over safely in a bucket without versions")
     DESTINATION_WITHOUT_LOCK = ("destination-without-lock", True, "switch Object Lock on at the destination")
     OLD_FORMAT = ("old-format", False, "encrypted in an older format: upgrade it if that is wanted")
     NOT_ENCRYPTED = ("not-encrypted", False, "not encrypted by a client: migrate it if that is wanted")
@@ -119,6 +121,7 @@ class Task(Jsonable):
         last_modified: ISO 8601, or None.
         storage_class: as listed, or None.
         has_instruction_file: whether ``key.instruction`` was in the list too; None where the list cannot say.
+        replaces: ETag that this job gave the object's copy at another destination, where the source has changed since.
         attempt: how often the object has been planned anew, from 0.
     """
 
@@ -130,6 +133,7 @@ class Task(Jsonable):
     last_modified: str | None = None
     storage_class: str | None = None
     has_instruction_file: bool | None = None
+    replaces: str | None = None
     attempt: int = 0
 
 

@@ -33,18 +33,21 @@ class Connection(Jsonable):
         region_name: or None for the environment's.
         endpoint_url: of S3 and KMS alike; None for the environment's (``AWS_ENDPOINT_URL_S3``, …).
         max_connections: of one client's pool; at least the number of threads that share it.
+        max_attempts: sendings of one request, the first included.
     """
 
     profile_name: str | None = None
     region_name: str | None = None
     endpoint_url: str | None = None
     max_connections: int = 64
+    max_attempts: int = 8
 
     def client(self, service: str) -> Any:
         """A plain boto3 client with adaptive retries, so that throttling slows a run down and does not end it."""
         session = boto3.Session(profile_name=self.profile_name, region_name=self.region_name)
         config = Config(
-            retries={"mode": "adaptive", "max_attempts": 8}, max_pool_connections=max(10, self.max_connections)
+            retries={"mode": "adaptive", "total_max_attempts": self.max_attempts},
+            max_pool_connections=max(10, self.max_connections),
         )
         arguments = {"endpoint_url": self.endpoint_url} if self.endpoint_url else {}
         return session.client(service, config=config, **arguments)  # type: ignore[call-overload]  # the stubs know literal names only
@@ -123,6 +126,14 @@ class KeyringSpec(Jsonable):
             return KmsDiscoveryKeyring(client=kms, enable_legacy_wrapping_algorithms=legacy)
         return KmsKeyring(str(self.key_id), client=kms, enable_legacy_wrapping_algorithms=legacy)
 
+    def read_key(self) -> bytes:
+        """The content of the key file that wraps: AES bytes, or the public (else private) key's PEM.
+
+        Raises:
+            s3ec.errors.ConfigurationError: it cannot be read.
+        """
+        return _read(self.path or self.public_key_path or self.private_key_path)
+
     def kms_client(self, connection: Connection) -> Any:
         """A KMS client for this key's Region: the one named here, the one in its ARN, or the connection's."""
         parts = (self.key_id or "").split(":")
@@ -172,13 +183,16 @@ class MigrationSettings(Jsonable):
         ignore_acl: leave ACLs behind where they cannot be read or set.
         skip_young: leave alone what is younger than its storage class's minimum duration.
         keep_last_modified: name of a metadata entry that keeps the original time, or None.
+        bind_object: put the object's ARN into the encryption context of what is written.
         read_back: read every written object again from S3, decrypt and compare it.
         reuse_data_keys: let one KMS data key serve many V3 objects, within bounds.
         kms_requests_per_second: limit for this process, or None.
         max_attempts: how often one object is planned anew or tried again.
         part_size: bytes of one part of a large object.
         single_request_limit: objects up to so many bytes are written by one request.
+        copy_limit: bytes that one CopyObject takes; above, a server-side copy goes in parts.
         memory_limit: bytes of object content that one process holds at a time.
+        settle_seconds: an object younger than this is asked for its instruction file, whatever the listing says.
         sample: share of the objects to verify, 0 < sample <= 1.
         connection: how to reach S3 and KMS.
     """
@@ -196,13 +210,16 @@ class MigrationSettings(Jsonable):
     ignore_acl: bool = False
     skip_young: bool = False
     keep_last_modified: str | None = None
+    bind_object: bool = False
     read_back: bool = False
     reuse_data_keys: bool = False
     kms_requests_per_second: float | None = None
     max_attempts: int = 5
     part_size: int = 16 * _MIB
     single_request_limit: int = 8 * _MIB
+    copy_limit: int = 5 * 1024 * _MIB
     memory_limit: int = 256 * _MIB
+    settle_seconds: float = 600.0
     sample: float = 1.0
     connection: Connection = field(default_factory=Connection)
 
@@ -218,7 +235,7 @@ class MigrationSettings(Jsonable):
             raise ConfigurationError(f"{self.action.value} works in place and takes no destination")
         if self.keyring.kind == "kms-discovery" and self.action is not Action.VERIFY:
             raise ConfigurationError("a discovery keyring only decrypts; name the key that wraps what is written")
-        if self.encryption_context and not self.keyring.is_kms:
+        if (self.encryption_context or self.bind_object) and not self.keyring.is_kms:
             raise ConfigurationError("raw keys bind no encryption context; give the keyring a material_description")
 
     @property
@@ -245,5 +262,7 @@ class MigrationSettings(Jsonable):
         """SHA-256 (hex) over what decides which bytes end up where; a journal of another plan has another one."""
         names = ("action", "source", "destination", "keyring", "source_keyring", "encryption_context", "allow_legacy")
         values = self.to_dict()
-        chosen = {name: values.get(name) for name in (*names, "server_side_encryption", "instruction_file")}
+        chosen = {
+            name: values.get(name) for name in (*names, "server_side_encryption", "instruction_file", "bind_object")
+        }
         return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()

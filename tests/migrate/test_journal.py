@@ -19,11 +19,11 @@ KMS = KeyringSpec(kind="kms", key_id="alias/payroll")
 SETTINGS = MigrationSettings(action=Action.MIGRATE, source=Location(bucket="b"), keyring=KMS)
 
 
-def tasks(count: int, etag: str = '"1"') -> list[Task]:
+def _tasks(count: int, etag: str = '"1"') -> list[Task]:
     return [Task(bucket="b", key=f"k{number}", etag=etag, size=number) for number in range(count)]
 
 
-def done(task: Task, etag_out: str = '"2"') -> Outcome:
+def _done(task: Task, etag_out: str = '"2"') -> Outcome:
     return Outcome(task=task, result=Result.DONE, etag_in=task.etag, etag_out=etag_out)
 
 
@@ -31,13 +31,13 @@ def test_an_object_is_leased_once_and_done_once(tmp_path: Path) -> None:
     """What one run has claimed another run on the same file is not given; what is done is given to nobody."""
     path = tmp_path / "j"
     with Journal.open(path, SETTINGS) as first, Journal.open(path, SETTINGS) as second:
-        assert first.record_listing(tasks(10)) == 10
+        assert first.record_listing(_tasks(10)) == 10
         mine, theirs = first.claim(6), second.claim(6)
         assert len(mine) == 6
         assert len(theirs) == 4
         assert not {number for number, _ in mine} & {number for number, _ in theirs}
         for number, task in [*mine, *theirs]:
-            first.finish(number, done(task))
+            first.finish(number, _done(task))
         assert first.claim(1) == second.claim(1) == []
         assert first.counts() == {"done": 10}
         assert first.is_idle()
@@ -46,7 +46,7 @@ def test_an_object_is_leased_once_and_done_once(tmp_path: Path) -> None:
 def test_closing_gives_leases_back(tmp_path: Path) -> None:
     """A run that ends leaves its unfinished objects open for the next."""
     with Journal.open(tmp_path / "j", SETTINGS) as journal:
-        journal.record_listing(tasks(3))
+        journal.record_listing(_tasks(3))
         journal.claim(2)
     with Journal.open(tmp_path / "j", SETTINGS) as journal:
         assert journal.counts() == {"open": 3}
@@ -61,7 +61,7 @@ def test_leases_of_a_killed_process_end_at_once(tmp_path: Path) -> None:
     """After a kill the next run on the same machine does not wait for a lease to run out."""
     path = tmp_path / "j"
     with Journal.open(path, SETTINGS) as journal:
-        journal.record_listing(tasks(5))
+        journal.record_listing(_tasks(5))
         process = multiprocessing.get_context("spawn").Process(target=_claim_and_die, args=(str(path),))
         process.start()
         process.join()
@@ -74,7 +74,7 @@ def test_leases_of_a_silent_host_end_after_a_while(tmp_path: Path) -> None:
     """A run on another machine loses its leases when its heartbeat is old, and not before."""
     path = tmp_path / "j"
     with Journal.open(path, SETTINGS) as journal, Journal.open(path, SETTINGS) as remote:
-        journal.record_listing(tasks(2))
+        journal.record_listing(_tasks(2))
         remote.claim(2)
         remote._stop.set()  # its heart stops
         with sqlite3.connect(path) as database:
@@ -117,9 +117,9 @@ def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
 def test_a_listing_opens_again_what_was_written_since(tmp_path: Path) -> None:
     """What S3 shows as we left it stays done; any other ETag, the old one included, means that somebody wrote."""
     with Journal.open(tmp_path / "j", SETTINGS) as journal:
-        journal.record_listing(tasks(3))
+        journal.record_listing(_tasks(3))
         for number, task in journal.claim(3):
-            journal.finish(number, done(task))
+            journal.finish(number, _done(task))
         now = [
             Task(bucket="b", key="k0", etag='"2"'),
             Task(bucket="b", key="k1", etag='"1"'),
@@ -132,7 +132,7 @@ def test_a_listing_opens_again_what_was_written_since(tmp_path: Path) -> None:
 def test_a_copied_object_is_compared_with_what_was_read(tmp_path: Path) -> None:
     """With another destination the source keeps its ETag, and that is what a later listing must show."""
     with Journal.open(tmp_path / "j", SETTINGS) as journal:
-        journal.record_listing(tasks(1))
+        journal.record_listing(_tasks(1))
         ((number, task),) = journal.claim(1)
         journal.finish(
             number,
@@ -145,14 +145,14 @@ def test_a_copied_object_is_compared_with_what_was_read(tmp_path: Path) -> None:
                 destination_key="k0",
             ),  # fmt: skip
         )
-        assert journal.record_listing(tasks(1)) == 0
-        assert journal.record_listing(tasks(1, etag='"9"')) == 1
+        assert journal.record_listing(_tasks(1)) == 0
+        assert journal.record_listing(_tasks(1, etag='"9"')) == 1
 
 
 def test_a_changed_object_comes_round_again(tmp_path: Path) -> None:
     """An outcome that is not final opens the object under its new ETag, not before its time."""
     with Journal.open(tmp_path / "j", SETTINGS) as journal:
-        journal.record_listing(tasks(1))
+        journal.record_listing(_tasks(1))
         ((number, task),) = journal.claim(1)
         again = Task(bucket="b", key="k0", etag='"5"', attempt=1)
         journal.finish(number, Outcome(task=task, result=Result.CHANGED), again=again, delay=60)
@@ -167,7 +167,7 @@ def test_a_changed_object_comes_round_again(tmp_path: Path) -> None:
 def test_what_was_left_undone_is_tried_by_the_next_run(tmp_path: Path) -> None:
     """Failures and objects that could not be carried over are opened again; what nobody wanted done is not."""
     with Journal.open(tmp_path / "j", SETTINGS) as journal:
-        journal.record_listing(tasks(4))
+        journal.record_listing(_tasks(4))
         ends = [
             {"result": Result.FAILED},
             {"result": Result.SKIPPED, "reason": SkipReason.ARCHIVED},
@@ -185,7 +185,7 @@ def test_already_keeps_the_evidence_of_the_run_that_did_it(tmp_path: Path) -> No
     """A second look that finds the work done does not wipe out checksum and versions of the first."""
     path = tmp_path / "j"
     with Journal.open(path, SETTINGS) as journal:
-        journal.record_listing(tasks(1))
+        journal.record_listing(_tasks(1))
         ((number, task),) = journal.claim(1)
         journal.finish(number, Outcome(task=task, result=Result.DONE, etag_out='"2"', plaintext_sha256="ab" * 32))
         journal.finish(number, Outcome(task=task, result=Result.ALREADY, etag_in='"2"'))
@@ -198,13 +198,13 @@ def test_threads_share_one_journal(tmp_path: Path) -> None:
     """Claims and outcomes from many threads neither clash nor double."""
     seen: list[str] = []
     with Journal.open(tmp_path / "j", SETTINGS) as journal:
-        journal.record_listing(tasks(400))
+        journal.record_listing(_tasks(400))
 
         def work() -> None:
             while claimed := journal.claim(7):
                 for number, task in claimed:
                     seen.append(task.key)
-                    journal.finish(number, done(task))
+                    journal.finish(number, _done(task))
 
         threads = [threading.Thread(target=work) for _ in range(8)]
         for thread in threads:

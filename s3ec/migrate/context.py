@@ -1,0 +1,217 @@
+"""What a worker keeps between tasks: clients, keyrings, limits, and what it has learnt about the buckets."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from botocore.exceptions import ClientError
+
+from s3ec.keyrings import CachingMaterialsManager, DefaultMaterialsManager
+from s3ec.materials import Keyring, MaterialsManager
+from s3ec.migrate.conditions import teach_conditions
+from s3ec.migrate.ending import code_of, status_of
+from s3ec.migrate.limits import KmsMeter, MemoryBudget, MeteredKeyring
+from s3ec.migrate.settings import KeyringSpec, MigrationSettings
+
+__all__ = ["BucketFacts", "Calls", "MigrationContext", "UploadLog"]
+
+_UNKNOWN_THERE = frozenset({"NotImplemented", "MethodNotAllowed", "NoSuchConfiguration", "InvalidRequest"})
+
+
+class Calls:
+    """S3 requests of one task, counted by operation."""
+
+    __slots__ = ("_client", "_lock", "counts")
+
+    def __init__(self, client: Any) -> None:
+        """Take a plain boto3 S3 client."""
+        self._client = client
+        self._lock = threading.Lock()
+        self.counts: Counter[str] = Counter()
+
+    def __call__(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        """Send one request by the name of the client's method."""
+        with self._lock:
+            self.counts[operation] += 1
+        answer: dict[str, Any] = getattr(self._client, operation)(**parameters)
+        return answer
+
+
+class UploadLog(Protocol):
+    """Remembers multipart uploads that are under way, so that a later run can clear away what a kill left."""
+
+    def upload_opened(self, bucket: str, key: str, upload_id: str) -> None:
+        """An upload has begun."""
+
+    def upload_closed(self, upload_id: str) -> None:
+        """It was completed or aborted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BucketFacts:
+    """What is true of a whole bucket, asked for once.
+
+    Attributes:
+        keeps_versions: True where each write makes a version (versioning on).
+        has_acls: False where the bucket's owner owns every object and ACLs are off.
+        owner_id: canonical user, or None where it may not be read.
+        has_lock: True where Object Lock is on.
+        has_replication: True where a replication rule is set.
+        has_lifecycle: True where a lifecycle rule is set.
+        has_notifications: True where writes raise events.
+    """
+
+    keeps_versions: bool
+    has_acls: bool
+    owner_id: str | None
+    has_lock: bool
+    has_replication: bool = False
+    has_lifecycle: bool = False
+    has_notifications: bool = False
+
+
+@dataclass(slots=True)
+class MigrationContext:
+    """Everything that `migrate_one` needs beside the task. Threads share it; it is never pickled.
+
+    Attributes:
+        settings: the job.
+        s3: a plain boto3 S3 client of the job's own.
+        keyring: wraps what is written.
+        source_keyring: opens what is read.
+        meter: counts and paces KMS requests.
+        memory: bounds the object content in memory.
+        uploads: where multipart uploads are noted, or None.
+        dry_run: True to stop each task before its first write.
+        kms: makes a KMS client for ``ReEncrypt`` and ``Encrypt``.
+    """
+
+    settings: MigrationSettings
+    s3: Any
+    keyring: Keyring
+    source_keyring: Keyring
+    meter: KmsMeter
+    memory: MemoryBudget
+    kms: Callable[[KeyringSpec], Any]
+    uploads: UploadLog | None = None
+    dry_run: bool = False
+    write_manager: MaterialsManager = field(init=False)
+    read_manager: MaterialsManager = field(init=False)
+    _lock: threading.RLock = field(init=False, default_factory=threading.RLock)
+    _facts: dict[str, BucketFacts] = field(init=False, default_factory=dict)
+    _annotations: dict[str, bool] = field(init=False, default_factory=dict)
+    _kms_clients: dict[str, Any] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Put the managers before the keyrings."""
+        reuse = self.settings.reuse_data_keys and self.settings.keyring.is_kms
+        manager = CachingMaterialsManager if reuse else DefaultMaterialsManager
+        self.write_manager = manager(self.keyring)
+        self.read_manager = DefaultMaterialsManager(self.source_keyring)
+
+    @classmethod
+    def open(
+        cls, settings: MigrationSettings, *, uploads: UploadLog | None = None, dry_run: bool = False
+    ) -> MigrationContext:
+        """Build clients and keyrings from the settings, where the work is done.
+
+        Raises:
+            s3ec.errors.ConfigurationError: a key file is missing or holds no key.
+        """
+        connection = settings.connection
+        client = connection.client("s3")
+        teach_conditions(client)
+        meter = KmsMeter(settings.kms_requests_per_second)
+
+        def build(spec: KeyringSpec) -> Keyring:
+            keyring = spec.build(connection)
+            return MeteredKeyring(keyring, meter) if spec.is_kms else keyring
+
+        source = settings.source_keyring or settings.keyring
+        if settings.allow_legacy:
+            source = replace(source, enable_legacy_wrapping_algorithms=True)
+        return cls(
+            settings=settings,
+            s3=client,
+            keyring=build(settings.keyring),
+            source_keyring=build(source),
+            meter=meter,
+            memory=MemoryBudget(settings.memory_limit),
+            kms=lambda spec: spec.kms_client(connection),
+            uploads=uploads,
+            dry_run=dry_run,
+        )
+
+    def close(self) -> None:
+        """Close the clients."""
+        self.s3.close()
+        for client in self._kms_clients.values():
+            client.close()
+
+    def kms_client(self, spec: KeyringSpec) -> Any:
+        """The KMS client for a key, made once."""
+        with self._lock:
+            if spec.label not in self._kms_clients:
+                self._kms_clients[spec.label] = self.kms(spec)
+            return self._kms_clients[spec.label]
+
+    def facts(self, bucket: str) -> BucketFacts:
+        """What is true of a bucket; asked for once, by whichever thread comes first.
+
+        Raises:
+            botocore.exceptions.ClientError: the bucket does not exist.
+        """
+        with self._lock:
+            if bucket not in self._facts:
+                self._facts[bucket] = _ask(self.s3, bucket)
+            return self._facts[bucket]
+
+    def has_annotations(self, bucket: str, key: str) -> bool:
+        """Whether SDK and server know object annotations; probed on the first object of a bucket, without retries."""
+        with self._lock:
+            if bucket not in self._annotations:
+                self._annotations[bucket] = hasattr(self.s3, "list_object_annotations") and self._probe(bucket, key)
+            return self._annotations[bucket]
+
+    def _probe(self, bucket: str, key: str) -> bool:
+        impatient = replace(self.settings.connection, max_attempts=1).client("s3")
+        try:
+            impatient.list_object_annotations(Bucket=bucket, Key=key)
+        except ClientError as error:
+            # A server that does not know the request answers 4xx or 5xx; one that does may forbid it, and then the
+            # annotations of each object stay unknown.
+            return status_of(error) in (401, 403, 404) and code_of(error) not in _UNKNOWN_THERE
+        finally:
+            impatient.close()
+        return True
+
+
+def _ask(client: Any, bucket: str) -> BucketFacts:
+    versioning = _answer(client.get_bucket_versioning, bucket)
+    ownership = _answer(client.get_bucket_ownership_controls, bucket)
+    lock = _answer(client.get_object_lock_configuration, bucket)
+    rules = ownership.get("OwnershipControls", {}).get("Rules", [])
+    notifications = _answer(client.get_bucket_notification_configuration, bucket)
+    return BucketFacts(
+        keeps_versions=versioning.get("Status") == "Enabled",
+        has_acls=not any(rule.get("ObjectOwnership") == "BucketOwnerEnforced" for rule in rules),
+        owner_id=_answer(client.get_bucket_acl, bucket).get("Owner", {}).get("ID"),
+        has_lock=lock.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") == "Enabled",
+        has_replication=bool(_answer(client.get_bucket_replication, bucket).get("ReplicationConfiguration")),
+        has_lifecycle=bool(_answer(client.get_bucket_lifecycle_configuration, bucket).get("Rules")),
+        has_notifications=any(name.endswith(("Configurations", "Configuration")) for name in notifications),
+    )
+
+
+def _answer(request: Callable[..., dict[str, Any]], bucket: str) -> dict[str, Any]:
+    """The answer, or nothing where the bucket has no such setting or it may not be read."""
+    try:
+        return request(Bucket=bucket)
+    except ClientError as error:
+        if code_of(error) == "NoSuchBucket":
+            raise
+        return {}

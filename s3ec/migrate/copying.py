@@ -1,0 +1,165 @@
+"""Copies inside S3: the ciphertext moves, or gets other metadata, and no byte of it is read.
+
+A copy within one name keeps the ETag, so that ETags show neither that it was done nor that somebody else did the same.
+The source is therefore pinned by its version where there is one; what stands there afterwards is looked at; and a
+version that slipped in between is given its place back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from s3ec import formats
+from s3ec.formats import MetadataLocation
+from s3ec.migrate.context import Calls, MigrationContext
+from s3ec.migrate.ending import TaskEndedError, code_of
+from s3ec.migrate.model import Outcome, Result
+from s3ec.migrate.properties import Properties
+from s3ec.migrate.source import Source
+from s3ec.migrate.writing import Target, Written
+
+__all__ = ["copy", "copy_as_it_is"]
+
+_GIB = 2**30
+_MAX_PARTS = 10_000
+
+
+def copy(
+    source: Source, metadata: Mapping[str, str], target: Target, *, context: MigrationContext, calls: Calls
+) -> Written:
+    """Copy the object with these user metadata, by one request or in parts.
+
+    Raises:
+        TaskEndedError: another writer was there first, or S3 stored something else than was asked for.
+    """
+    if source.length <= context.settings.copy_limit:
+        written = _copy_once(source, metadata, target, calls)
+    else:
+        written = _MultipartCopy(source, metadata, target, context, calls).run()
+    pinned = {"VersionId": written.version_id} if written.version_id else {"IfMatch": written.etag}
+    found = calls("head_object", Bucket=target.bucket, Key=target.key, **pinned)
+    if found.get("Metadata", {}) != dict(metadata) or found["ContentLength"] != source.length:
+        raise TaskEndedError(Result.CHANGED, "what stands there after the copy is another writer's object")
+    if context.settings.in_place and source.version_id and written.version_id:
+        _give_place_back(source, written, target, calls)
+    return written
+
+
+def copy_as_it_is(
+    source: Source, properties: Properties, target: Target, *, context: MigrationContext, calls: Calls
+) -> Outcome:
+    """Take an object that is encrypted as wanted to another place, with its instruction file."""
+    from s3ec.migrate.reencrypt import outcome_of
+
+    if source.location is MetadataLocation.INSTRUCTION_FILE and source.instruction_file is not None:
+        file = source.instruction_file
+        calls(
+            "copy_object",
+            Bucket=target.bucket,
+            Key=target.key + formats.INSTRUCTION_FILE_SUFFIX,
+            CopySource={"Bucket": source.task.bucket, "Key": file.key},
+            CopySourceIfMatch=file.etag,
+        )
+    written = copy(source, source.response.get("Metadata", {}), target, context=context, calls=calls)
+    return outcome_of(source, Result.DONE, context, target=target, written=written, notes=properties.notes)
+
+
+def _origin(source: Source) -> dict[str, Any]:
+    origin = {"Bucket": source.task.bucket, "Key": source.task.key}
+    if source.version_id:
+        origin["VersionId"] = source.version_id
+    return {"CopySource": origin, "CopySourceIfMatch": source.etag}
+
+
+def _copy_once(source: Source, metadata: Mapping[str, str], target: Target, calls: Calls) -> Written:
+    answer = calls(
+        "copy_object",
+        Bucket=target.bucket,
+        Key=target.key,
+        Metadata=dict(metadata),
+        MetadataDirective="REPLACE",
+        TaggingDirective="REPLACE",
+        **_origin(source),
+        **target.condition,
+        **target.arguments,
+    )
+    return Written(etag=answer["CopyObjectResult"]["ETag"], version_id=answer.get("VersionId"), length=source.length)
+
+
+class _MultipartCopy:
+    """UploadPartCopy for what is above the limit of CopyObject."""
+
+    def __init__(
+        self, source: Source, metadata: Mapping[str, str], target: Target, context: MigrationContext, calls: Calls
+    ) -> None:
+        self._source = source
+        self._metadata = metadata
+        self._target = target
+        self._context = context
+        self._calls = calls
+
+    def run(self) -> Written:
+        where = {"Bucket": self._target.bucket, "Key": self._target.key}
+        answer = self._calls(
+            "create_multipart_upload", **where, Metadata=dict(self._metadata), **self._target.arguments
+        )
+        upload = {**where, "UploadId": answer["UploadId"]}
+        log = self._context.uploads
+        if log is not None:
+            log.upload_opened(self._target.bucket, self._target.key, upload["UploadId"])
+        try:
+            parts = [self._part(upload, number, span) for number, span in enumerate(self._spans(), 1)]
+            answer = self._calls(
+                "complete_multipart_upload", **upload, MultipartUpload={"Parts": parts}, **self._target.condition
+            )
+        except BaseException:
+            self._abort(upload)
+            raise
+        if log is not None:
+            log.upload_closed(upload["UploadId"])
+        return Written(etag=answer["ETag"], version_id=answer.get("VersionId"), length=self._source.length)
+
+    def _spans(self) -> list[str]:
+        length = self._source.length
+        step = min(self._context.settings.copy_limit, max(_GIB, -(-length // _MAX_PARTS)))
+        return [f"bytes={start}-{min(start + step, length) - 1}" for start in range(0, length, step)]
+
+    def _part(self, upload: Mapping[str, str], number: int, span: str) -> dict[str, Any]:
+        answer = self._calls(
+            "upload_part_copy", **upload, PartNumber=number, CopySourceRange=span, **_origin(self._source)
+        )
+        return {"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]}
+
+    def _abort(self, upload: Mapping[str, str]) -> None:
+        try:
+            self._calls("abort_multipart_upload", **upload)
+        except ClientError as error:
+            if code_of(error) != "NoSuchUpload":
+                return
+        except BotoCoreError:
+            return
+        if self._context.uploads is not None:
+            self._context.uploads.upload_closed(upload["UploadId"])
+
+
+def _give_place_back(source: Source, written: Written, target: Target, calls: Calls) -> None:
+    """Delete our own version where it stands on another than the one that was copied."""
+    answer = calls("list_object_versions", Bucket=target.bucket, Prefix=target.key, MaxKeys=100)
+    versions = [entry for entry in answer.get("Versions", []) if entry["Key"] == target.key]
+    ids = [entry["VersionId"] for entry in versions]
+    if written.version_id not in ids or source.version_id not in ids:
+        return
+    first, last = ids.index(written.version_id), ids.index(source.version_id)
+    deleted = any(
+        entry["LastModified"] > versions[last]["LastModified"] and not entry["IsLatest"]
+        for entry in answer.get("DeleteMarkers", [])
+        if entry["Key"] == target.key
+    )
+    if last == first + 1 and not deleted:
+        return
+    calls("delete_object", Bucket=target.bucket, Key=target.key, VersionId=written.version_id)
+    result = Result.CHANGED if last > first + 1 else Result.GONE
+    raise TaskEndedError(result, "another writer came between; what it left stands again")

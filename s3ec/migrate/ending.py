@@ -1,0 +1,129 @@
+"""How a step ends early, and how errors of S3, KMS and s3ec become the result of one task.
+
+This is the one place where foreign exceptions turn into outcomes. Nothing here swallows an error: each is named in the
+outcome, and those that concern more than one object (credentials, a missing bucket) go on up.
+"""
+
+from __future__ import annotations
+
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
+
+from s3ec.errors import (
+    KeyringError,
+    LegacyAlgorithmError,
+    MetadataError,
+    ObjectTooLargeError,
+    S3ECError,
+    SecurityError,
+)
+from s3ec.migrate.model import Result, SkipReason
+
+__all__ = ["PASSING_ERRORS", "TaskEndedError", "code_of", "ended_by", "status_of"]
+
+PASSING_ERRORS = (
+    ConnectionClosedError, ConnectTimeoutError, EndpointConnectionError, FlexibleChecksumError, HTTPClientError,
+    IncompleteReadError, ReadTimeoutError, ResponseStreamingError,
+)  # fmt: skip
+"""Faults of the network: the same request may succeed later."""
+
+_THROTTLED = frozenset(
+    {
+        "SlowDown", "Throttling", "ThrottlingException", "ThrottledException", "TooManyRequestsException",
+        "RequestLimitExceeded", "LimitExceededException", "KMSInternalException", "DependencyTimeoutException",
+        "RequestTimeout", "RequestTimeTooSkewed", "InternalError", "ServiceUnavailable", "OperationAborted",
+        "ConditionalRequestConflict", "NoSuchUpload", "BadDigest", "XAmzContentChecksumMismatch",
+    }
+)  # fmt: skip
+_GONE = frozenset({"NoSuchKey", "NoSuchVersion", "404", "NotFound", "MethodNotAllowed"})
+_CHANGED = frozenset({"PreconditionFailed", "412"})
+_OF_THE_JOB = frozenset(
+    {
+        "NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "ExpiredTokenException",
+        "InvalidToken", "UnrecognizedClientException", "AllAccessDisabled", "PermanentRedirect",
+    }
+)  # fmt: skip
+
+
+class TaskEndedError(Exception):
+    """A step came to its end before its last line; never leaves `s3ec.migrate.migrate_one`.
+
+    Attributes:
+        result: how the task ended.
+        reason: why the object is left alone, where it is.
+        message: for people.
+    """
+
+    def __init__(self, result: Result, message: str = "", *, reason: SkipReason | None = None) -> None:
+        """Take the result."""
+        super().__init__(message)
+        self.result = result
+        self.reason = reason
+        self.message = message
+
+    @classmethod
+    def skip(cls, reason: SkipReason, message: str = "") -> TaskEndedError:
+        """The object is left alone."""
+        return cls(Result.SKIPPED, message or reason.advice, reason=reason)
+
+
+def code_of(error: ClientError) -> str:
+    """The service's own word for an error."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def status_of(error: ClientError) -> int:
+    """The HTTP status of an error answer, or 0."""
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def ended_by(error: Exception) -> TaskEndedError | None:
+    """What an error means for the one task that met it; None where it concerns the whole job."""
+    if isinstance(error, TaskEndedError):
+        return error
+    if isinstance(error, ClientError):
+        return _by_service(error)
+    if isinstance(error, PASSING_ERRORS):
+        return TaskEndedError(Result.RETRY, f"{type(error).__name__}: {error}")
+    if isinstance(error, S3ECError):
+        return _by_s3ec(error)
+    return None
+
+
+def _by_service(error: ClientError) -> TaskEndedError | None:
+    code, status = code_of(error), status_of(error)
+    if code in _OF_THE_JOB:
+        return None
+    if code in _CHANGED:
+        return TaskEndedError(Result.CHANGED, "another writer changed the object; it is looked at again")
+    if code in _THROTTLED or status >= 500 or status in (409, 429):
+        return TaskEndedError(Result.RETRY, str(error))
+    if code in _GONE:
+        return TaskEndedError(Result.GONE, "the object was deleted since it was listed")
+    if code == "InvalidObjectState":
+        return TaskEndedError.skip(SkipReason.ARCHIVED)
+    return TaskEndedError(Result.FAILED, str(error))
+
+
+def _by_s3ec(error: S3ECError) -> TaskEndedError:
+    if isinstance(error, KeyringError) and isinstance(error.__cause__, (ClientError, *PASSING_ERRORS)):
+        by_kms = ended_by(error.__cause__)
+        if by_kms is not None and by_kms.result is Result.RETRY:
+            return TaskEndedError(Result.RETRY, str(error))
+    if isinstance(error, LegacyAlgorithmError):
+        return TaskEndedError.skip(SkipReason.LEGACY, str(error))
+    if isinstance(error, ObjectTooLargeError):
+        return TaskEndedError.skip(SkipReason.TOO_LARGE)
+    if isinstance(error, MetadataError):
+        return TaskEndedError.skip(SkipReason.MALFORMED, str(error))
+    kind = "evidence of tampering: " if isinstance(error, SecurityError) else ""
+    return TaskEndedError(Result.FAILED, f"{kind}{error}")

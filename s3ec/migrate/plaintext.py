@@ -1,0 +1,95 @@
+"""The plaintext of a source, chunk by chunk, in constant memory.
+
+The last chunk is given out only after the whole has been authenticated (GCM) or found complete. What came before is
+encrypted again at once and stays uncommitted until then, so that no unverified byte ever becomes an object.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+from s3ec import decryption
+from s3ec.algorithms import CommitmentPolicy
+from s3ec.crypto.content import ContentCipher
+from s3ec.errors import AuthenticationError
+from s3ec.materials import STORED_CONTEXT, MaterialsManager
+from s3ec.migrate.ending import TaskEndedError
+from s3ec.migrate.model import Result
+from s3ec.migrate.source import Source
+
+__all__ = ["CHUNK_LENGTH", "cipher_of", "digest", "plaintext_of"]
+
+CHUNK_LENGTH = 2**20
+"""Bytes read at a time."""
+
+
+def cipher_of(source: Source, manager: MaterialsManager, *, allow_legacy: bool) -> ContentCipher | None:
+    """The cipher of an encrypted source, None for plaintext; the commitment, where there is one, has been checked.
+
+    Raises:
+        s3ec.errors.S3ECError: the policy forbids the object, or its data key does not open.
+    """
+    if source.content_metadata is None:
+        return None
+    return decryption.begin(
+        source.content_metadata,
+        materials_manager=manager,
+        commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT,
+        enable_legacy_unauthenticated_modes=allow_legacy,
+        encryption_context=STORED_CONTEXT,
+    )
+
+
+def plaintext_of(source: Source, cipher: ContentCipher | None) -> Iterator[bytes]:
+    """Read the body of a source that was opened with one, once.
+
+    Raises:
+        s3ec.errors.AuthenticationError: it does not verify.
+        TaskEndedError: S3 sent fewer bytes than it said.
+    """
+    body = source.response["Body"]
+    if cipher is None:
+        yield from _whole(body, source.length)
+    elif cipher.suite.is_legacy:
+        decryptor = cipher.decryptor()
+        for chunk in _whole(body, source.length):
+            yield decryptor.update(chunk)
+        yield decryptor.finish()
+    else:
+        yield from _authenticated(body, source.length, cipher)
+
+
+def digest(chunks: Iterator[bytes]) -> tuple[int, str]:
+    """Length and SHA-256 (hex) of plaintext."""
+    total, checksum = 0, hashlib.sha256()
+    for chunk in chunks:
+        checksum.update(chunk)
+        total += len(chunk)
+    return total, checksum.hexdigest()
+
+
+def _whole(body: Any, length: int) -> Iterator[bytes]:
+    seen = 0
+    while chunk := body.read(CHUNK_LENGTH):
+        seen += len(chunk)
+        yield chunk
+    if seen != length:
+        raise TaskEndedError(Result.RETRY, f"S3 sent {seen} bytes of {length}")
+
+
+def _authenticated(body: Any, length: int, cipher: ContentCipher) -> Iterator[bytes]:
+    tag_length = cipher.suite.tag_length
+    if length < tag_length:
+        raise AuthenticationError(f"the object has {length} bytes, fewer than its authentication tag")
+    decryptor = cipher.decryptor()
+    rest = b""
+    previous = b""
+    for chunk in _whole(body, length):
+        data = rest + chunk
+        rest = data[-tag_length:]
+        yield previous
+        previous = decryptor.update(data[:-tag_length])
+    decryptor.verify(rest)
+    yield previous

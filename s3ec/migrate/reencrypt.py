@@ -1,0 +1,283 @@
+"""Plaintext becomes encrypted, V1 and V2 become committing V3: in place, or on the way to another place."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from s3ec import formats
+from s3ec.formats import MetadataLocation
+from s3ec.migrate import plaintext, sealing, writing
+from s3ec.migrate.context import Calls, MigrationContext
+from s3ec.migrate.copying import copy_as_it_is
+from s3ec.migrate.ending import TaskEndedError, code_of
+from s3ec.migrate.model import Action, Outcome, Result, SkipReason, Task
+from s3ec.migrate.properties import Properties, read_properties
+from s3ec.migrate.sealing import Sealing
+from s3ec.migrate.source import InstructionFile, Source, check_length, open_source
+from s3ec.migrate.writing import Target, Written
+
+__all__ = ["reencrypt"]
+
+
+def reencrypt(task: Task, *, context: MigrationContext, calls: Calls) -> Outcome:
+    """Do one object.
+
+    Raises:
+        TaskEndedError: it was left alone, or another writer was there first.
+    """
+    source = open_source(task, context=context, calls=calls, with_body=not context.dry_run)
+    try:
+        return _reencrypt(source, context, calls)
+    finally:
+        source.close()
+
+
+def _reencrypt(source: Source, context: MigrationContext, calls: Calls) -> Outcome:
+    settings = context.settings
+    if source.is_committing and settings.in_place:
+        return _already(source, context, calls)
+    if source.format in ("V1", "V2") and settings.action is not Action.UPGRADE:
+        raise TaskEndedError.skip(SkipReason.OLD_FORMAT)
+    check_length(source)
+    properties = read_properties(source.task, source.response, context=context, calls=calls)
+    if context.dry_run:
+        return _planned(source, properties, context)
+    target = _target(source, properties, context, calls)
+    if target is None:
+        return outcome_of(source, Result.ALREADY, context, message="the same object is at the destination already")
+    if source.is_committing and not _is_bound(source):
+        return copy_as_it_is(source, properties, target, context=context, calls=calls)
+    with context.memory.reserve(writing.memory_for(source.plaintext_length, context)):
+        return _write(source, properties, target, context, calls)
+
+
+def _is_bound(source: Source) -> bool:
+    return source.content_metadata is not None and "aws:s3:arn" in source.content_metadata.description
+
+
+def _write(source: Source, properties: Properties, target: Target, context: MigrationContext, calls: Calls) -> Outcome:
+    settings = context.settings
+    sealed = sealing.begin(
+        context.write_manager,
+        sealing.context_for(settings, source),
+        properties.metadata,
+        _allowed_layout(source, context),
+    )
+    cipher = plaintext.cipher_of(source, context.read_manager, allow_legacy=settings.allow_legacy)
+    chunks = plaintext.plaintext_of(source, cipher)
+    undo = _write_instruction_file(sealed, target, calls)
+    try:
+        written = writing.write(chunks, source.plaintext_length, sealed, target, context=context, calls=calls)
+    except BaseException:
+        undo()
+        raise
+    notes = _afterwards(source, properties, target, written, context, calls)
+    if settings.read_back:
+        _read_back(target, written, context, calls)
+    return outcome_of(source, Result.DONE, context, target=target, written=written, sealed=sealed, notes=notes)
+
+
+def _allowed_layout(source: Source, context: MigrationContext) -> str:
+    """Never overwrite the file that holds the only wrapped key of the object as it stands."""
+    overwrites = context.settings.in_place and source.location is MetadataLocation.INSTRUCTION_FILE
+    return "never" if overwrites else context.settings.instruction_file
+
+
+def _already(source: Source, context: MigrationContext, calls: Calls) -> Outcome:
+    """V3 in place: nothing to do, except for a file that an upgrade did not live to remove."""
+    if source.location is MetadataLocation.OBJECT_METADATA and source.instruction_file and not context.dry_run:
+        _remove_instruction_file(source.task.bucket, source.instruction_file, calls)
+    return outcome_of(source, Result.ALREADY, context)
+
+
+def _target(source: Source, properties: Properties, context: MigrationContext, calls: Calls) -> Target | None:
+    """Where to write, and on what condition; None where the same object is there already.
+
+    Raises:
+        TaskEndedError: something else has that name at the destination.
+    """
+    settings = context.settings
+    bucket, key = settings.target(source.task.key)
+    arguments = dict(properties.arguments)
+    if settings.in_place:
+        return Target(bucket=bucket, key=key, arguments=arguments, replaces=source.etag)
+    try:
+        found = calls("head_object", Bucket=bucket, Key=key)
+    except ClientError as error:
+        if code_of(error) not in ("404", "NoSuchKey"):
+            raise
+        return Target(bucket=bucket, key=key, arguments=arguments, replaces=None)
+    if found["ETag"] == source.task.replaces:
+        return Target(bucket=bucket, key=key, arguments=arguments, replaces=found["ETag"])
+    if _is_same(source, found, bucket, key, context, calls):
+        return None
+    raise TaskEndedError.skip(SkipReason.DESTINATION_EXISTS)
+
+
+def _is_same(
+    source: Source, found: Mapping[str, Any], bucket: str, key: str, context: MigrationContext, calls: Calls
+) -> bool:
+    """Whether a killed run had written this very object: encrypted, with the plaintext and metadata of the source."""
+    if formats.strip(found.get("Metadata", {})) != formats.strip(source.response.get("Metadata", {})):
+        return False
+    existing = open_source(
+        Task(bucket=bucket, key=key, etag=found["ETag"]), context=context, calls=calls, with_body=True
+    )
+    try:
+        if not existing.is_committing or existing.plaintext_length != source.plaintext_length:
+            return False
+        theirs = plaintext.cipher_of(existing, context.write_manager, allow_legacy=False)
+        ours = plaintext.cipher_of(source, context.read_manager, allow_legacy=context.settings.allow_legacy)
+        return plaintext.digest(plaintext.plaintext_of(existing, theirs)) == plaintext.digest(
+            plaintext.plaintext_of(source, ours)
+        )
+    finally:
+        existing.close()
+
+
+def _write_instruction_file(sealed: Sealing, target: Target, calls: Calls) -> Callable[[], None]:
+    """Write the file before its object: killed in between, the object stands as it was. Returns what takes it back."""
+    if sealed.instruction_body is None:
+        return lambda: None
+    key = target.key + formats.INSTRUCTION_FILE_SUFFIX
+    condition: dict[str, str] = {"IfNoneMatch": "*"}
+    try:
+        answer = calls("get_object", Bucket=target.bucket, Key=key)
+    except ClientError as error:
+        if code_of(error) not in ("404", "NoSuchKey"):
+            raise
+    else:
+        with answer["Body"] as body:
+            if not formats.is_instruction_file_body(body.read(formats.INSTRUCTION_FILE_MAX_LENGTH + 1)):
+                raise TaskEndedError.skip(SkipReason.DESTINATION_EXISTS, f"{key!a} is the name of another object")
+        condition = {"IfMatch": answer["ETag"]}
+    etag = calls(
+        "put_object",
+        Bucket=target.bucket,
+        Key=key,
+        Body=sealed.instruction_body,
+        Metadata={formats.INSTRUCTION_FILE_MARKER: "Crypto Instruction File"},
+        ContentType="application/json",
+        ChecksumAlgorithm="CRC32",
+        **{name: value for name, value in target.arguments.items() if name.startswith(("ServerSide", "SSE", "Bucket"))},
+        **condition,
+    )["ETag"]
+    file = InstructionFile(key=key, etag=etag, body=sealed.instruction_body, response={})
+    return lambda: _take_back(file, sealed, target, calls)
+
+
+def _take_back(file: InstructionFile, sealed: Sealing, target: Target, calls: Calls) -> None:
+    """Remove a file whose object was not written. Where that is in doubt the file stays: it may hold the only key."""
+    try:
+        found = calls("head_object", Bucket=target.bucket, Key=target.key).get("Metadata", {})
+    except ClientError as error:
+        if code_of(error) not in ("404", "NoSuchKey"):
+            return
+        found = {}
+    except BotoCoreError:
+        return
+    # A lost answer to a write that S3 did carry out looks like a failed write; the commitment tells.
+    if not sealed.metadata.items() <= found.items():
+        with contextlib.suppress(ClientError, BotoCoreError):
+            _remove_instruction_file(target.bucket, file, calls)
+
+
+def _remove_instruction_file(bucket: str, file: InstructionFile, calls: Calls) -> None:
+    """Delete a file that no object needs, if it still is the one that was read and parses strictly as such a file."""
+    if not formats.is_instruction_file_body(file.body):
+        return
+    try:
+        if calls("head_object", Bucket=bucket, Key=file.key)["ETag"] == file.etag:
+            calls("delete_object", Bucket=bucket, Key=file.key)
+    except ClientError as error:
+        if code_of(error) not in ("404", "NoSuchKey"):
+            raise
+
+
+def _afterwards(
+    source: Source, properties: Properties, target: Target, written: Written, context: MigrationContext, calls: Calls
+) -> tuple[str, ...]:
+    """What can only be done once the object stands: check it, annotations, and the old instruction file."""
+    notes = list(properties.notes)
+    pinned = {"VersionId": written.version_id} if written.version_id else {"IfMatch": written.etag}
+    if written.length > context.settings.single_request_limit:
+        found = calls("head_object", Bucket=target.bucket, Key=target.key, **pinned)
+        if found["ContentLength"] != written.length or not formats.detect(found["Metadata"]).name.startswith("V3"):
+            raise TaskEndedError(Result.FAILED, "what S3 stored is not what was sent; the old version is the sound one")
+    for name, payload in properties.annotations.items():
+        version = {"VersionId": written.version_id} if written.version_id else {}
+        calls(
+            "put_object_annotation",
+            Bucket=target.bucket,
+            Key=target.key,
+            AnnotationName=name,
+            AnnotationPayload=payload,
+            ObjectIfMatch=written.etag,
+            **version,
+        )
+    if properties.annotations:
+        notes.append("annotations were set after the object, not with it")
+    superseded = source.location is MetadataLocation.INSTRUCTION_FILE and source.instruction_file is not None
+    if superseded and context.settings.in_place and source.instruction_file:
+        _remove_instruction_file(target.bucket, source.instruction_file, calls)
+    return tuple(notes)
+
+
+def _read_back(target: Target, written: Written, context: MigrationContext, calls: Calls) -> None:
+    """Read the object from S3 with the keyring that a reader would have."""
+    task = Task(bucket=target.bucket, key=target.key, etag=written.etag)
+    source = open_source(task, context=context, calls=calls, with_body=True)
+    try:
+        cipher = plaintext.cipher_of(source, context.write_manager, allow_legacy=False)
+        found = plaintext.digest(plaintext.plaintext_of(source, cipher))
+    finally:
+        source.close()
+    if found != (written.plaintext_length, written.plaintext_sha256):
+        raise TaskEndedError(Result.FAILED, "read back from S3, the object has another plaintext than was written")
+
+
+def _planned(source: Source, properties: Properties, context: MigrationContext) -> Outcome:
+    """A dry run's answer, with what the write would send."""
+    sealing.check_room(
+        properties.metadata, sealing.context_for(context.settings, source), _allowed_layout(source, context)
+    )
+    return outcome_of(source, Result.PLANNED, context, notes=properties.notes)
+
+
+def outcome_of(
+    source: Source,
+    result: Result,
+    context: MigrationContext,
+    *,
+    target: Target | None = None,
+    written: Written | None = None,
+    sealed: Sealing | None = None,
+    message: str = "",
+    notes: tuple[str, ...] = (),
+) -> Outcome:
+    """The outcome with all that is known of the object before and after."""
+    bucket, key = context.settings.target(source.task.key)
+    stands = sealed.content_metadata if sealed else source.content_metadata
+    seen = written.plaintext_length if written else None
+    return Outcome(
+        task=source.task,
+        result=result,
+        message=message,
+        destination_bucket=target.bucket if target else bucket,
+        destination_key=target.key if target else key,
+        etag_in=source.etag,
+        version_in=source.version_id,
+        etag_out=written.etag if written else None,
+        version_out=written.version_id if written else None,
+        plaintext_length=source.plaintext_length if seen is None else seen,
+        plaintext_sha256=written.plaintext_sha256 if written else None,
+        format_before=source.format,
+        format_after=stands.format.value if stands else "plaintext",
+        wrapping_algorithm=stands.encrypted_data_key.wrapping_algorithm.label if stands else None,
+        wrapping_key=context.settings.keyring.label if sealed else None,
+        notes=notes,
+    )

@@ -1,0 +1,191 @@
+"""The data key of an object under another wrapping key or context; its content is neither read nor changed.
+
+Between two KMS keys the data key never leaves KMS (``ReEncrypt``). Where a raw key is on either side it is opened and
+wrapped here, and the new wrapping is opened again before anything is written. V3 allows this because its commitment
+binds the data key, not the wrapping.
+Source: AWS KMS API reference, ReEncrypt and Encrypt; S3 Encryption Client specification, materials/*.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from s3ec import decryption
+from s3ec.algorithms import CommitmentPolicy, WrappingAlgorithm
+from s3ec.crypto import derivation, rsa_keys, wrapping
+from s3ec.errors import CommitmentMismatchError, KeyringError, KeyUnwrapError
+from s3ec.formats import ContentMetadata
+from s3ec.formats.metadata import CONTEXT_CONTENT_ALGORITHM
+from s3ec.materials import STORED_CONTEXT, DecryptionMaterialsRequest, EncryptedDataKey, Keyring
+from s3ec.migrate.context import MigrationContext
+from s3ec.migrate.ending import TaskEndedError, code_of
+from s3ec.migrate.model import SkipReason
+from s3ec.migrate.sealing import context_for
+from s3ec.migrate.settings import KeyringSpec, MigrationSettings
+from s3ec.migrate.source import Source
+
+__all__ = ["rewrapped"]
+
+_POLICY = CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT
+_OTHER_KEY = frozenset({"IncorrectKeyException", "AccessDeniedException"})
+
+
+def rewrapped(source: Source, context: MigrationContext) -> ContentMetadata | None:
+    """The content metadata with its data key wrapped as the settings want it, or None where it is so already.
+
+    Raises:
+        TaskEndedError: the object is not encrypted, or its content is not authenticated.
+        s3ec.errors.S3ECError: the data key does not open, or cannot be wrapped.
+    """
+    stored = source.content_metadata
+    if stored is None:
+        raise TaskEndedError.skip(SkipReason.NOT_ENCRYPTED)
+    if stored.algorithm_suite.is_legacy:
+        raise TaskEndedError.skip(SkipReason.NEEDS_UPGRADE)
+    settings = context.settings
+    description = _description(source, stored, settings)
+    from_kms = stored.encrypted_data_key.wrapping_algorithm.family == "kms"
+    if from_kms and settings.keyring.is_kms:
+        return _by_kms(stored, description, context)
+    if _opens(context.keyring, stored) and dict(stored.description) == description:
+        return None
+    data_key = _opened(stored, context)
+    new = replace(
+        stored, encrypted_data_key=_wrap(data_key, stored, description, context), description=dict(description)
+    )
+    _prove(new, data_key, context)
+    return new
+
+
+def _description(source: Source, stored: ContentMetadata, settings: MigrationSettings) -> dict[str, str]:
+    pairs = context_for(settings, source)
+    if pairs is None:
+        return dict(settings.keyring.material_description)
+    return {**pairs, CONTEXT_CONTENT_ALGORITHM: stored.content_algorithm}
+
+
+def _check_readable(stored: ContentMetadata, context: MigrationContext) -> None:
+    decryption.check(
+        stored,
+        materials_manager=context.read_manager,
+        commitment_policy=_POLICY,
+        enable_legacy_unauthenticated_modes=False,
+        encryption_context=STORED_CONTEXT,
+    )
+
+
+def _by_kms(stored: ContentMetadata, description: dict[str, str], context: MigrationContext) -> ContentMetadata | None:
+    _check_readable(stored, context)
+    settings = context.settings
+    pinned = settings.source_keyring.key_id if settings.source_keyring else None
+    same_description = (
+        dict(stored.description) == description
+        and stored.encrypted_data_key.wrapping_algorithm is WrappingAlgorithm.KMS_CONTEXT
+    )
+    # A key that is pinned as the source's cannot open what is done already; the destination's can.
+    if pinned and same_description and _opens(context.keyring, stored):
+        return None
+    parameters: dict[str, Any] = {
+        "CiphertextBlob": stored.encrypted_data_key.ciphertext,
+        "SourceEncryptionContext": dict(stored.description),
+        "DestinationKeyId": settings.keyring.key_id,
+        "DestinationEncryptionContext": description,
+    }
+    if pinned:
+        parameters["SourceKeyId"] = pinned
+    answer = _ask(context, "re_encrypt", **parameters)
+    if same_description and answer.get("SourceKeyId") == answer.get("KeyId"):
+        return None
+    return replace(
+        stored,
+        encrypted_data_key=EncryptedDataKey(answer["CiphertextBlob"], WrappingAlgorithm.KMS_CONTEXT),
+        description=description,
+    )
+
+
+def _ask(context: MigrationContext, operation: str, **parameters: Any) -> dict[str, Any]:
+    context.meter.before_call()
+    client = context.kms_client(context.settings.keyring)
+    try:
+        answer: dict[str, Any] = getattr(client, operation)(**parameters)
+    except ClientError as error:
+        if code_of(error) in _OTHER_KEY or code_of(error) == "InvalidCiphertextException":
+            raise KeyUnwrapError(f"KMS does not wrap the data key anew: {error}") from error
+        raise
+    if not isinstance(answer.get("CiphertextBlob"), bytes) or not answer["CiphertextBlob"]:
+        raise KeyringError(f"KMS answered {operation} without an encrypted data key")
+    return answer
+
+
+def _request(stored: ContentMetadata) -> DecryptionMaterialsRequest:
+    return DecryptionMaterialsRequest(
+        algorithm_suite=stored.algorithm_suite,
+        commitment_policy=_POLICY,
+        content_algorithm=stored.content_algorithm,
+        encrypted_data_key=stored.encrypted_data_key,
+        description=stored.description,
+    )
+
+
+def _opens(keyring: Keyring, stored: ContentMetadata) -> bool:
+    """Whether the destination's key opens the data key already."""
+    algorithm = stored.encrypted_data_key.wrapping_algorithm
+    if algorithm.is_legacy or algorithm not in keyring.capabilities.wrapping_algorithms:
+        return False
+    try:
+        data_key = keyring.on_decrypt(_request(stored)).plaintext_data_key
+    except KeyUnwrapError:
+        return False
+    except KeyringError as error:
+        # Of a key that one may not use, KMS does not say whether it fits.
+        if isinstance(error.__cause__, ClientError) and code_of(error.__cause__) in _OTHER_KEY:
+            return False
+        raise
+    _check_commitment(stored, data_key)
+    return True
+
+
+def _opened(stored: ContentMetadata, context: MigrationContext) -> bytes:
+    _check_readable(stored, context)
+    data_key = context.read_manager.decrypt_materials(_request(stored)).plaintext_data_key
+    _check_commitment(stored, data_key)
+    return data_key
+
+
+def _check_commitment(stored: ContentMetadata, data_key: bytes) -> None:
+    if not stored.algorithm_suite.commits:
+        return
+    made = derivation.commitment(data_key, stored.message_id or b"")
+    if not derivation.equal(made, stored.commitment or b""):
+        raise CommitmentMismatchError("the data key is not the one that the object commits to")
+
+
+def _wrap(
+    data_key: bytes, stored: ContentMetadata, description: dict[str, str], context: MigrationContext
+) -> EncryptedDataKey:
+    spec: KeyringSpec = context.settings.keyring
+    if spec.is_kms:
+        answer = _ask(context, "encrypt", KeyId=spec.key_id, Plaintext=data_key, EncryptionContext=description)
+        return EncryptedDataKey(answer["CiphertextBlob"], WrappingAlgorithm.KMS_CONTEXT)
+    if spec.kind == "aes-file":
+        ciphertext = wrapping.wrap_with_aes(spec.read_key(), data_key, stored.content_algorithm)
+        return EncryptedDataKey(ciphertext, WrappingAlgorithm.AES_GCM)
+    public_key = (
+        rsa_keys.public_key(spec.read_key())
+        if spec.public_key_path
+        else rsa_keys.private_key(spec.read_key()).public_key()
+    )
+    ciphertext = wrapping.wrap_with_rsa(public_key, data_key, stored.content_algorithm)
+    return EncryptedDataKey(ciphertext, WrappingAlgorithm.RSA_OAEP_SHA1)
+
+
+def _prove(new: ContentMetadata, data_key: bytes, context: MigrationContext) -> None:
+    """Open the new wrapping before the old one is overwritten, wherever this worker can."""
+    if context.settings.keyring.kind == "rsa-file" and not context.settings.keyring.private_key_path:
+        return
+    opened = context.keyring.on_decrypt(_request(new)).plaintext_data_key
+    if not derivation.equal(opened, data_key):
+        raise KeyringError("the new wrapping opens to another data key; nothing was written")

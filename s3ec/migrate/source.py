@@ -1,0 +1,219 @@
+"""The object as a task finds it: read under its ETag, recognised by its own headers, with its instruction file."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from s3ec import formats
+from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH, FormatVersion
+from s3ec.errors import InstructionFileError
+from s3ec.formats import ContentMetadata, Detection, MetadataLocation
+from s3ec.migrate.context import Calls, MigrationContext
+from s3ec.migrate.ending import TaskEndedError, code_of, status_of
+from s3ec.migrate.model import Result, SkipReason, Task
+
+__all__ = ["InstructionFile", "Source", "check_length", "is_instruction_file", "open_source"]
+
+_SUFFIXES = (formats.INSTRUCTION_FILE_SUFFIX, formats.LEGACY_DOTNET_SUFFIX)
+_ARCHIVED = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstructionFile:
+    """The object that holds another one's encrypted data key.
+
+    Attributes:
+        key: its own key.
+        etag: as it was read.
+        body: all of it.
+        response: the answer to its GET.
+    """
+
+    key: str
+    etag: str
+    body: bytes
+    response: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One object, pinned by its ETag.
+
+    Attributes:
+        task: what led here.
+        response: the answer to GET, whose ``Body`` has not been read, or to HEAD.
+        content_metadata: None for plaintext.
+        location: where the encrypted data key lies; None for plaintext.
+        instruction_file: the file beside it, where it has one.
+    """
+
+    task: Task
+    response: Mapping[str, Any]
+    content_metadata: ContentMetadata | None = None
+    location: MetadataLocation | None = None
+    instruction_file: InstructionFile | None = None
+
+    @property
+    def etag(self) -> str:
+        """With its quotes."""
+        return str(self.response["ETag"])
+
+    @property
+    def version_id(self) -> str | None:
+        """The version that was read; None where the bucket keeps none."""
+        return self.response.get("VersionId")
+
+    @property
+    def length(self) -> int:
+        """Bytes stored."""
+        return int(self.response["ContentLength"])
+
+    @property
+    def plaintext_length(self) -> int:
+        """Bytes of plaintext, or for AES-CBC the most that they can be."""
+        if self.content_metadata is None:
+            return self.length
+        return max(0, self.length - self.content_metadata.algorithm_suite.tag_length)
+
+    @property
+    def format(self) -> str:
+        """``"plaintext"`` or the format's name."""
+        return self.content_metadata.format.value if self.content_metadata else "plaintext"
+
+    @property
+    def is_committing(self) -> bool:
+        """True for V3."""
+        return self.content_metadata is not None and self.content_metadata.format is FormatVersion.V3
+
+    def close(self) -> None:
+        """Give the connection up, whatever has been read of it."""
+        if "Body" in self.response:
+            self.response["Body"].close()
+
+
+def open_source(task: Task, *, context: MigrationContext, calls: Calls, with_body: bool) -> Source:
+    """Read the object's headers, and by them what it is.
+
+    Args:
+        task: the object; its ETag, where it has one, must still be the object's.
+        context: of the worker.
+        calls: counts the requests.
+        with_body: GET rather than HEAD.
+
+    Raises:
+        TaskEndedError: it is gone, changed, archived, an instruction file, or not readable from here.
+    """
+    condition = {"IfMatch": task.etag} if task.etag else {}
+    if task.version_id and context.settings.action.value == "verify":
+        condition["VersionId"] = task.version_id
+    try:
+        response = calls("get_object" if with_body else "head_object", Bucket=task.bucket, Key=task.key, **condition)
+    except ClientError as error:
+        if status_of(error) == 400:
+            # S3 answers a bare 400 to whoever reads such an object without its key.
+            raise TaskEndedError.skip(SkipReason.SSE_C) from error
+        raise
+    source = Source(task=task, response=response)
+    try:
+        _check(source)
+        return _recognised(source, context, calls)
+    except BaseException:
+        source.close()
+        raise
+
+
+def _check(source: Source) -> None:
+    response, task = source.response, source.task
+    if task.version_id and source.version_id and task.version_id != source.version_id:
+        raise TaskEndedError(Result.CHANGED, "the version listed is not the current one any more")
+    if response.get("SSECustomerAlgorithm"):
+        raise TaskEndedError.skip(SkipReason.SSE_C)
+    archived = response.get("StorageClass") in _ARCHIVED or response.get("ArchiveStatus")
+    if archived and 'ongoing-request="false"' not in response.get("Restore", ""):
+        raise TaskEndedError.skip(SkipReason.ARCHIVED)
+
+
+def _recognised(source: Source, context: MigrationContext, calls: Calls) -> Source:
+    metadata = source.response.get("Metadata", {})
+    detection = formats.detect(metadata)
+    if detection in (Detection.V1, Detection.V2, Detection.V3):
+        return Source(
+            task=source.task,
+            response=source.response,
+            content_metadata=formats.parse_object(metadata),
+            location=MetadataLocation.OBJECT_METADATA,
+            # Left there by an upgrade that was killed before its last request, or by a careless copy.
+            instruction_file=_instruction_file(source, context, calls) if source.task.has_instruction_file else None,
+        )
+    if detection is Detection.NONE and is_instruction_file(source, calls):
+        raise TaskEndedError.skip(SkipReason.INSTRUCTION_FILE)
+    file = _instruction_file(source, context, calls, required=detection is not Detection.NONE)
+    # Any object may have the file's name: beside an object that asks for none, only what parses strictly is one.
+    if file is None or (detection is Detection.NONE and not formats.is_instruction_file_body(file.body)):
+        if detection is Detection.V3_INSTRUCTION_FILE:
+            raise InstructionFileError("the instruction file that holds its data key is not there")
+        return source
+    return Source(
+        task=source.task,
+        response=source.response,
+        content_metadata=formats.parse_instruction_file(file.body, metadata),
+        location=MetadataLocation.INSTRUCTION_FILE,
+        instruction_file=file,
+    )
+
+
+def is_instruction_file(source: Source, calls: Calls) -> bool:
+    """Says whether the object is the instruction file of another: by its marker, or, as not all write one, its body."""
+    if not source.task.key.endswith(_SUFFIXES):
+        return False
+    if formats.INSTRUCTION_FILE_MARKER in {name.lower() for name in source.response.get("Metadata", {})}:
+        return True
+    if source.length > formats.INSTRUCTION_FILE_MAX_LENGTH:
+        return False
+    # A request of its own, so that the body of the source's answer stays unread.
+    answer = calls("get_object", Bucket=source.task.bucket, Key=source.task.key, IfMatch=source.etag)
+    with answer["Body"] as body:
+        return formats.is_instruction_file_body(body.read())
+
+
+def _instruction_file(
+    source: Source, context: MigrationContext, calls: Calls, *, required: bool = False
+) -> InstructionFile | None:
+    """The file beside the object, or None. A file that may not be read is an error: it may hold the data key."""
+    if not required and not _may_have_file(source, context.settings.settle_seconds):
+        return None
+    for suffix in _SUFFIXES[: 1 if source.task.has_instruction_file is False and not required else 2]:
+        key = source.task.key + suffix
+        try:
+            answer = calls("get_object", Bucket=source.task.bucket, Key=key)
+        except ClientError as error:
+            if code_of(error) in ("NoSuchKey", "404"):
+                continue
+            raise
+        with answer["Body"] as body:
+            content = body.read(formats.INSTRUCTION_FILE_MAX_LENGTH + 1)
+        return InstructionFile(key=key, etag=answer["ETag"], body=content, response=answer)
+    return None
+
+
+def _may_have_file(source: Source, settle_seconds: float) -> bool:
+    """Believe a listing that shows none only for an object that was there, unchanged, well before."""
+    if source.task.has_instruction_file is not False:
+        return True
+    age = datetime.datetime.now(datetime.timezone.utc) - source.response["LastModified"]
+    return bool(age < datetime.timedelta(seconds=settle_seconds))
+
+
+def check_length(source: Source) -> None:
+    """Refuse what one GCM stream cannot carry.
+
+    Raises:
+        TaskEndedError: the plaintext is longer than 2^36 - 32 bytes.
+    """
+    if source.plaintext_length > GCM_MAX_PLAINTEXT_LENGTH:
+        raise TaskEndedError.skip(SkipReason.TOO_LARGE)
