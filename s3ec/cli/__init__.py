@@ -1,0 +1,19 @@
+"""The command line: options, output and progress. What the commands do stands in `s3ec.client` and `s3ec.migrate`."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["run"]
+
+
+def run() -> int:
+    """Start the command line and return its exit code; one line says what to install where the extra is missing."""
+    try:
+        from s3ec.cli.main import main
+    except ModuleNotFoundError as error:
+        if error.name not in {"click", "rich"}:
+            raise
+        print("s3ec: the command line needs click and rich: pip install 's3ec[cli]'", file=sys.stderr)
+        return 5
+    return main()

@@ -1,0 +1,121 @@
+"""``s3ec cat``, ``head`` and ``inspect``: one object."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from s3ec.cli.environment import Environment
+from s3ec.cli.failures import located
+from s3ec.cli.options import Command, Options, shared_options
+from s3ec.cli.output import Output
+from s3ec.cli.urls import S3_OBJECT, S3Url
+
+__all__ = ["cat", "head", "inspect"]
+
+CHUNK = 1024 * 1024
+
+_VERSION = click.option("--version-id", metavar="ID", help="A version that is not current.")
+
+
+def pinned(version_id: str | None) -> dict[str, str]:
+    """The request arguments for one version."""
+    return {"VersionId": version_id} if version_id else {}
+
+
+def unencrypted(allow: bool) -> dict[str, Any]:
+    """The client option for ``--allow-unencrypted``."""
+    return {"unencrypted_objects": "allow" if allow else "refuse"}
+
+
+@click.command(cls=Command)
+@click.argument("urls", type=S3_OBJECT, nargs=-1, required=True, metavar="S3://BUCKET/KEY...")
+@_VERSION
+@click.option("--range", "byte_range", metavar="A-B", help="Bytes A to B of the plaintext, both included.")
+@click.option("--allow-unencrypted", is_flag=True, help="Also show objects that are not encrypted.")
+@shared_options
+@click.pass_obj
+def cat(
+    output: Output,
+    options: Options,
+    urls: tuple[S3Url, ...],
+    version_id: str | None,
+    byte_range: str | None,
+    allow_unencrypted: bool,
+) -> None:
+    """Write objects to standard output, decrypted; no byte before it is verified."""
+    environment = Environment(options, output)
+    if options.json:
+        raise click.UsageError("standard output carries the content here: --json cannot", click.get_current_context())
+    client = environment.client(**unencrypted(allow_unencrypted))
+    extra = {"Range": f"bytes={byte_range}"} if byte_range else {}
+    for url in urls:
+        with located(str(url)):
+            answer = client.get_object(
+                Bucket=url.bucket,
+                Key=url.key,
+                EncryptionContext=environment.read_context,
+                **pinned(version_id),
+                **extra,
+            )
+            for chunk in answer["Body"].iter_chunks(CHUNK):
+                output.binary.write(chunk)
+    output.binary.flush()
+
+
+@click.command(cls=Command)
+@click.argument("url", type=S3_OBJECT)
+@_VERSION
+@shared_options
+@click.pass_obj
+def head(output: Output, options: Options, url: S3Url, version_id: str | None) -> None:
+    """Show an object's headers in plaintext terms, and how it is encrypted."""
+    client = Environment(options, output).client(with_key=False)
+    with located(str(url)):
+        answer = client.head_object(Bucket=url.bucket, Key=url.key, **pinned(version_id))
+    about = dict(answer.pop("ResponseMetadata", {})).get("ClientSideEncryption")
+    show(output, {"bucket": url.bucket, "key": url.key, **answer, "ClientSideEncryption": about})
+
+
+@click.command(cls=Command)
+@click.argument("url", type=S3_OBJECT)
+@_VERSION
+@shared_options
+@click.pass_obj
+def inspect(output: Output, options: Options, url: S3Url, version_id: str | None) -> None:
+    """Say what an object is, decrypting nothing: format, suite, wrapping, context, where the metadata lies."""
+    import s3ec
+
+    client = Environment(options, output).client(with_key=False)
+    with located(str(url)):
+        found = s3ec.inspect(client, Bucket=url.bucket, Key=url.key, **pinned(version_id))
+    show(output, {"bucket": url.bucket, "key": url.key, **plain(found)})
+
+
+def plain(value: Any) -> Any:
+    """Dataclasses and enums as JSON has them."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, enum.Enum):
+        return value.name
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    return value
+
+
+def show(output: Output, found: Mapping[str, Any]) -> None:
+    """One JSON document, or one ``name: value`` a line."""
+    if output.as_json:
+        output.document(found)
+        return
+    for name, value in found.items():
+        if isinstance(value, Mapping):
+            output.line(f"{name}:")
+            for inner, item in value.items():
+                output.line(f"  {inner}: {item}")
+        elif value is not None:
+            output.line(f"{name}: {value}")

@@ -1,0 +1,107 @@
+"""``s3ec ls``: what is there, and how each object is encrypted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from s3ec.cli.environment import Environment
+from s3ec.cli.failures import ExitCode, located
+from s3ec.cli.listing import nothing_there
+from s3ec.cli.options import Command, Options, shared_options
+from s3ec.cli.output import Output, Table, human_bytes
+from s3ec.cli.urls import S3_URL, S3Url
+from s3ec.migrate.survey import SurveyedObject, bounded_map
+from s3ec.migrate.survey_object import INSTRUCTION_FILE, SUFFIXES, UNREADABLE, Entry, look_at_entry
+
+__all__ = ["ls"]
+
+
+@click.command(cls=Command)
+@click.argument("url", type=S3_URL, required=False)
+@click.option("--recursive", is_flag=True, help="Everything under the prefix, not one level.")
+@click.option("--human-readable", is_flag=True, help="Sizes with units.")
+@click.option("--summarize", is_flag=True, help="Add totals.")
+@shared_options
+@click.pass_obj
+def ls(
+    output: Output, options: Options, url: S3Url | None, recursive: bool, human_readable: bool, summarize: bool
+) -> ExitCode:
+    """List objects with format, wrapping and server-side mode; without a URL, list buckets. Sizes are stored sizes."""
+    client = Environment(options, output).s3
+    if url is None:
+        _buckets(client, output)
+        return ExitCode.DONE
+    with located(str(url)):
+        prefixes, entries = _list(client, url, recursive)
+        keys = {entry.key for entry in entries if entry.key.endswith(SUFFIXES)}
+        found = list(
+            bounded_map(lambda e: look_at_entry(client, url.bucket, e, keys), entries, workers=options.workers)
+        )
+    if not found and not prefixes and url.key:
+        raise nothing_there(url)
+    if output.as_json:
+        output.document(_document(url, prefixes, found))
+    else:
+        _show(output, url, recursive, prefixes, found, human_readable)
+        if summarize:
+            total = sum(each.size for each in found)
+            output.line(f"Total Objects: {len(found)}")
+            output.line(f"Total Size: {human_bytes(total) if human_readable else total}")
+    unreadable = [each for each in found if each.format == UNREADABLE]
+    for each in unreadable:
+        output.note(f"s3ec: {url.with_key(each.key)}: {each.problem}")
+    return ExitCode.LEFT_UNDONE if unreadable else ExitCode.DONE
+
+
+def _buckets(client: Any, output: Output) -> None:
+    rows = client.list_buckets()["Buckets"]
+    if output.as_json:
+        output.document({"buckets": [{"bucket": row["Name"], "created": row["CreationDate"]} for row in rows]})
+        return
+    for row in rows:
+        output.line(f"{row['CreationDate']:%Y-%m-%d %H:%M:%S} {row['Name']}")
+
+
+def _list(client: Any, url: S3Url, recursive: bool) -> tuple[list[str], list[Entry]]:
+    arguments = {"Bucket": url.bucket, "Prefix": url.key}
+    if not recursive:
+        arguments["Delimiter"] = "/"
+    prefixes: list[str] = []
+    entries: list[Entry] = []
+    for page in client.get_paginator("list_objects_v2").paginate(**arguments):
+        prefixes += [row["Prefix"] for row in page.get("CommonPrefixes", ())]
+        entries += [
+            Entry(row["Key"], row["Size"], row.get("ETag"), row.get("LastModified"), row.get("StorageClass"))
+            for row in page.get("Contents", ())
+        ]
+    return prefixes, entries
+
+
+def _document(url: S3Url, prefixes: list[str], found: list[SurveyedObject]) -> dict[str, Any]:
+    objects = [each.to_dict() for each in found]
+    return {"bucket": url.bucket, "prefix": url.key, "prefixes": prefixes, "objects": objects}
+
+
+def _show(
+    output: Output, url: S3Url, recursive: bool, prefixes: list[str], found: list[SurveyedObject], human: bool
+) -> None:
+    # One level is shown by the names within it, everything by whole keys: as `aws s3 ls` does.
+    cut = 0 if recursive else url.key.rfind("/") + 1
+    table = Table(("Modified", ">Size", "Format", "Wrapping", "Server side", "Name"))
+    for prefix in prefixes:
+        table.add("", "", "", "", "", prefix[cut:])
+    for each in found:
+        modified = (each.last_modified or "")[:19].replace("T", " ")
+        size = human_bytes(each.size) if human else each.size
+        table.add(modified, size, *_encryption(each), each.key[cut:])
+    output.table(table)
+
+
+def _encryption(found: SurveyedObject) -> Iterator[str]:
+    where = " (file)" if found.metadata_location == "instruction_file" else ""
+    yield {INSTRUCTION_FILE: "instruction file"}.get(found.format, found.format) + where
+    yield found.wrapping_algorithm or "-"
+    yield found.server_side_encryption

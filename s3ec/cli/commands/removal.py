@@ -1,0 +1,65 @@
+"""``s3ec rm``: objects, and the instruction files that are provably theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from s3ec.cli.environment import Environment
+from s3ec.cli.failures import ERRORS, ExitCode, Failure, combined, describe, located
+from s3ec.cli.filters import Filters, filter_options
+from s3ec.cli.listing import under
+from s3ec.cli.options import Command, Options, shared_options
+from s3ec.cli.output import Output
+from s3ec.cli.urls import S3_URL, S3Url
+from s3ec.migrate.survey import bounded_map
+
+__all__ = ["rm"]
+
+
+@click.command(cls=Command)
+@click.argument("url", type=S3_URL)
+@click.option("--recursive", is_flag=True, help="Everything under the folder.")
+@click.option("--dry-run", is_flag=True, help="Say what would be deleted; delete nothing.")
+@filter_options
+@shared_options
+@click.pass_obj
+def rm(output: Output, options: Options, url: S3Url, recursive: bool, dry_run: bool, filters: Filters) -> ExitCode:
+    """Delete objects; in a bucket that keeps versions that adds delete markers."""
+    if not recursive and (not url.key or filters):
+        problem = f"{url} names a bucket; name an object, or use" if not url.key else "--include and --exclude need"
+        raise click.UsageError(f"{problem} --recursive", click.get_current_context())
+    client = Environment(options, output).client(with_key=False)
+
+    def delete(target: S3Url) -> S3Url | Failure:
+        try:
+            if not recursive:
+                # S3 calls the deletion of nothing a success; whoever mistypes a name wants to know.
+                client.head_object(Bucket=target.bucket, Key=target.key)
+            if not dry_run:
+                client.delete_object(Bucket=target.bucket, Key=target.key)
+        except ERRORS as error:
+            return describe(error, str(target))
+        return target
+
+    rows = (row["Key"] for row in under(client, url)) if recursive else iter([url.key])
+    targets = (url.with_key(key) for key in rows if not recursive or filters.wants(key[len(url.folder) :]))
+    with located(str(url)):
+        return _report(output, bounded_map(delete, targets, workers=options.workers), dry_run)
+
+
+def _report(output: Output, results: Iterator[S3Url | Failure], dry_run: bool) -> ExitCode:
+    failures: list[Failure] = []
+    deleted: list[str] = []
+    for result in results:
+        if isinstance(result, Failure):
+            failures.append(result)
+            output.note(f"s3ec: {result.message}")
+            continue
+        deleted.append(str(result))
+        if not output.as_json:
+            output.line(f"{'would delete' if dry_run else 'deleted'} {result}")
+    if output.as_json:
+        output.document({"dry_run": dry_run, "deleted": deleted, "failed": [each.document() for each in failures]})
+    return combined(failure.code for failure in failures)

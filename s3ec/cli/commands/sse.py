@@ -1,0 +1,126 @@
+"""``s3ec sse``: the bucket's default server-side encryption, and the policy that requires it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from s3ec.cli.environment import Environment
+from s3ec.cli.failures import located
+from s3ec.cli.options import Command, Options, shared_options
+from s3ec.cli.output import Output
+from s3ec.cli.urls import S3_URL, S3Url
+from s3ec.client import buckets
+from s3ec.client.server_side_modes import DsseKms, ServerSideMode, SseC, SseKms, SseS3
+
+__all__ = ["sse"]
+
+_NAMES: dict[str, type[Any]] = {"sse-s3": SseS3, "sse-kms": SseKms, "dsse-kms": DsseKms}
+
+
+def describe(mode: ServerSideMode | None) -> dict[str, Any]:
+    """A mode in JSON."""
+    if mode is None or isinstance(mode, SseC):
+        return {"mode": "none" if mode is None else "sse-c", "key": None, "bucket_key": None}
+    name = next(name for name, kind in _NAMES.items() if isinstance(mode, kind))
+    return {"mode": name, "key": getattr(mode, "key_id", None), "bucket_key": getattr(mode, "bucket_key", None)}
+
+
+def _mode(name: str, key_id: str | None, bucket_key: bool | None) -> ServerSideMode:
+    if name == "sse-s3":
+        if key_id or bucket_key is not None:
+            raise click.UsageError("--sse-kms-key and --bucket-key are for the KMS modes", click.get_current_context())
+        return SseS3()
+    if name == "dsse-kms":
+        if bucket_key is not None:
+            raise click.UsageError("S3 knows no bucket key with dsse-kms", click.get_current_context())
+        return DsseKms(key_id)
+    return SseKms(key_id, bucket_key=bucket_key)
+
+
+def _mode_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    function = click.option("--bucket-key/--no-bucket-key", default=None, help="S3 Bucket Keys (sse-kms).")(function)
+    function = click.option("--sse-kms-key", metavar="KEY", help="KMS key of the server side; the ARN for `require`.")(
+        function
+    )
+    return click.option("--mode", type=click.Choice(list(_NAMES)), required=True, help="Server-side mode.")(function)
+
+
+@click.group()
+def sse() -> None:
+    """Server-side encryption of whole buckets: read it, set the default, require it by policy."""
+
+
+@sse.command("get", cls=Command)
+@click.argument("url", type=S3_URL)
+@shared_options
+@click.pass_obj
+def get(output: Output, options: Options, url: S3Url) -> None:
+    """Say which mode S3 uses for objects that come without one."""
+    client = Environment(options, output).s3
+    with located(str(url)):
+        found = {"bucket": url.bucket, **describe(buckets.get_default_encryption(client, Bucket=url.bucket))}
+    _show(output, found)
+
+
+@sse.command("set", cls=Command)
+@click.argument("url", type=S3_URL)
+@_mode_options
+@shared_options
+@click.pass_obj
+def set_default(
+    output: Output, options: Options, url: S3Url, mode: str, sse_kms_key: str | None, bucket_key: bool | None
+) -> None:
+    """Set the mode for objects that come without one; objects that are there keep theirs."""
+    wanted = _mode(mode, sse_kms_key, bucket_key)
+    environment = Environment(options, output)
+    environment.confirm(f"Set the default encryption of {url.bucket} to {mode}?")
+    with located(str(url)):
+        buckets.set_default_encryption(environment.s3, Bucket=url.bucket, mode=wanted)
+    _show(output, {"bucket": url.bucket, **describe(wanted)})
+
+
+@sse.command("require", cls=Command)
+@click.argument("url", type=S3_URL)
+@_mode_options
+@click.option("--require-https", is_flag=True, help="Also deny every request over plain http.")
+@click.option("--dry-run", is_flag=True, help="Print the policy's statements; change nothing.")
+@shared_options
+@click.pass_obj
+def require(
+    output: Output,
+    options: Options,
+    url: S3Url,
+    mode: str,
+    sse_kms_key: str | None,
+    bucket_key: bool | None,
+    require_https: bool,
+    dry_run: bool,
+) -> None:
+    """Deny uploads that do not name the mode, by the bucket's policy; statements of others stay."""
+    wanted = _mode(mode, sse_kms_key, bucket_key)
+    environment = Environment(options, output)
+    environment.confirm(f"Change the policy of {url.bucket} to require {mode}?", dry_run=dry_run)
+    with located(str(url)):
+        client = environment.s3
+        change = buckets.upload_policy if dry_run else _require(client)
+        policy = change(Bucket=url.bucket, mode=wanted, require_secure_transport=require_https)
+    output.document({"bucket": url.bucket, **describe(wanted), "dry_run": dry_run, "policy": policy})
+
+
+def _require(client: Any) -> Callable[..., dict[str, Any]]:
+    def change(**arguments: Any) -> dict[str, Any]:
+        return buckets.require_encryption(client, **arguments)
+
+    return change
+
+
+def _show(output: Output, found: dict[str, Any]) -> None:
+    if output.as_json:
+        output.document(found)
+        return
+    key = f", key {found['key']}" if found["key"] else ""
+    bucket_key = {True: ", bucket key", False: "", None: ""}[found["bucket_key"]]
+    output.line(f"{found['bucket']}: {found['mode']}{key}{bucket_key}")

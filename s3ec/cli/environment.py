@@ -1,0 +1,224 @@
+"""From options to sessions, keyrings and clients: everything that a command works with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import boto3
+import click
+from botocore.config import Config
+
+from s3ec.algorithms import CommitmentPolicy, WrappingAlgorithm
+from s3ec.cli.options import Options
+from s3ec.cli.output import Output
+from s3ec.errors import ConfigurationError
+from s3ec.materials import (
+    STORED_CONTEXT,
+    DecryptionMaterialsRequest,
+    EncryptionMaterialsRequest,
+    KeyringCapabilities,
+    StoredContext,
+)
+from s3ec.migrate.settings import Connection, KeyringSpec
+
+if TYPE_CHECKING:
+    from s3ec.client.encryption_client import EncryptionClient
+
+__all__ = ["Environment", "NoKeyring", "check_aes_key_file", "keyring_spec"]
+
+_WAYS = "--kms-key KEY, --aes-key-file FILE, --rsa-private-key FILE or --rsa-public-key FILE"
+_TEXT_KEY = frozenset(b"0123456789abcdefABCDEFghijklmnopqrstuvwxyzGHIJKLMNOPQRSTUVWXYZ+/=-_\r\n")
+
+
+class NoKeyring:
+    """For commands that never touch content: everything that would need a key says how to give one."""
+
+    @property
+    def capabilities(self) -> KeyringCapabilities:
+        """Opens everything in theory, so that what an object is gets decided by its metadata alone."""
+        return KeyringCapabilities(wrapping_algorithms=frozenset(WrappingAlgorithm), binds_encryption_context=True)
+
+    def on_encrypt(self, request: EncryptionMaterialsRequest) -> NoReturn:
+        """Refuse.
+
+        Raises:
+            ConfigurationError: always.
+        """
+        raise ConfigurationError(f"no key was given: {_WAYS}")
+
+    def on_decrypt(self, request: DecryptionMaterialsRequest) -> NoReturn:
+        """Refuse.
+
+        Raises:
+            ConfigurationError: always.
+        """
+        raise ConfigurationError(f"no key was given: {_WAYS}")
+
+
+def keyring_spec(
+    kind: str,
+    *,
+    key_id: str | None = None,
+    path: Path | None = None,
+    private_key: Path | None = None,
+    public_key: Path | None = None,
+    allow_legacy: bool = False,
+) -> KeyringSpec:
+    """A keyring by description, from options.
+
+    Raises:
+        OSError: a key file cannot be read.
+        ConfigurationError: the AES key file does not hold 16, 24 or 32 raw bytes.
+    """
+    if path is not None:
+        check_aes_key_file(path)
+    for each in (private_key, public_key):
+        if each is not None:
+            each.open("rb").close()
+    return KeyringSpec(
+        kind=kind,
+        key_id=key_id,
+        path=_absolute(path),
+        private_key_path=_absolute(private_key),
+        public_key_path=_absolute(public_key),
+        enable_legacy_wrapping_algorithms=allow_legacy,
+    )
+
+
+def _absolute(path: Path | None) -> str | None:
+    """The path as a worker that was started elsewhere needs it."""
+    return None if path is None else str(path.absolute())
+
+
+def check_aes_key_file(path: Path) -> None:
+    """Refuse a file that is no AES wrapping key.
+
+    Text is refused rather than guessed at: the 32 letters of a 128-bit key in hexadecimal would pass as a 256-bit key.
+
+    Raises:
+        OSError: the file cannot be read.
+        ConfigurationError: it does not hold 16, 24 or 32 raw bytes.
+    """
+    key = path.read_bytes()
+    if len(key) >= 16 and _TEXT_KEY.issuperset(key):
+        raise ConfigurationError(
+            f"{path} holds text, not a raw key: decode it first (base64 -d, xxd -r -p) to a file of 16, 24 or 32 bytes"
+        )
+    if len(key) not in {16, 24, 32}:
+        raise ConfigurationError(f"{path} holds {len(key)} bytes; an AES wrapping key has 16, 24 or 32")
+
+
+class Environment:
+    """What one run works with; clients and keyrings are made when a command first asks."""
+
+    def __init__(self, options: Options, output: Output) -> None:
+        """Take the options and where to write."""
+        self.options = options
+        self.output = output
+
+    @cached_property
+    def session(self) -> boto3.Session:
+        """The boto3 session of ``--profile`` and ``--region``."""
+        return boto3.Session(profile_name=self.options.profile, region_name=self.options.region)
+
+    @cached_property
+    def connection(self) -> Connection:
+        """How S3 and KMS are reached, in the form that travels to workers."""
+        options = self.options
+        return Connection(
+            profile_name=options.profile,
+            region_name=options.region,
+            endpoint_url=options.endpoint_url,
+            # One connection for each worker, else urllib3 opens and drops connections under load.
+            max_connections=max(10, options.workers + 4),
+        )
+
+    @cached_property
+    def s3(self) -> Any:
+        """A plain S3 client: what S3 itself stores and answers."""
+        return self.connection.client("s3")
+
+    @cached_property
+    def keyring_spec(self) -> KeyringSpec:
+        """The keyring of the key options, in the form that travels to workers.
+
+        Raises:
+            click.UsageError: none is given, or keys of different kinds are.
+        """
+        options = self.options
+        kinds = {
+            "kms": options.kms_key is not None,
+            "aes-file": options.aes_key_file is not None,
+            "rsa-file": options.rsa_private_key is not None or options.rsa_public_key is not None,
+        }
+        given = [kind for kind, is_given in kinds.items() if is_given]
+        if len(given) != 1:
+            text = "give one kind of key: KMS, AES or RSA" if given else f"a key is needed: {_WAYS}"
+            raise click.UsageError(text, click.get_current_context(silent=True))
+        return keyring_spec(
+            given[0],
+            key_id=options.kms_key,
+            path=options.aes_key_file,
+            private_key=options.rsa_private_key,
+            public_key=options.rsa_public_key,
+            allow_legacy=options.allow_legacy,
+        )
+
+    @property
+    def has_key(self) -> bool:
+        """True where any key option was given."""
+        o = self.options
+        return any((o.kms_key, o.aes_key_file, o.rsa_private_key, o.rsa_public_key))
+
+    def client(self, *, with_key: bool = True, **more: Any) -> EncryptionClient:
+        """A client that reads what is there (committing or not) and writes committing objects.
+
+        Args:
+            with_key: False for commands that never need one; a key that is given is used all the same.
+            more: further options of `EncryptionClient`.
+        """
+        from s3ec import EncryptionClient
+
+        return EncryptionClient(
+            keyring=self.keyring_spec.build(self.connection) if with_key or self.has_key else NoKeyring(),
+            session=boto3.Session(profile_name=self.options.profile, region_name=self.options.region),
+            commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT,
+            enable_legacy_unauthenticated_modes=self.options.allow_legacy,
+            endpoint_url=self.options.endpoint_url,
+            config=Config(max_pool_connections=self.connection.max_connections),
+            **more,
+        )
+
+    @property
+    def read_context(self) -> Mapping[str, str] | StoredContext:
+        """``EncryptionContext`` of reads: what ``--context`` asserts, else the stored one as it is."""
+        return dict(self.options.context) or STORED_CONTEXT
+
+    @property
+    def write_context(self) -> dict[str, Any]:
+        """Keyword arguments that give ``--context`` to a write."""
+        return {"EncryptionContext": dict(self.options.context)} if self.options.context else {}
+
+    def confirm(self, question: str, *, dry_run: bool = False) -> None:
+        """Ask before objects are changed.
+
+        Raises:
+            click.UsageError: nobody can be asked and ``--yes`` is not given.
+            click.Abort: the answer is no.
+        """
+        if dry_run or self.options.yes:
+            return
+        if self.options.json or not self.output.can_ask:
+            raise click.UsageError(
+                f"{question} Nobody can be asked here: --yes says so.", click.get_current_context(silent=True)
+            )
+        click.confirm(question, abort=True, err=True)
+
+    def wants_no(self, names: Sequence[str]) -> None:
+        """Refuse options that would have no effect here and whose silence would mislead."""
+        given = [name for name in names if getattr(self.options, name.lstrip("-").replace("-", "_"))]
+        if given:
+            raise click.UsageError(f"{', '.join(given)}: not with this command", click.get_current_context(silent=True))

@@ -1,0 +1,175 @@
+"""Exit codes by error family, and the one line that each error becomes on standard error.
+
+=====  ==============================================================================================
+code   meaning
+=====  ==============================================================================================
+0      everything that was wanted is done
+1      part of it was left undone, for reasons of more than one family (each is listed)
+2      the command line itself is wrong; nothing was tried
+3      a bucket, an object or a local file is not there or cannot be read
+4      AWS or the network said no: permissions, credentials, throttling, connections
+5      the options can never work together, or the call would store or expose plaintext
+6      the object is not encrypted, or its content metadata cannot be understood
+7      the object is understood, and the settings forbid it (a V1 object without ``--allow-legacy``)
+8      the data key could not be made or opened
+9      evidence of tampering; wins over every other code
+10     the content could not be carried: it changed while it was read, or is too large
+11     a bucket job cannot go on: a journal of another plan, a concurrent writer that never rests
+130    interrupted by Ctrl-C; what was in flight was finished
+141    the reader of standard output went away
+=====  ==============================================================================================
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import click
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError
+
+from s3ec import errors
+
+__all__ = ["ERRORS", "ExitCode", "Failure", "FailureError", "combined", "describe", "family_of", "located"]
+
+
+class ExitCode(enum.IntEnum):
+    """What the process ends with."""
+
+    DONE = 0
+    LEFT_UNDONE = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    SERVICE = 4
+    CONFIGURATION = 5
+    METADATA = 6
+    POLICY = 7
+    KEYRING = 8
+    SECURITY = 9
+    CONTENT = 10
+    MIGRATION = 11
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+
+
+# Subclasses before their bases: the first match decides.
+_FAMILIES: tuple[tuple[type[BaseException], ExitCode], ...] = (
+    (errors.ConfigurationError, ExitCode.CONFIGURATION),
+    (errors.UnsupportedOperationError, ExitCode.CONFIGURATION),
+    (errors.MetadataError, ExitCode.METADATA),
+    (errors.PolicyError, ExitCode.POLICY),
+    (errors.KeyringError, ExitCode.KEYRING),
+    (errors.SecurityError, ExitCode.SECURITY),
+    (errors.MigrationError, ExitCode.MIGRATION),
+    (errors.S3ECError, ExitCode.CONTENT),
+    (BotoCoreError, ExitCode.SERVICE),
+    (Boto3Error, ExitCode.SERVICE),
+    (OSError, ExitCode.NOT_FOUND),
+)
+ERRORS = (errors.S3ECError, ClientError, BotoCoreError, Boto3Error, OSError)
+"""Everything that one object can end with and that must not end a run over many."""
+
+_ABSENT = frozenset({"404", "NotFound", "NoSuchBucket", "NoSuchKey", "NoSuchVersion", "NoSuchUpload"})
+_SERVICE_PREFIX = "An error occurred "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """One thing that went wrong.
+
+    Attributes:
+        code: the family's exit code.
+        error: name of the exception's class, or S3's own error code.
+        message: one line for people, with the place and, where there is one, the next step.
+    """
+
+    code: ExitCode
+    error: str
+    message: str
+
+    def document(self) -> dict[str, object]:
+        """The failure in JSON."""
+        return {"code": int(self.code), "error": self.error, "message": self.message}
+
+
+class FailureError(click.ClickException):
+    """Carries a `Failure` out of a command."""
+
+    def __init__(self, failure: Failure) -> None:
+        """Take the failure."""
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks and control characters: a key may hold escape sequences for the terminal."""
+    return "".join(c if c.isprintable() else " " if c in "\r\n\t" else repr(c)[1:-1] for c in text).strip()
+
+
+def describe(error: BaseException, location: str = "") -> Failure:
+    """The exit code and the one line for an error.
+
+    Args:
+        error: what was raised.
+        location: the URL or path at hand; put in front where the text does not name it.
+    """
+    cause = error.__cause__ or error.__context__
+    if isinstance(error, Boto3Error) and isinstance(cause, (ClientError, BotoCoreError, errors.S3ECError)):
+        # boto3's transfer errors wrap the one that says what happened.
+        return describe(cause, location)
+    if isinstance(error, ClientError):
+        return _describe_client_error(error, location)
+    code = next((code for kind, code in _FAMILIES if isinstance(error, kind)), ExitCode.LEFT_UNDONE)
+    if isinstance(error, OSError):
+        name = error.filename if isinstance(error.filename, str) else location
+        text = ": ".join(part for part in (name, error.strerror or str(error)) if part)
+    else:
+        text = str(error) or type(error).__name__
+        text = text if not location or location in text else f"{location}: {text}"
+    return Failure(code=code, error=type(error).__name__, message=one_line(text))
+
+
+def _describe_client_error(error: ClientError, location: str) -> Failure:
+    """S3 and KMS errors: their own code and text, without botocore's frame."""
+    answer = error.response.get("Error", {})
+    name = answer.get("Code") or "Unknown"
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    code = ExitCode.NOT_FOUND if name in _ABSENT or status == 404 else ExitCode.SERVICE
+    text = f"{name}: {answer.get('Message') or 'no text'} ({error.operation_name})"
+    if name in {"404", "NotFound"}:
+        text = "there is no such object or bucket"
+    return Failure(code=code, error=name, message=one_line(f"{location}: {text}" if location else text))
+
+
+@contextlib.contextmanager
+def located(location: str) -> Iterator[None]:
+    """Errors raised inside leave as a `FailureError` that names ``location``."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except ERRORS as error:
+        raise FailureError(describe(error, location)) from error
+
+
+def family_of(error_name: str) -> ExitCode:
+    """The exit code for an error that is known only by its name, as outcomes in journals hold it."""
+    kind = getattr(errors, error_name, None)
+    if isinstance(kind, type):
+        return next((code for base, code in _FAMILIES if issubclass(kind, base)), ExitCode.LEFT_UNDONE)
+    if error_name in _ABSENT:
+        return ExitCode.NOT_FOUND
+    return ExitCode.LEFT_UNDONE
+
+
+def combined(codes: Iterable[ExitCode]) -> ExitCode:
+    """The exit code of a run over many objects: tampering wins, one family keeps its code, a mixture is 1."""
+    found = set(codes) - {ExitCode.DONE}
+    if not found:
+        return ExitCode.DONE
+    if ExitCode.SECURITY in found:
+        return ExitCode.SECURITY
+    return found.pop() if len(found) == 1 else ExitCode.LEFT_UNDONE

@@ -1,0 +1,112 @@
+"""The group ``s3ec``, and the one place where errors become a line and an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from s3ec.cli.failures import ERRORS, ExitCode, Failure, FailureError, describe
+from s3ec.cli.output import Output
+
+__all__ = ["cli", "main"]
+
+# Loaded when they are asked for: `s3ec ls` need not import what migrates buckets.
+_COMMANDS = {
+    "audit": "s3ec.cli.commands.audit:audit",
+    "migrate": "s3ec.cli.commands.migrate:migrate",
+    "rewrap": "s3ec.cli.commands.rewrap:rewrap",
+    "verify": "s3ec.cli.commands.verify:verify",
+    "purge-plaintext-versions": "s3ec.cli.commands.purge:purge_plaintext_versions",
+    "cp": "s3ec.cli.commands.copy:cp",
+    "cat": "s3ec.cli.commands.content:cat",
+    "ls": "s3ec.cli.commands.listing:ls",
+    "rm": "s3ec.cli.commands.removal:rm",
+    "head": "s3ec.cli.commands.content:head",
+    "inspect": "s3ec.cli.commands.content:inspect",
+    "sse": "s3ec.cli.commands.sse:sse",
+    "demo": "s3ec.cli.demo:demo",
+}
+
+
+class _Lazy(click.Group):
+    """A group whose commands are imported by name, in the order of the table."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command; None for a name that is none."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, attribute = _COMMANDS[cmd_name].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{_COMMANDS[cmd_name]} is no command")
+        return command
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="s3ec", prog_name="s3ec")
+def cli() -> None:
+    """Client-side encryption for Amazon S3: move whole buckets, and the everyday verbs.
+
+    AWS settings come from boto3's own environment (AWS_PROFILE, AWS_ENDPOINT_URL_S3, …) and each command's options.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line; no error leaves as a traceback.
+
+    Args:
+        arguments: the words after ``s3ec``; the process's own by default.
+
+    Returns:
+        The exit code; `s3ec.cli.failures` has the table.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    output = Output(as_json="--json" in words)
+    try:
+        code = _run(words, output)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has what it wanted. Python would flush again at its end, and complain: give it somewhere to write.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.BROKEN_PIPE
+    return code
+
+
+def _run(words: list[str], output: Output) -> int:
+    try:
+        result = cli.main(args=words, prog_name="s3ec", standalone_mode=False, obj=output)
+    except FailureError as error:
+        return _fail(error.failure, output)
+    except click.UsageError as error:
+        failure = Failure(code=ExitCode.USAGE, error="UsageError", message=error.format_message())
+        where = f" (s3ec {error.ctx.info_name} --help)" if error.ctx and error.ctx.parent else " (s3ec --help)"
+        return _fail(failure, output, where)
+    except click.ClickException as error:
+        return _fail(
+            Failure(code=ExitCode.NOT_FOUND, error=type(error).__name__, message=error.format_message()), output
+        )
+    except (click.Abort, KeyboardInterrupt):
+        return _fail(Failure(code=ExitCode.INTERRUPTED, error="Interrupted", message="interrupted"), output)
+    except BrokenPipeError:
+        raise
+    except ERRORS as error:
+        return _fail(describe(error), output)
+    return result if isinstance(result, int) else ExitCode.DONE
+
+
+def _fail(failure: Failure, output: Output, hint: str = "") -> int:
+    """Say it once: a line on standard error, and with ``--json`` the one document if there was none yet."""
+    output.note(f"s3ec: {failure.message}{hint}")
+    if output.as_json and not output.documents:
+        output.document({"error": failure.document()})
+    return failure.code
