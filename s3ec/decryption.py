@@ -23,7 +23,7 @@ from s3ec.errors import (
     MalformedMetadataError,
 )
 from s3ec.formats import ContentMetadata
-from s3ec.formats.metadata import CONTEXT_CONTENT_ALGORITHM, RESERVED_CONTEXT_NAMES
+from s3ec.formats.metadata import CONTEXT_CONTENT_ALGORITHM, RESERVED_CONTEXT_NAMES, is_text_map
 from s3ec.materials import (
     STORED_CONTEXT,
     DecryptionMaterialsRequest,
@@ -145,8 +145,8 @@ def check(
         )
     if contradiction := _contradiction(content_metadata):
         raise ConflictingMetadataError(f"{contradiction}: treat the object as forged")
-    if encryption_context and encryption_context is not STORED_CONTEXT and not keyring.binds_encryption_context:
-        raise ConfigurationError("an EncryptionContext was given, but this keyring binds none; leave it out")
+    if fault := _context_fault(encryption_context, keyring):
+        raise ConfigurationError(fault)
     if difference := _context_difference(content_metadata, encryption_context, bound_context or {}):
         raise EncryptionContextMismatchError(difference)
 
@@ -251,6 +251,17 @@ def _belongs(content_metadata: ContentMetadata) -> bool:
     if content_metadata.format is FormatVersion.V3:
         return suite.commits and content_metadata.encrypted_data_key.wrapping_algorithm.v3_code is not None
     return suite.is_legacy or (content_metadata.format is FormatVersion.V2 and not suite.commits)
+
+
+def _context_fault(given: Mapping[str, str] | StoredContext | None, keyring: KeyringCapabilities) -> str | None:
+    """Say why no object at all could be read with this encryption context."""
+    if not given or given is STORED_CONTEXT:
+        return None
+    if not is_text_map(given):
+        return "EncryptionContext must map text to text, or be s3ec.STORED_CONTEXT"
+    if not keyring.binds_encryption_context:
+        return "an EncryptionContext was given, but this keyring binds none; leave it out"
+    return None
 
 
 def _context_difference(

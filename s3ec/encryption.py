@@ -14,7 +14,7 @@ from s3ec.crypto import derivation, random
 from s3ec.crypto.content import ContentCipher
 from s3ec.errors import ConfigurationError, KeyringError
 from s3ec.formats import ContentMetadata
-from s3ec.formats.metadata import COMMITTING, CONTEXT_CONTENT_ALGORITHM, GCM, RESERVED_CONTEXT_NAMES
+from s3ec.formats.metadata import COMMITTING, CONTEXT_CONTENT_ALGORITHM, GCM, RESERVED_CONTEXT_NAMES, is_text_map
 from s3ec.materials import EncryptionMaterials, EncryptionMaterialsRequest, MaterialsManager
 
 __all__ = ["begin", "check_options"]
@@ -62,13 +62,13 @@ def begin(
         KeyringError: the keyring failed, or its answer is not what was asked for.
     """
     suite = check_options(commitment_policy=commitment_policy, algorithm_suite=algorithm_suite)
-    context = dict(encryption_context or {})
+    context = encryption_context or {}
     _check_request(materials_manager, context)
     request = EncryptionMaterialsRequest(
         algorithm_suite=suite,
         commitment_policy=commitment_policy,
         content_algorithm=COMMITTING if suite.commits else GCM,
-        encryption_context=context,
+        encryption_context=dict(context),
     )
     materials = materials_manager.get_encryption_materials(request)
     if fault := _fault(materials, request):
@@ -76,31 +76,19 @@ def begin(
     return _committing(materials) if suite.commits else _plain_gcm(materials)
 
 
-def _check_request(materials_manager: MaterialsManager, context: dict[str, str]) -> None:
+def _check_request(materials_manager: MaterialsManager, context: Mapping[str, str]) -> None:
     """Refuse what the keyring must not even be asked."""
     keyring = materials_manager.capabilities
     if not keyring.encrypts:
         raise ConfigurationError("this keyring only decrypts; give the client one that holds a key to encrypt with")
-    for name, value in context.items():
-        if not _is_text(name) or not _is_text(value):
-            raise ConfigurationError(f"EncryptionContext must map text to text; the pair of {name!a} does not")
+    if not is_text_map(context):
+        raise ConfigurationError("EncryptionContext must map text to text")
     if taken := sorted(RESERVED_CONTEXT_NAMES & context.keys()):
         raise ConfigurationError(f"EncryptionContext must not hold {', '.join(taken)}: the clients' own names")
     if context and not keyring.binds_encryption_context:
         raise ConfigurationError(
             "an EncryptionContext was given, but this keyring binds none; use its material_description, or KMS"
         )
-
-
-def _is_text(value: object) -> bool:
-    """Say whether a value is text that UTF-8, hence KMS, can carry."""
-    if not isinstance(value, str):
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _fault(materials: EncryptionMaterials, request: EncryptionMaterialsRequest) -> str | None:
@@ -123,8 +111,8 @@ def _description_fault(materials: EncryptionMaterials, request: EncryptionMateri
     expected = dict(request.encryption_context)
     if materials.encrypted_data_key.wrapping_algorithm is WrappingAlgorithm.KMS_CONTEXT:
         expected[CONTEXT_CONTENT_ALGORITHM] = request.content_algorithm
-    if not all(_is_text(text) for pair in materials.description.items() for text in pair):
-        return "its description holds something other than text"
+    if not is_text_map(materials.description):
+        return "its description does not map text to text"
     if not expected.items() <= materials.description.items():
         return "its description does not hold the encryption context that was asked for"
     return None

@@ -19,6 +19,7 @@ __all__ = [
     "RESERVED_CONTEXT_NAMES",
     "ContentMetadata",
     "MetadataLocation",
+    "is_text_map",
 ]
 
 CBC = "AES/CBC/PKCS5Padding"
@@ -34,6 +35,16 @@ CONTEXT_CONTENT_ALGORITHM = "aws:x-amz-cek-alg"
 
 RESERVED_CONTEXT_NAMES = frozenset({CONTEXT_CONTENT_ALGORITHM, "kms_cmk_id"})
 """Names in a KMS encryption context that the encryption clients add, and that no caller gives."""
+
+
+def is_text_map(value: object) -> bool:
+    """Say whether a value maps text to text, all of it such as UTF-8 and hence KMS can carry."""
+    return isinstance(value, Mapping) and all(_is_text(text) for pair in value.items() for text in pair)
+
+
+def _is_text(value: object) -> bool:
+    # Half a surrogate pair is a str that no encoding takes.
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 class MetadataLocation(enum.Enum):
