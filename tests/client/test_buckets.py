@@ -374,6 +374,36 @@ def test_metadata_without_a_header_stops_a_copy_in_parts(aws_s3: tuple[Any, Wire
     assert wire.operations == ["HeadObject"]
 
 
+@pytest.mark.parametrize(("code", "kept_going"), [(b"NotImplemented", True), (b"AccessDenied", False)])
+def test_unreadable_tags_stop_a_copy_in_parts(
+    plain_s3: Any, bucket: str, wire: Wire, code: bytes, kept_going: bool
+) -> None:
+    """Tags that may not be read would be lost unseen; a server without tags has none to lose."""
+    put(plain_s3, bucket, CONTENT)
+    wire.answer = lambda operation, request: (
+        (400, {}, b"<Error><Code>" + code + b"</Code></Error>") if operation == "GetObjectTagging" else None
+    )
+    with contextlib.nullcontext() if kept_going else pytest.raises(ClientError, match="AccessDenied"):
+        change_server_side_encryption(plain_s3, Bucket=bucket, Key="k", mode=SseKms(ARN), copy_limit=PART)
+    assert ("UploadPartCopy" in wire.operations) is kept_going
+
+
+def test_an_object_without_checksum_is_copied_without(aws_s3: tuple[Any, Wire]) -> None:
+    """An object from before S3 kept checksums gets S3's own default."""
+    client, wire = aws_s3
+    head = {"ETag": '"e"', "Content-Length": "7000", "x-amz-server-side-encryption": "AES256"}
+    wire.answer = lambda operation, request: (
+        (200, head, b"")
+        if operation == "HeadObject"
+        else (200, {}, b"<Tagging><TagSet/></Tagging>")
+        if operation == "GetObjectTagging"
+        else (400, {}, b"<Error><Code>Stop</Code></Error>")
+    )
+    with pytest.raises(ClientError, match="Stop"):
+        change_server_side_encryption(client, Bucket="b", Key="k", mode=DsseKms(ARN), copy_limit=3000, keep_acl=False)
+    assert "x-amz-checksum-algorithm" not in dict(wire.sent)["CreateMultipartUpload"].headers
+
+
 def test_an_object_in_parts_keeps_its_checksum_on_aws(aws_s3: tuple[Any, Wire]) -> None:
     """S3 computes the checksum anew while it copies, in the kind that the object had."""
     client, wire = aws_s3
@@ -441,6 +471,17 @@ def test_an_old_version_is_not_brought_back(plain_s3: Any, versioned: str, wire:
     with pytest.raises(UnsupportedOperationError, match="not the current one"):
         change_server_side_encryption(plain_s3, Bucket=versioned, Key="k", mode=SseKms(ARN), VersionId=old)
     assert set(wire.operations) == {"HeadObject", "DeleteObject"}
+
+
+def test_a_refused_look_at_the_current_version_surfaces(plain_s3: Any, versioned: str, wire: Wire) -> None:
+    """Only 404 means that another version, or none, is current; a refusal is S3's own error."""
+    version = put(plain_s3, versioned, ServerSideEncryption="AES256")["VersionId"]
+    wire.answer = lambda operation, request: (
+        (403, {}, b"") if operation == "HeadObject" and "versionId" not in request.url else None
+    )
+    with pytest.raises(ClientError, match="403"):
+        change_server_side_encryption(plain_s3, Bucket=versioned, Key="k", mode=SseKms(ARN), VersionId=version)
+    assert "CopyObject" not in wire.operations
 
 
 @pytest.mark.parametrize(("until", "kept"), [("2999-01-01T00:00:00Z", True), ("2020-01-01T00:00:00Z", False)])

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from botocore.httpsession import URLLib3Session
 
 import s3ec
-from s3ec import AesKeyring, CommitmentPolicy, EncryptionClient, SseC, SseKms, SseS3
+from s3ec import AesKeyring, CommitmentPolicy, DsseKms, EncryptionClient, SseC, SseKms, SseS3
 from s3ec.client import server_side
 from s3ec.client.server_side import ServerSideMode
 from s3ec.errors import ConfigurationError, S3ECError, SourceChangedError
@@ -355,3 +355,18 @@ def test_the_rules_are_those_of_the_client(minio: Server, client_for: Make, new_
     asked = {"Bucket": bucket, "Key": "c", "ServerSideEncryption": "AES256"}
     assert not server_side.warn_unless_confirmed("CopyObject", asked, answer)
     assert client.head_object(Bucket=bucket, Key="c")["ServerSideEncryption"] == "AES256"
+
+
+@pytest.mark.parametrize("mode", [SseS3(), SseKms(), DsseKms()], ids=["s3", "kms", "dsse"])
+def test_a_lying_server_gets_no_plaintext(
+    liar: Server, client_for: Make, new_bucket: Make, caplog: pytest.LogCaptureFixture, mode: ServerSideMode
+) -> None:
+    """Where a server accepts a mode and stores what it was sent, that is ciphertext, and the log tells of it."""
+    bucket = new_bucket(liar)
+    client = client_for(liar, server_side_encryption=mode)
+    with caplog.at_level("WARNING", "s3ec"):
+        client.put_object(Bucket=bucket, Key="k", Body=CONTENT)
+    assert "not confirmed" in caplog.text
+    assert not liar.disk_contains(CONTENT[:36])
+    assert s3ec.inspect(client, Bucket=bucket, Key="k").server_side_encryption.name is None
+    assert client.get_object(Bucket=bucket, Key="k")["Body"].read() == CONTENT
