@@ -114,7 +114,10 @@ class KmsBase:
             if self._client is None:
                 arguments = dict(self._arguments)
                 session = arguments.pop("session", None) or boto3.Session()
-                self._client = session.client("kms", **arguments)
+                try:
+                    self._client = session.client("kms", **arguments)
+                except ValueError as error:
+                    raise ConfigurationError(f"the keyring's arguments make no KMS client: {error}") from error
             return self._client
 
     def _call(self, operation: str, **parameters: Any) -> Mapping[str, Any]:

@@ -66,8 +66,7 @@ class RsaKeyring(Unpicklable):
         )
 
     def __repr__(self) -> str:
-        does = "reads and writes" if self._public_key else "reads"
-        return f"RsaKeyring(<{does}>, material_description={self._description!r})"
+        return f"RsaKeyring(<encrypts={self._capabilities.encrypts}>, material_description={self._description!r})"
 
     @property
     def capabilities(self) -> KeyringCapabilities:
