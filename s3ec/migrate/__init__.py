@@ -22,19 +22,40 @@ What an engine for many machines does with it::
 
 from __future__ import annotations
 
+from s3ec.migrate.context import MigrationContext
+from s3ec.migrate.inventory import InventoryReport
+from s3ec.migrate.journal import Journal, default_path
+from s3ec.migrate.local import Summary, run
 from s3ec.migrate.model import Action, Cost, Outcome, Plan, Result, SkipReason, Task
+from s3ec.migrate.object_lists import KeyFile, ListedObjects, ListedVersions, ObjectList
 from s3ec.migrate.settings import Connection, KeyringSpec, Location, MigrationSettings
+from s3ec.migrate.step import migrate_one, next_task, run_json
+from s3ec.migrate.workers import Event
 
 __all__ = [
     "Action",
     "Connection",
     "Cost",
+    "Event",
+    "InventoryReport",
+    "Journal",
+    "KeyFile",
     "KeyringSpec",
+    "ListedObjects",
+    "ListedVersions",
     "Location",
+    "MigrationContext",
     "MigrationSettings",
+    "ObjectList",
     "Outcome",
     "Plan",
     "Result",
     "SkipReason",
+    "Summary",
     "Task",
+    "default_path",
+    "migrate_one",
+    "next_task",
+    "run",
+    "run_json",
 ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 
 from s3ec.keyrings import CachingMaterialsManager, DefaultMaterialsManager
 from s3ec.materials import Keyring, MaterialsManager
@@ -180,14 +181,17 @@ class MigrationContext:
     def _probe(self, bucket: str, key: str) -> bool:
         impatient = replace(self.settings.connection, max_attempts=1).client("s3")
         try:
-            impatient.list_object_annotations(Bucket=bucket, Key=key)
+            answer = impatient.list_object_annotations(Bucket=bucket, Key=key)
         except ClientError as error:
             # A server that does not know the request answers 4xx or 5xx; one that does may forbid it, and then the
             # annotations of each object stay unknown.
-            return status_of(error) in (401, 403, 404) and code_of(error) not in _UNKNOWN_THERE
+            return status_of(error) in (401, 403) and code_of(error) not in _UNKNOWN_THERE
+        except ResponseParserError:
+            return False
         finally:
             impatient.close()
-        return True
+        # A server that ignores what it does not know answers with the object itself.
+        return any(name in answer for name in ("Annotations", "AnnotationCount", "ObjectVersionId", "Key"))
 
 
 def _ask(client: Any, bucket: str) -> BucketFacts:

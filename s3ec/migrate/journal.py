@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 
 from s3ec.errors import MigrationError
+from s3ec.formats import INSTRUCTION_FILE_SUFFIX, LEGACY_DOTNET_SUFFIX
 from s3ec.migrate.journal_schema import (
     RESULT_COLUMNS,
     SCHEMA,
@@ -26,6 +27,7 @@ from s3ec.migrate.journal_schema import (
     TASK_COLUMNS,
     UNDONE,
     is_alive,
+    is_moved,
     stands,
     task_of,
     values_of,
@@ -160,17 +162,29 @@ class Journal:
         return opened + self._record(batch)
 
     def _record(self, batch: list[Task]) -> int:
-        update = ", ".join(f"{name} = excluded.{name}" for name in TASK_COLUMNS.split(", ")[3:])
+        listed = ("etag", "size", "last_modified", "storage_class", "has_instruction_file", "attempt")
+        update = ", ".join(f"{name} = excluded.{name}" for name in listed)
         with self._change() as database:
             before = database.total_changes
             database.executemany(
-                f"INSERT INTO objects ({TASK_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)"  # noqa: S608  # fixed names
-                f" ON CONFLICT (bucket, key, version_id) DO UPDATE SET {update}, state = 'open', not_before = 0"
+                f"INSERT INTO objects ({TASK_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)"  # noqa: S608  # fixed names
+                f" ON CONFLICT (bucket, key, version_id) DO UPDATE SET {update}, state = 'open', not_before = 0,"
+                " pinned = 1, replaces = CASE WHEN objects.moved THEN objects.etag_out ELSE objects.replaces END"
                 " WHERE excluded.etag IS NOT NULL AND (objects.state = 'done' AND excluded.etag IS NOT objects.stands"
                 "  OR objects.state = 'open' AND excluded.etag IS NOT objects.etag)",
                 [values_of(task) for task in batch],
             )
             return database.total_changes - before
+
+    def mark_instruction_files(self) -> None:
+        """After a listing that holds every object: say of each open one whether an instruction file was listed too."""
+        with self._change() as database:
+            database.execute(
+                "UPDATE objects SET has_instruction_file = EXISTS (SELECT 1 FROM objects AS file"
+                " WHERE file.bucket = objects.bucket AND file.key IN (objects.key || ?, objects.key || ?))"
+                " WHERE state = 'open' AND attempt = 0",
+                (INSTRUCTION_FILE_SUFFIX, LEGACY_DOTNET_SUFFIX),
+            )
 
     def reopen_undone(self) -> int:
         """Open again what an earlier run failed at or could not carry over. Returns how many objects that are."""
@@ -193,14 +207,14 @@ class Journal:
             self._announce(database)
             self._release_dead(database, now)
             rows = database.execute(
-                f"SELECT id, {TASK_COLUMNS} FROM objects"  # noqa: S608  # fixed names
+                f"SELECT id, pinned, {TASK_COLUMNS} FROM objects"  # noqa: S608  # fixed names
                 " WHERE state = 'open' AND not_before <= ? ORDER BY id LIMIT ?",
                 (now, count),
             ).fetchall()
             database.executemany(
                 "UPDATE objects SET state = 'leased', run = ? WHERE id = ?", [(self.run_id, row[0]) for row in rows]
             )
-        return [(row[0], task_of(row[1:])) for row in rows]
+        return [(row[0], task_of(row[2:], pinned=row[1])) for row in rows]
 
     def _release_dead(self, database: sqlite3.Connection, now: float) -> None:
         host = socket.gethostname()
@@ -230,15 +244,23 @@ class Journal:
             if again is not None:
                 database.execute(
                     "UPDATE objects SET state = 'open', run = NULL, etag = ?, attempt = ?, not_before = ?,"
-                    " has_instruction_file = ? WHERE id = ?",
-                    (again.etag, again.attempt, time.time() + delay, again.has_instruction_file, object_id),
+                    " has_instruction_file = ?, pinned = ? WHERE id = ?",
+                    (
+                        again.etag,
+                        again.attempt,
+                        time.time() + delay,
+                        again.has_instruction_file,
+                        again.version_id is not None,
+                        object_id,
+                    ),
                 )
                 return
             names = ", ".join(f"{name} = ?" for name in RESULT_COLUMNS)
             # What this run found done already keeps the evidence of the run that did it.
             guard = " AND coalesce(result, '') != 'done'" if outcome.result is Result.ALREADY else ""
             database.execute(
-                "UPDATE objects SET state = 'done', run = NULL, stands = ? WHERE id = ?", (stands(outcome), object_id)
+                "UPDATE objects SET state = 'done', run = NULL, stands = ?, moved = ? WHERE id = ?",
+                (stands(outcome), is_moved(outcome), object_id),
             )
             database.execute(
                 f"UPDATE objects SET result = ?, reason = ?, message = ?, {names} WHERE id = ?{guard}",  # noqa: S608  # fixed names
@@ -250,6 +272,24 @@ class Journal:
                     object_id,
                 ),
             )
+
+    def upload_opened(self, bucket: str, key: str, upload_id: str) -> None:
+        """Remember a multipart upload that has begun."""
+        with self._change() as database:
+            database.execute("INSERT INTO uploads VALUES (?, ?, ?, ?)", (upload_id, bucket, key, self.run_id))
+
+    def upload_closed(self, upload_id: str) -> None:
+        """Forget an upload that was completed or aborted."""
+        with self._change() as database:
+            database.execute("DELETE FROM uploads WHERE id = ?", (upload_id,))
+
+    def leftover_uploads(self) -> list[tuple[str, str, str]]:
+        """Bucket, key and id of uploads whose run is gone."""
+        with self._change() as database:
+            self._release_dead(database, time.time())
+            return database.execute(
+                "SELECT bucket, key, id FROM uploads WHERE run NOT IN (SELECT id FROM runs)"
+            ).fetchall()
 
     def counts(self) -> dict[str, int]:
         """Objects by how they stand: by result where they are done, else ``"open"`` or ``"leased"``."""
@@ -265,6 +305,25 @@ class Journal:
         with self._lock:
             objects, size = self._database.execute("SELECT count(*), coalesce(sum(size), 0) FROM objects").fetchone()
         return objects, size
+
+    def account(self) -> tuple[int, dict[str, int], dict[str, int]]:
+        """Done objects that are left undone; skipped ones by reason; notes by how many objects have them."""
+        with self._lock:
+            reasons = dict(
+                self._database.execute(
+                    "SELECT reason, count(*) FROM objects WHERE state = 'done' AND result = 'skipped' GROUP BY 1"
+                )
+            )
+            (failed,) = self._database.execute(
+                "SELECT count(*) FROM objects WHERE state = 'done' AND result IN ('failed', 'changed', 'retry')"
+            ).fetchone()
+            notes = dict(
+                self._database.execute(
+                    "SELECT note.value, count(DISTINCT object) FROM outcomes, json_each(outcome, '$.notes') AS note"
+                    " GROUP BY 1"
+                )
+            )
+        return failed + sum(count for reason, count in reasons.items() if reason in UNDONE), reasons, notes
 
     def next_due(self) -> float | None:
         """Seconds until the next open object may be claimed (0 for now), or None where nothing is open."""

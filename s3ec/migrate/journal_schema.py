@@ -16,7 +16,8 @@ CREATE TABLE IF NOT EXISTS runs (
 CREATE TABLE IF NOT EXISTS objects (
     id INTEGER PRIMARY KEY, bucket TEXT NOT NULL, key TEXT NOT NULL, version_id TEXT NOT NULL DEFAULT '',
     etag TEXT, size INTEGER, last_modified TEXT, storage_class TEXT, has_instruction_file INTEGER,
-    attempt INTEGER NOT NULL DEFAULT 0, not_before REAL NOT NULL DEFAULT 0,
+    replaces TEXT, attempt INTEGER NOT NULL DEFAULT 0, not_before REAL NOT NULL DEFAULT 0,
+    pinned INTEGER NOT NULL DEFAULT 1, moved INTEGER NOT NULL DEFAULT 0,
     state TEXT NOT NULL DEFAULT 'open', run TEXT, stands TEXT,
     result TEXT, reason TEXT, message TEXT, etag_in TEXT, version_in TEXT, etag_out TEXT, version_out TEXT,
     plaintext_length INTEGER, plaintext_sha256 TEXT, format_before TEXT, format_after TEXT,
@@ -27,9 +28,14 @@ CREATE INDEX IF NOT EXISTS objects_by_state ON objects (state, id);
 CREATE TABLE IF NOT EXISTS outcomes (
     id INTEGER PRIMARY KEY, object INTEGER NOT NULL, run TEXT NOT NULL, at REAL NOT NULL, outcome TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS uploads (
+    id TEXT PRIMARY KEY, bucket TEXT NOT NULL, key TEXT NOT NULL, run TEXT NOT NULL
+);
 CREATE INDEX IF NOT EXISTS outcomes_by_object ON outcomes (object, id);
 """
-TASK_COLUMNS = "bucket, key, version_id, etag, size, last_modified, storage_class, has_instruction_file, attempt"
+TASK_COLUMNS = (
+    "bucket, key, version_id, etag, size, last_modified, storage_class, has_instruction_file, replaces, attempt"
+)
 RESULT_COLUMNS = (
     "etag_in", "version_in", "etag_out", "version_out", "plaintext_length", "plaintext_sha256",
     "format_before", "format_after", "wrapping_algorithm", "wrapping_key",
@@ -38,13 +44,15 @@ UNDONE = tuple(reason.value for reason in SkipReason if reason.leaves_undone)
 """Reasons whose objects a later run tries again."""
 
 
+def is_moved(outcome: Outcome) -> bool:
+    """Says whether the object was written under another name than it was listed."""
+    where = (outcome.destination_bucket, outcome.destination_key)
+    return where not in ((None, None), (outcome.task.bucket, outcome.task.key))
+
+
 def stands(outcome: Outcome) -> str | None:
     """The ETag that S3 shows for the listed object as long as nobody writes it after this outcome."""
-    moved = (outcome.destination_bucket, outcome.destination_key) not in (
-        (None, None),
-        (outcome.task.bucket, outcome.task.key),
-    )
-    written = None if moved else outcome.etag_out
+    written = None if is_moved(outcome) else outcome.etag_out
     return written or outcome.etag_in or outcome.task.etag
 
 
@@ -52,15 +60,15 @@ def values_of(task: Task) -> tuple[object, ...]:
     """The row of `TASK_COLUMNS`."""
     return (
         task.bucket, task.key, task.version_id or "", task.etag, task.size, task.last_modified, task.storage_class,
-        task.has_instruction_file, task.attempt,
+        task.has_instruction_file, task.replaces, task.attempt,
     )  # fmt: skip
 
 
-def task_of(row: tuple[object, ...]) -> Task:
-    """The task of a row of `TASK_COLUMNS`."""
+def task_of(row: tuple[object, ...], *, pinned: bool = True) -> Task:
+    """The task of a row of `TASK_COLUMNS`; unpinned where the version listed counts no longer."""
     names = [name.strip() for name in TASK_COLUMNS.split(",")]
     values = dict(zip(names, row, strict=True))
-    values["version_id"] = values["version_id"] or None
+    values["version_id"] = (values["version_id"] or None) if pinned else None
     flag = values["has_instruction_file"]
     values["has_instruction_file"] = None if flag is None else bool(flag)
     return replace(Task(bucket="", key=""), **values)  # type: ignore[arg-type]  # the columns are typed by the schema

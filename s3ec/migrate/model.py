@@ -146,6 +146,7 @@ class Outcome(Jsonable):
         result: how it ended.
         reason: why it was left alone, where `result` is `Result.SKIPPED`.
         message: a sentence for people; never key bytes.
+        error: class of the error that ended it, or the service's code, where one did.
         destination_bucket: where it was written.
         destination_key: under which key.
         etag_in: ETag of what was read.
@@ -167,6 +168,7 @@ class Outcome(Jsonable):
     result: Result
     reason: SkipReason | None = None
     message: str = ""
+    error: str | None = None
     destination_bucket: str | None = None
     destination_key: str | None = None
     etag_in: str | None = None

@@ -174,7 +174,8 @@ class MigrationSettings(Jsonable):
         destination: where they go; None for in place. Keys keep what follows the source's prefix.
         keyring: wraps what is written (for `Action.VERIFY`: opens what is read).
         source_keyring: opens what is read; None where `keyring` does.
-        encryption_context: bound to what is written; None keeps the stored one where there is one.
+        encryption_context: bound to what is written; None keeps the stored one where there is one. For
+            `Action.VERIFY`: what the stored one must be.
         allow_legacy: read V1 and other unauthenticated or legacy-wrapped objects.
         server_side_encryption: request arguments (``ServerSideEncryption``, ``SSEKMSKeyId``, …) for what is written;
             None keeps each object's own mode.

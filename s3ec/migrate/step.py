@@ -45,7 +45,7 @@ def migrate_one(task: Task, *, context: MigrationContext) -> Outcome:
         ended = ended_by(error)
         if ended is None:
             raise
-        outcome = Outcome(task=task, result=ended.result, reason=ended.reason, message=ended.message)
+        outcome = Outcome(task=task, result=ended.result, reason=ended.reason, message=ended.message, error=ended.error)
     return replace(outcome, requests=dict(calls.counts), kms_calls=context.meter.of_this_thread - kms_before)
 
 

@@ -1,0 +1,185 @@
+"""The engine that comes built in: threads of one process, fed from the journal; more processes share the journal.
+
+A pass lists, does what is open, and lists again: what was written meanwhile shows there. Passes are bounded, so that a
+busy writer cannot keep a run going for ever; what is left is listed, and the run counts as not finished.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from botocore.exceptions import ClientError
+
+from s3ec.migrate.context import MigrationContext
+from s3ec.migrate.ending import code_of
+from s3ec.migrate.journal import Journal
+from s3ec.migrate.jsonable import Jsonable
+from s3ec.migrate.model import Action, Outcome, Result, Task
+from s3ec.migrate.object_lists import ListedObjects, ObjectList
+from s3ec.migrate.processes import work_in_processes
+from s3ec.migrate.settings import MigrationSettings
+from s3ec.migrate.verify import is_sampled
+from s3ec.migrate.workers import Callback, Event, work
+
+__all__ = ["Summary", "run"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary(Jsonable):
+    """How a run ended.
+
+    Attributes:
+        counts: objects in the journal by result; ``"open"`` and ``"leased"`` are not done.
+        reasons: skipped objects of this journal by `SkipReason` value.
+        undone: objects that were wanted and are not done.
+        bytes: plaintext bytes written (or verified) by this run.
+        requests: to S3, by operation, of this run.
+        kms_calls: of this run.
+        seconds: it took.
+        interrupted: True where it was stopped before its end.
+        notes: what an operator should know, and how many objects it is about.
+    """
+
+    counts: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
+    undone: int = 0
+    bytes: int = 0
+    requests: dict[str, int] = field(default_factory=dict)
+    kms_calls: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+    notes: dict[str, int] = field(default_factory=dict)
+
+
+def run(
+    settings: MigrationSettings,
+    journal: Journal,
+    *,
+    objects: ObjectList | None = None,
+    context: MigrationContext | None = None,
+    workers: int = 16,
+    processes: int = 1,
+    max_passes: int = 3,
+    on_event: Callback | None = None,
+    stop: threading.Event | None = None,
+) -> Summary:
+    """Do a whole job; call it again with the same journal to go on after whatever ended it.
+
+    Args:
+        settings: the job.
+        journal: its books.
+        objects: what to do; None lists the source.
+        context: for one process; None builds one.
+        workers: threads per process.
+        processes: processes; small objects gain by more than one, as Python's threads share one core.
+        max_passes: times that a live list is gone through.
+        on_event: called from several threads.
+        stop: when set, what is in flight is finished and nothing new begun.
+
+    Raises:
+        botocore.exceptions.ClientError: what stops the whole job, such as a missing bucket.
+        s3ec.errors.S3ECError: the settings cannot work.
+    """
+    stop = stop or threading.Event()
+    emit = on_event or _ignore
+    began = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        if context is None:
+            context = stack.enter_context(contextlib.closing(MigrationContext.open(settings, uploads=journal)))
+        context.facts(settings.source.bucket)
+        context.facts(settings.target("")[0])
+        clear_leftovers(journal, context)
+        tally = _Tally()
+        journal.reopen_undone()
+        listing = (
+            ListedObjects(context.s3, settings.source.bucket, settings.source.prefix) if objects is None else objects
+        )
+        passes = max_passes if listing.is_live and settings.action is not Action.VERIFY else 1
+        try:
+            for number in range(passes):
+                if stop.is_set():
+                    break
+                opened = _list(listing, settings, journal, emit, stop)
+                if number and not opened:
+                    break
+                if processes > 1:
+                    work_in_processes(settings, journal, workers, processes, tally.add, emit, stop)
+                else:
+                    work(settings, journal, context, workers, tally.add, emit, stop)
+        except KeyboardInterrupt:
+            stop.set()
+        summary = tally.summary(journal, time.monotonic() - began, interrupted=stop.is_set())
+    emit(Event(kind="summary", objects=sum(summary.counts.values()), bytes=summary.bytes))
+    return summary
+
+
+def _ignore(event: Event) -> None:
+    """Nobody listens."""
+
+
+def clear_leftovers(journal: Journal, context: MigrationContext) -> None:
+    """Abort the multipart uploads of runs that were killed, so that nothing but the objects stands in the bucket."""
+    for bucket, key, upload_id in journal.leftover_uploads():
+        try:
+            context.s3.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
+        except ClientError as error:
+            if code_of(error) != "NoSuchUpload":
+                raise
+        journal.upload_closed(upload_id)
+
+
+def _list(
+    listing: ObjectList, settings: MigrationSettings, journal: Journal, emit: Callback, stop: threading.Event
+) -> int:
+    opened = journal.record_listing(_wanted(listing, settings, stop))
+    if listing.is_complete:
+        journal.mark_instruction_files()
+    objects, size = journal.totals()
+    emit(Event(kind="listed", objects=objects, bytes=size))
+    return opened
+
+
+def _wanted(listing: ObjectList, settings: MigrationSettings, stop: threading.Event) -> Iterator[Task]:
+    for task in listing:
+        if stop.is_set():
+            return
+        share = settings.sample if settings.action is Action.VERIFY else 1.0
+        if settings.is_source(task.key) and is_sampled(task, share):
+            yield task
+
+
+class _Tally:
+    """What this run has done, from all its workers."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._bytes = 0
+        self._kms_calls = 0
+        self._requests: Counter[str] = Counter()
+
+    def add(self, outcome: Outcome) -> None:
+        with self._lock:
+            self._requests.update(outcome.requests)
+            self._kms_calls += outcome.kms_calls
+            if outcome.result is Result.DONE:
+                self._bytes += outcome.plaintext_length or 0
+
+    def summary(self, journal: Journal, seconds: float, *, interrupted: bool) -> Summary:
+        counts = journal.counts()
+        undone, reasons, notes = journal.account()
+        return Summary(
+            counts=counts,
+            reasons=reasons,
+            notes=notes,
+            undone=undone + counts.get("open", 0) + counts.get("leased", 0),
+            bytes=self._bytes,
+            requests=dict(self._requests),
+            kms_calls=self._kms_calls,
+            seconds=seconds,
+            interrupted=interrupted,
+        )

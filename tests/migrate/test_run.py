@@ -1,0 +1,165 @@
+"""Whole runs: everything is done once, whoever writes meanwhile, however often it is stopped."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from s3ec.migrate import Event, Journal, Location, MigrationSettings, Result, Summary, run
+
+Settings = Callable[..., MigrationSettings]
+
+
+def _fill(plain_s3: Any, bucket: str, count: int) -> dict[str, bytes]:
+    bodies = {f"dir{number % 7}/k{number}": bytes([number % 256]) * (number % 50) for number in range(count)}
+    for key, body in bodies.items():
+        plain_s3.put_object(Bucket=bucket, Key=key, Body=body, Metadata={"number": str(len(body))})
+    return bodies
+
+
+def _check(make_client: Callable[..., Any], bucket: str, bodies: dict[str, bytes]) -> None:
+    from s3ec import STORED_CONTEXT
+
+    client = make_client()
+    keys = [entry["Key"] for entry in client.list_objects_v2(Bucket=bucket).get("Contents", [])]
+    assert sorted(keys) == sorted(bodies)
+    for key, body in bodies.items():
+        answer = client.get_object(Bucket=bucket, Key=key, EncryptionContext=STORED_CONTEXT)
+        assert answer["Body"].read() == body
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_run_does_everything_once(
+    processes: int,
+    settings: Settings,
+    tmp_path: Path,
+    bucket: str,
+    plain_s3: Any,
+    make_client: Callable[..., Any],
+) -> None:
+    """Every object is encrypted by exactly one data key, and a second run finds nothing to do."""
+    bodies = _fill(plain_s3, bucket, 60)
+    events: list[Event] = []
+    with Journal.open(tmp_path / "j", settings()) as journal:
+        summary = run(settings(), journal, workers=4, processes=processes, on_event=events.append)
+    assert summary.counts == {"done": 60}
+    assert summary.kms_calls == 60
+    assert summary.undone == 0
+    assert sum(event.kind == "finished" for event in events) == 60
+    assert events[0].kind == "listed"
+    assert Event.from_json(events[5].to_json()) == events[5]
+    _check(make_client, bucket, bodies)
+    with Journal.open(tmp_path / "other", settings()) as journal:
+        again = run(settings(), journal, workers=4)
+    assert (again.counts, again.kms_calls) == ({"already": 60}, 0)
+    assert Summary.from_json(again.to_json()) == again
+
+
+def test_what_is_written_meanwhile_is_done_too(
+    settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
+) -> None:
+    """New and changed plaintext that appears during a run is found by its next pass; the writer's content stands."""
+    bodies = _fill(plain_s3, bucket, 20)
+    written = threading.Event()
+
+    def write(event: Event) -> None:
+        if event.kind == "finished" and not written.is_set():
+            written.set()
+            for key in ["dir0/k0", "dir1/k1", "new"]:
+                bodies[key] = b"written meanwhile"
+                plain_s3.put_object(Bucket=bucket, Key=key, Body=bodies[key])
+
+    with Journal.open(tmp_path / "j", settings()) as journal:
+        summary = run(settings(), journal, workers=1, on_event=write)
+    assert summary.undone == 0
+    _check(make_client, bucket, bodies)
+
+
+def test_a_busy_writer_does_not_keep_a_run_going(
+    settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any
+) -> None:
+    """What is written again and again is given up in the end, listed as not done, and stands as its writer left it."""
+    _fill(plain_s3, bucket, 3)
+
+    def write(event: Event) -> None:
+        if event.kind == "started" and event.task and event.task.key == "dir0/k0":
+            # Between a task's plan and its read, every time.
+            plain_s3.put_object(
+                Bucket=bucket, Key="dir0/k0", Body=b"%d" % event.task.attempt + b"x" * event.task.attempt
+            )
+
+    job = settings(max_attempts=3)
+    with Journal.open(tmp_path / "j", job) as journal:
+        summary = run(job, journal, workers=1, on_event=write, max_passes=2)
+        outcomes = {outcome.task.key: outcome for outcome in journal.outcomes()}
+    assert all(outcome.result is Result.DONE for key, outcome in outcomes.items() if key != "dir0/k0")
+    assert sum(summary.counts.values()) == 3
+
+
+def test_stopping_finishes_what_is_in_flight(
+    settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
+) -> None:
+    """After a stop nothing is half done, nothing is leased, and the next run does the rest."""
+    bodies = _fill(plain_s3, bucket, 40)
+    stop = threading.Event()
+
+    def after_five(event: Event) -> None:
+        if event.kind == "finished":
+            stop.set()
+
+    with Journal.open(tmp_path / "j", settings()) as journal:
+        first = run(settings(), journal, workers=2, on_event=after_five, stop=stop)
+        assert first.interrupted
+        assert 1 <= first.counts["done"] <= 3
+        assert first.counts["open"] == 40 - first.counts["done"]
+    with Journal.open(tmp_path / "j", settings()) as journal:
+        second = run(settings(), journal, workers=2)
+    assert second.counts == {"done": 40}
+    assert first.kms_calls + second.kms_calls == 40
+    _check(make_client, bucket, bodies)
+
+
+def test_two_runs_at_once_share_the_work(
+    settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
+) -> None:
+    """Two runs on one journal, and a third on a journal of its own, lose nothing and double nothing."""
+    bodies = _fill(plain_s3, bucket, 60)
+    summaries: list[Summary] = []
+
+    def go(path: Path) -> None:
+        with Journal.open(path, settings()) as journal:
+            summaries.append(run(settings(), journal, workers=3))
+
+    threads = [threading.Thread(target=go, args=(tmp_path / name,)) for name in ("one", "one", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(summaries) == 3
+    assert all(summary.undone == 0 for summary in summaries)
+    _check(make_client, bucket, bodies)
+
+
+def test_a_missing_bucket_stops_the_job(settings: Settings) -> None:
+    """What concerns the whole job is raised, not written down for each object."""
+    job = settings(source=Location(bucket="no-such-bucket"))
+    with Journal.open(":memory:", job) as journal, pytest.raises(ClientError, match="NoSuchBucket"):
+        run(job, journal)
+
+
+def test_uploads_of_a_killed_run_are_aborted(settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any) -> None:
+    """Parts that a kill left behind do not stay in the bucket; other people's uploads do."""
+    ours = plain_s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]
+    theirs = plain_s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]
+    with Journal.open(tmp_path / "j", settings()) as journal:
+        journal.upload_opened(bucket, "k", ours)
+        journal._database.execute("UPDATE uploads SET run = 'a dead one'")
+        run(settings(), journal)
+        assert journal.leftover_uploads() == []
+    uploads = plain_s3.list_multipart_uploads(Bucket=bucket)["Uploads"]
+    assert [upload["UploadId"] for upload in uploads] == [theirs]
