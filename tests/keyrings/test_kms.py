@@ -49,7 +49,7 @@ contexts = st.dictionaries(st.text(min_size=1, max_size=8), st.text(min_size=1, 
 
 @pytest.mark.parametrize("suite", [COMMITTING, GCM])
 @given(context=contexts)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_it_writes_it_reads(suite: AlgorithmSuite, context: dict[str, str], kms: Any, kms_key: str) -> None:
     """The data key comes back with the stored context, and with no other; the caller's order of pairs is kept."""
     keyring = KmsKeyring(kms_key, client=kms)
