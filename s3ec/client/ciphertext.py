@@ -167,6 +167,9 @@ class StoredBody(_CiphertextBody):
 class EncryptingBody(_CiphertextBody):
     """A large body that can be read again: encrypted as it is read, in constant memory.
 
+    Attributes:
+        failure: why the body gives nothing more, or None.
+
     The first pass keeps a keyed MAC of each chunk of plaintext; every later pass recomputes it over the very bytes in
     hand and releases nothing that differs, so there is no gap between the check and the use.
     """
@@ -181,7 +184,7 @@ class EncryptingBody(_CiphertextBody):
         self._mac = ChunkMac()
         self._macs: list[bytes] = []
         self._buffer = bytearray(CHUNK_SIZE + _ROOM)
-        self._failure: S3ECError | None = None
+        self.failure: S3ECError | None = None
         self._at_end = False
         self._start_pass()
 
@@ -197,8 +200,8 @@ class EncryptingBody(_CiphertextBody):
         """At most ``size`` bytes of ciphertext; empty only at the end."""
         if size is None or size < 0:
             return b"".join(iter(lambda: self.read(CHUNK_SIZE), b""))
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
         if self._at_end or size == 0:
             return b""
         if not self._ready and not self._finished:
@@ -247,15 +250,15 @@ class EncryptingBody(_CiphertextBody):
         try:
             self._claims.check()
         except SourceChangedError as error:
-            self._failure = error
+            self.failure = error
             raise
 
     def _fail(self, what: str) -> None:
         """Latch the failure: whoever reads on, reads the same error."""
-        self._failure = SourceChangedError(
+        self.failure = SourceChangedError(
             f"{what}; none of them was sent, since two plaintexts under one key would give each other away"
         )
-        raise self._failure
+        raise self.failure
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """To the start (at once, so that progress is counted right), to the end (to be measured), or to stay.

@@ -13,15 +13,21 @@ from typing import Any, Protocol
 
 from s3ec.errors import ConfigurationError, SourceChangedError
 
-__all__ = ["PlaintextClaims", "take_claims"]
+__all__ = ["Digest", "PlaintextClaims", "decoded", "digest_for", "take_claims"]
 
 _NOT_A_VALUE = {"ChecksumAlgorithm", "ChecksumMode", "ChecksumType"}
 
 
-class _Digest(Protocol):
-    def update(self, data: Any, /) -> object: ...
+class Digest(Protocol):
+    """What hashlib's objects have."""
 
-    def digest(self) -> bytes: ...
+    def update(self, data: Any, /) -> object:
+        """Take more bytes."""
+        ...
+
+    def digest(self) -> bytes:
+        """The checksum so far."""
+        ...
 
 
 class _Crc:
@@ -39,11 +45,11 @@ class _Crc:
         return self._value.to_bytes(self._size, "big")
 
 
-def _hashlib(name: str) -> _Digest:
+def _hashlib(name: str) -> Digest:
     return hashlib.new(name, usedforsecurity=False)
 
 
-def _awscrt(name: str, size: int) -> _Digest:
+def _awscrt(name: str, size: int) -> Digest:
     try:
         from awscrt import checksums
     except ImportError:
@@ -55,7 +61,7 @@ def _awscrt(name: str, size: int) -> _Digest:
     return _Crc(lambda data, value: function(bytes(data), value), size)
 
 
-_DIGESTS: dict[str, Callable[[], _Digest]] = {
+_DIGESTS: dict[str, Callable[[], Digest]] = {
     "ContentMD5": lambda: _hashlib("md5"),
     "ChecksumMD5": lambda: _hashlib("md5"),
     "ChecksumSHA1": lambda: _hashlib("sha1"),
@@ -81,8 +87,8 @@ class PlaintextClaims:
             ConfigurationError: for a checksum that cannot be verified here.
         """
         self.length = length
-        self._expected = {name: _decoded(name, value) for name, value in expected.items()}
-        self._digests = {name: _digest_for(name) for name in expected}
+        self._expected = {name: decoded(name, value) for name, value in expected.items()}
+        self._digests = {name: digest_for(name) for name in expected}
 
     def __bool__(self) -> bool:
         """True where there is anything to verify."""
@@ -104,7 +110,12 @@ class PlaintextClaims:
                 raise SourceChangedError(f"{name} is not the checksum of the bytes that Body gave; nothing was stored")
 
 
-def _digest_for(name: str) -> _Digest:
+def digest_for(name: str) -> Digest:
+    """A fresh digest for a checksum of S3's, by the request member's name.
+
+    Raises:
+        ConfigurationError: this client cannot compute it.
+    """
     make = _DIGESTS.get(name)
     if make is None:
         raise ConfigurationError(
@@ -114,7 +125,12 @@ def _digest_for(name: str) -> _Digest:
     return make()
 
 
-def _decoded(name: str, value: str) -> bytes:
+def decoded(name: str, value: str) -> bytes:
+    """The bytes of a checksum that a request states in base64.
+
+    Raises:
+        ConfigurationError: it is no base64.
+    """
     try:
         return base64.b64decode(value, validate=True)
     except ValueError:

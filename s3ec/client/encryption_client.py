@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.client import BaseClient
 
-from s3ec.client import copies, deletes, multipart, presigning, puts, ranges, reads, server_side, transfers
+from s3ec.client import copies, deletes, multipart, presigning, puts, ranges, reads, server_side_presigned, transfers
 from s3ec.client.operations import Treatment, refuse_unless_supported, treatment
 from s3ec.client.options import Options
 from s3ec.client.wire import Wire, location_of
@@ -171,19 +171,23 @@ class EncryptionClient(_Base):
     ) -> str:
         """Presign a request; uploads are refused unless the client allows them.
 
+        The client's server-side mode is signed into it: whoever holds the URL sends those headers too.
+
         Raises:
+            ConfigurationError: a server-side mode that S3 would refuse.
             UnsupportedOperationError: the holder of the URL would store plaintext.
         """
+        wire = self._s3ec_wire
         operation_name = self._PY_TO_OP_NAME.get(ClientMethod)
+        parameters = presigning.strip_read_parameters(Params)
         if operation_name is not None:
-            presigning.check_presigned_operation(operation_name, self._s3ec_wire.options)
-        return str(
-            super().generate_presigned_url(
-                ClientMethod,
-                Params=presigning.strip_read_parameters(Params),
-                ExpiresIn=ExpiresIn,
-                HttpMethod=HttpMethod,
+            presigning.check_presigned_operation(operation_name, wire.options)
+            default = wire.options.server_side_encryption
+            parameters = server_side_presigned.apply_to_url(
+                operation_name, parameters or {}, default, secure=wire.secure
             )
+        return str(
+            super().generate_presigned_url(ClientMethod, Params=parameters, ExpiresIn=ExpiresIn, HttpMethod=HttpMethod)
         )
 
     def generate_presigned_post(
@@ -201,12 +205,9 @@ class EncryptionClient(_Base):
         """
         options = self._s3ec_wire.options
         presigning.check_presigned_post(options)
-        if options.server_side_encryption is not None:
-            fields, conditions = server_side.post_policy(options.server_side_encryption)
-            Fields = {**fields, **(Fields or {})}
-            Conditions = [*(Conditions or []), *conditions]
+        fields, conditions = server_side_presigned.apply_to_form(Fields, Conditions, options.server_side_encryption)
         return dict(
-            super().generate_presigned_post(Bucket, Key, Fields=Fields, Conditions=Conditions, ExpiresIn=ExpiresIn)
+            super().generate_presigned_post(Bucket, Key, Fields=fields, Conditions=conditions, ExpiresIn=ExpiresIn)
         )
 
 

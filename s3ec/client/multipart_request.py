@@ -21,13 +21,20 @@ from s3ec.client.requests import (
     check_metadata_size,
     check_user_metadata,
     refuse_write_suffix,
-    take_write_context,
+    write_context,
 )
 from s3ec.client.wire import Wire
 from s3ec.crypto.content import ContentCipher
 from s3ec.formats import ContentMetadata, MetadataLocation
 
-__all__ = ["LAST_PART_NUMBER", "MINIMUM_PART_LENGTH", "EncryptedUpload", "create_upload", "without_checksums"]
+__all__ = [
+    "LAST_PART_NUMBER",
+    "MINIMUM_PART_LENGTH",
+    "EncryptedUpload",
+    "create_upload",
+    "recorded_part",
+    "without_checksums",
+]
 
 LAST_PART_NUMBER = 10_000
 """The highest part number of S3."""
@@ -123,9 +130,7 @@ def create_upload(wire: Wire, parameters: dict[str, Any]) -> tuple[EncryptedUplo
     refuse_write_suffix(parameters)
     context = parameters.pop("EncryptionContext", None)
     wire.validate("CreateMultipartUpload", parameters)
-    if context is not None:
-        parameters["EncryptionContext"] = context
-    pairs = take_write_context(parameters, wire.options)
+    pairs = write_context(context, parameters, wire.options)
     check_user_metadata(parameters.get("Metadata"))
     check_metadata_size(parameters.get("Metadata", {}), own=0)
     own_wire = _with_server_side_mode_of(wire, parameters)
@@ -162,3 +167,9 @@ def _with_server_side_mode_of(wire: Wire, parameters: Mapping[str, Any]) -> Wire
 def without_checksums(response: Mapping[str, Any]) -> dict[str, Any]:
     """An answer of S3 without its checksums, which are those of ciphertext."""
     return {name: value for name, value in response.items() if not name.startswith("Checksum")}
+
+
+def recorded_part(number: int, answer: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``complete_multipart_upload`` must say about a part: ETag and checksums that S3 gave its ciphertext."""
+    checksums = {name: value for name, value in answer.items() if name.startswith("Checksum")}
+    return {"PartNumber": number, "ETag": answer["ETag"], **checksums}

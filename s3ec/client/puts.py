@@ -16,9 +16,9 @@ from s3ec.client.requests import (
     check_user_metadata,
     metadata_size,
     refuse_write_suffix,
-    take_write_context,
+    write_context,
 )
-from s3ec.client.sources import is_readable_body, open_source
+from s3ec.client.sources import open_source
 from s3ec.client.wire import Wire
 from s3ec.errors import UnsupportedOperationError
 from s3ec.formats import ContentMetadata, MetadataLocation
@@ -75,14 +75,11 @@ def put_object(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
         raise UnsupportedOperationError(
             "appending (WriteOffsetBytes) is refused: one object is one authenticated stream; write a new object"
         )
-    has_body = "Body" in parameters
-    body = parameters.pop("Body", b"")
     context = parameters.pop("EncryptionContext", None)
     claims = take_claims(parameters)
-    wire.validate("PutObject", parameters if is_readable_body(body) or not has_body else {**parameters, "Body": body})
-    if context is not None:
-        parameters["EncryptionContext"] = context
-    pairs = take_write_context(parameters, wire.options)
+    wire.validate("PutObject", parameters)
+    body = parameters.pop("Body", b"")
+    pairs = write_context(context, parameters, wire.options)
     check_user_metadata(parameters.get("Metadata"))
     check_metadata_size(parameters.get("Metadata", {}), own=0)
     server_side.apply("PutObject", parameters, wire.options.server_side_encryption, secure=wire.secure)

@@ -18,7 +18,7 @@ __all__ = [
     "check_user_metadata",
     "refuse_write_suffix",
     "take_read_context",
-    "take_write_context",
+    "write_context",
 ]
 
 USER_METADATA_LIMIT = 2048
@@ -27,13 +27,12 @@ USER_METADATA_LIMIT = 2048
 OBJECT_ARN_PAIR = "aws:s3:arn"
 
 
-def take_write_context(parameters: dict[str, Any], options: Options) -> dict[str, str]:
-    """Take ``EncryptionContext`` out of a write, with the object's ARN added where the client binds objects.
+def write_context(context: object, parameters: Mapping[str, Any], options: Options) -> dict[str, str]:
+    """The ``EncryptionContext`` of a write, with the object's ARN added where the client binds objects.
 
     Raises:
         ConfigurationError: the context is not a map of strings.
     """
-    context = parameters.pop("EncryptionContext", None)
     if context is STORED_CONTEXT:
         raise ConfigurationError("STORED_CONTEXT is for reads; a write has no stored context yet")
     pairs = _checked_context(context) or {}

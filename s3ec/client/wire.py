@@ -17,6 +17,7 @@ from botocore.validate import ParamValidator
 
 from s3ec.client import server_side
 from s3ec.client.options import Options
+from s3ec.client.sources import is_readable_body
 from s3ec.errors import S3ECError
 
 __all__ = ["Wire", "location_of", "object_arn"]
@@ -45,19 +46,13 @@ class Wire:
     def call(self, operation_name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Send one request as a plain client does; server-side defaults are added and checked first."""
         ready = server_side.apply(operation_name, parameters, self.options.server_side_encryption, secure=self.secure)
-        try:
+        with _OwnErrorFirst(ready.get("Body")):
             response = self.send(operation_name, ready)
-        except HTTPClientError as error:
-            # An exception raised inside a body's read() reaches us wrapped in botocore's transport error.
-            cause = error.kwargs.get("error")
-            if isinstance(cause, S3ECError):
-                raise cause from None
-            raise
         server_side.warn_unless_confirmed(operation_name, ready, response)
         return response
 
     def validate(self, operation_name: str, parameters: Mapping[str, Any]) -> None:
-        """Refuse what botocore would refuse, before any key is touched.
+        """Refuse what botocore would refuse, before any key is touched; bodies may be of more kinds than it takes.
 
         Raises:
             ConfigurationError: a server-side mode that S3 would refuse.
@@ -67,7 +62,9 @@ class Wire:
         # The forms that botocore itself turns into strings only later: raw SSE-C keys, and a copy source as a map.
         ready = server_side.apply(operation_name, parameters, self.options.server_side_encryption, secure=self.secure)
         as_map = {"CopySource"} if isinstance(ready.get("CopySource"), Mapping) else set()
-        known = {name: value for name, value in ready.items() if name not in {"Body", *as_map}}
+        if is_readable_body(ready.get("Body")):
+            del ready["Body"]
+        known = {name: value for name, value in ready.items() if name not in as_map}
         if as_map:
             known["CopySource"] = ""
         report = ParamValidator().validate(known, shape)
@@ -85,6 +82,29 @@ class Wire:
         carried |= server_side.companion(parameters)
         basic = {"Bucket": parameters["Bucket"], "Key": parameters["Key"]}
         return {name: value for name, value in {**basic, **carried, **more}.items() if name in members}
+
+
+class _OwnErrorFirst:
+    """Turns what became of an error raised inside a body's ``read`` back into that error.
+
+    botocore wraps it into its transport error, and the signer that comes with awscrt into one that has lost it.
+    """
+
+    __slots__ = ("_body",)
+
+    def __init__(self, body: object) -> None:
+        self._body = body
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            return
+        cause = error.kwargs.get("error") if isinstance(error, HTTPClientError) else None
+        own = cause if isinstance(cause, S3ECError) else getattr(self._body, "failure", None)
+        if isinstance(own, S3ECError):
+            raise own from None
 
 
 def location_of(parameters: Mapping[str, Any]) -> str | None:
