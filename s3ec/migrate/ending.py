@@ -61,7 +61,10 @@ class TaskEndedError(Exception):
         result: how the task ended.
         reason: why the object is left alone, where it is.
         message: for people.
+        error: class of the error behind it, or the service's code; None where there is none.
     """
+
+    error: str | None = None
 
     def __init__(self, result: Result, message: str = "", *, reason: SkipReason | None = None) -> None:
         """Take the result."""
@@ -90,6 +93,13 @@ def ended_by(error: Exception) -> TaskEndedError | None:
     """What an error means for the one task that met it; None where it concerns the whole job."""
     if isinstance(error, TaskEndedError):
         return error
+    ended = _ended_by(error)
+    if ended is not None:
+        ended.error = code_of(error) if isinstance(error, ClientError) else type(error).__name__
+    return ended
+
+
+def _ended_by(error: Exception) -> TaskEndedError | None:
     if isinstance(error, ClientError):
         return _by_service(error)
     if isinstance(error, PASSING_ERRORS):

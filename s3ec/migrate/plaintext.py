@@ -7,14 +7,14 @@ encrypted again at once and stays uncommitted until then, so that no unverified 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from s3ec import decryption
 from s3ec.algorithms import CommitmentPolicy
 from s3ec.crypto.content import ContentCipher
 from s3ec.errors import AuthenticationError
-from s3ec.materials import STORED_CONTEXT, MaterialsManager
+from s3ec.materials import STORED_CONTEXT, MaterialsManager, StoredContext
 from s3ec.migrate.ending import TaskEndedError
 from s3ec.migrate.model import Result
 from s3ec.migrate.source import Source
@@ -25,8 +25,20 @@ CHUNK_LENGTH = 2**20
 """Bytes read at a time."""
 
 
-def cipher_of(source: Source, manager: MaterialsManager, *, allow_legacy: bool) -> ContentCipher | None:
+def cipher_of(
+    source: Source,
+    manager: MaterialsManager,
+    *,
+    allow_legacy: bool,
+    encryption_context: Mapping[str, str] | StoredContext = STORED_CONTEXT,
+) -> ContentCipher | None:
     """The cipher of an encrypted source, None for plaintext; the commitment, where there is one, has been checked.
+
+    Args:
+        source: the object.
+        manager: opens its data key.
+        allow_legacy: read unauthenticated content.
+        encryption_context: what the stored context must be; by default it is taken as it is.
 
     Raises:
         s3ec.errors.S3ECError: the policy forbids the object, or its data key does not open.
@@ -38,7 +50,7 @@ def cipher_of(source: Source, manager: MaterialsManager, *, allow_legacy: bool) 
         materials_manager=manager,
         commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT,
         enable_legacy_unauthenticated_modes=allow_legacy,
-        encryption_context=STORED_CONTEXT,
+        encryption_context=encryption_context,
     )
 
 

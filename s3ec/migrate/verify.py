@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+from s3ec.materials import STORED_CONTEXT
 from s3ec.migrate import plaintext
 from s3ec.migrate.context import Calls, MigrationContext
 from s3ec.migrate.ending import TaskEndedError
@@ -32,7 +33,12 @@ def verify(task: Task, *, context: MigrationContext, calls: Calls) -> Outcome:
         if source.content_metadata is None:
             raise TaskEndedError.skip(SkipReason.NOT_ENCRYPTED)
         allow_legacy = context.settings.allow_legacy
-        cipher = plaintext.cipher_of(source, context.read_manager, allow_legacy=allow_legacy)
+        cipher = plaintext.cipher_of(
+            source,
+            context.read_manager,
+            allow_legacy=allow_legacy,
+            encryption_context=context.settings.encryption_context or STORED_CONTEXT,
+        )
         length, checksum = plaintext.digest(plaintext.plaintext_of(source, cipher))
     finally:
         source.close()
