@@ -7,6 +7,7 @@ Source: S3 Encryption Client specification, decryption.md, key-commitment.md and
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 
 from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy, FormatVersion, WrappingAlgorithm
@@ -23,6 +24,7 @@ from s3ec.errors import (
     MalformedMetadataError,
 )
 from s3ec.formats import ContentMetadata
+from s3ec.formats.codec import shown
 from s3ec.formats.metadata import CONTEXT_CONTENT_ALGORITHM, RESERVED_CONTEXT_NAMES, is_text_map
 from s3ec.materials import (
     STORED_CONTEXT,
@@ -36,6 +38,7 @@ __all__ = ["begin", "check"]
 
 _MESSAGE_ID_LENGTH = 28
 _COMMITMENT_LENGTH = 28
+_MOST_NAMES_SHOWN = 20
 
 
 def begin(
@@ -236,8 +239,8 @@ def _contradiction(content_metadata: ContentMetadata) -> str | None:
         return f"{content_metadata.format.value} knows no {content_metadata.content_algorithm} under {algorithm.label}"
     if algorithm is WrappingAlgorithm.KMS_CONTEXT and bound != content_metadata.content_algorithm:
         return (
-            f"the content is said to be {content_metadata.content_algorithm}, but the stored encryption context says "
-            f"{bound!a} under {CONTEXT_CONTENT_ALGORITHM}"
+            f"the content is said to be {content_metadata.content_algorithm}, but the stored encryption context has "
+            f"{'none' if bound is None else 'another'} under {CONTEXT_CONTENT_ALGORITHM}"
         )
     if algorithm is WrappingAlgorithm.KMS and bound is not None:
         # Relabelling kms+context as kms keeps the data key openable and would skip the comparison of contexts.
@@ -276,7 +279,7 @@ def _context_difference(
         if stored.get(name) != value:
             return (
                 f"the object is not bound to its place: the stored encryption context has {_names(stored)}, and "
-                f"{name!a} must be there with the value of this object"
+                f"{shown(name)} must be there with the value of this object"
             )
     if given is STORED_CONTEXT:
         return None
@@ -295,4 +298,7 @@ def _context_difference(
 
 
 def _names(pairs: Mapping[str, str]) -> str:
-    return ", ".join(ascii(name) for name in pairs) or "no names"
+    listed = [shown(name) for name in itertools.islice(pairs, _MOST_NAMES_SHOWN)]
+    if len(pairs) > _MOST_NAMES_SHOWN:
+        listed.append(f"{len(pairs) - _MOST_NAMES_SHOWN} more")
+    return ", ".join(listed) or "no names"

@@ -393,6 +393,15 @@ class TestContext:
         refused(ConfigurationError, self.KMS, encryption_context=given)
         refused(ConfigurationError, stored(WrappingAlgorithm.AES_GCM, "115"), encryption_context=given)
 
+    def test_the_error_stays_short(self) -> None:
+        """However many names an attacker stored, the error lists a few of them, escaped."""
+        many = stored(WrappingAlgorithm.KMS_CONTEXT, "115", **{f"name\n{n}": "private" for n in range(1000)})
+        text = str(refused(EncryptionContextMismatchError, many, encryption_context=None))
+        assert "'name\\n19'" in text
+        assert "980 more" in text
+        assert "\n" not in text
+        assert len(text) < 1000
+
     def test_no_context_was_stored(self) -> None:
         """Where none is stored none is needed, and none is accepted."""
         bare = stored(WrappingAlgorithm.KMS_CONTEXT, "115")

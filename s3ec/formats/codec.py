@@ -14,7 +14,10 @@ from typing import NoReturn
 
 from s3ec.errors import MalformedMetadataError
 
-__all__ = ["JsonNumber", "decode_base64", "dump_string_map", "encode_base64", "load_object", "load_string_map"]
+__all__ = ["JsonNumber", "decode_base64", "dump_string_map", "encode_base64", "load_object", "load_string_map", "shown"]
+
+
+_LONGEST_SHOWN = 60
 
 
 class JsonNumber(str):
@@ -84,7 +87,7 @@ def load_string_map(text: str | None, name: str) -> dict[str, str]:
     pairs: dict[str, str] = {}
     for key, value in load_object(text, name).items():
         if not isinstance(value, str) or isinstance(value, JsonNumber):
-            raise MalformedMetadataError(f"{name} holds something other than text under {key!a}")
+            raise MalformedMetadataError(f"{name} holds something other than text under {shown(key)}")
         pairs[key] = value
     return pairs
 
@@ -97,6 +100,11 @@ def dump_string_map(pairs: Mapping[str, str]) -> str:
     """
     text = json.dumps(dict(pairs), separators=(",", ":"), ensure_ascii=True)
     return text.replace("=?", "\\u003d?").replace("\x7f", "\\u007f")
+
+
+def shown(text: str) -> str:
+    """Quote foreign text for a message: escaped, so that it forges no line of a log, and never at length."""
+    return ascii(text) if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]!a}…"
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -31,6 +31,7 @@ INSTRUCTION_FILE_MAX_LENGTH = 256 * 1024
 """Bytes; far above any real file, so that a reader need not swallow whatever lies under the name."""
 
 _NAME = "the instruction file"
+_PREFIX = "x-amz-"
 _LENGTHS = frozenset({keys.UNENCRYPTED_LENGTH, keys.UNENCRYPTED_MD5})
 _ALLOWED = keys.KEYS_V1_V2 | keys.KEYS_V3 | _LENGTHS
 _NUMBERS = _LENGTHS | {keys.TAG_LENGTH}
@@ -57,7 +58,8 @@ def parse_instruction_file(body: bytes, object_metadata: Mapping[str, str]) -> C
     if detection in (Detection.V3, Detection.V3_INSTRUCTION_FILE):
         raise ConflictingMetadataError("the object is V3, but its instruction file is V1 or V2: treat it as forged")
     content_metadata = _parse_v1_v2({**_lengths(own_fields), **file_fields})
-    _agree(content_metadata, own_fields, detection)
+    if detection is not Detection.NONE:
+        _refuse_other_content(content_metadata, _parse_v1_v2(own_fields))
     return content_metadata
 
 
@@ -107,8 +109,10 @@ def _fields(body: bytes) -> dict[str, str]:
 
 
 def _known(name: str) -> bool:
-    if name not in _ALLOWED and name.lower().startswith("x-amz-"):
-        raise InstructionFileError(f"the instruction file holds {name!a}, which no S3 encryption client writes there")
+    if name not in _ALLOWED and name.lower().startswith(_PREFIX):
+        raise InstructionFileError(
+            f"the instruction file holds {codec.shown(name)}, which no S3 encryption client writes there"
+        )
     return name in _ALLOWED
 
 
@@ -116,7 +120,7 @@ def _dotnet_names(stored: dict[str, object]) -> dict[str, object]:
     """Bring the first .NET clients' names to those of V1, which they mean."""
     if keys.LEGACY_DOTNET_ENCRYPTED_KEY not in stored:
         return stored
-    if any(name in _ALLOWED for name in stored):
+    if any(name.lower().startswith(_PREFIX) for name in stored):
         raise ConflictingMetadataError("the instruction file mixes the names of two formats: treat it as forged")
     return {
         keys.ENCRYPTED_KEY_V1: stored[keys.LEGACY_DOTNET_ENCRYPTED_KEY],
@@ -156,19 +160,11 @@ def _lengths(fields: Mapping[str, str]) -> dict[str, str]:
     return {name: fields[name] for name in _LENGTHS & fields.keys()}
 
 
-def _agree(content_metadata: ContentMetadata, own_fields: dict[str, str], detection: Detection) -> None:
-    """Refuse a V1 or V2 file that says other things of the content than the object does.
+def _refuse_other_content(content_metadata: ContentMetadata, own: ContentMetadata) -> None:
+    """Refuse a V1 or V2 file that says other things of the content than the object itself does.
 
     Normally the object says nothing. Only a file asked for by its own suffix may stand beside complete metadata, as a
     second wrapping of the same data key; it may not bring another IV or another cipher along.
     """
-    if detection is Detection.NONE:
-        stray = sorted(keys.KEYS_V1_V2 & own_fields.keys())
-        if stray:
-            raise ConflictingMetadataError(
-                f"the object has an instruction file, yet states {', '.join(stray)} itself: treat it as forged"
-            )
-        return
-    own = _parse_v1_v2(own_fields)
     if (own.iv, own.content_algorithm) != (content_metadata.iv, content_metadata.content_algorithm):
         raise ConflictingMetadataError("the instruction file describes other content than the object itself does")

@@ -31,8 +31,8 @@ def parse(fields: Mapping[str, str]) -> ContentMetadata:
     for name, harmless in _NOT_IN_V1.items():
         if name in fields and fields[name] not in harmless:
             raise ConflictingMetadataError(
-                f"the object has the V1 key {keys.ENCRYPTED_KEY_V1} and the V2 key {name} = {fields[name]!a}; no "
-                "client writes that: treat it as forged"
+                f"beside V1's {keys.ENCRYPTED_KEY_V1} the object has {name} = {codec.shown(fields[name])}; no client "
+                "writes that: treat it as forged"
             )
     ciphertext = codec.decode_base64(fields[keys.ENCRYPTED_KEY_V1], keys.ENCRYPTED_KEY_V1)
     return ContentMetadata(

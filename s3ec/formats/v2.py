@@ -30,7 +30,7 @@ def parse(fields: Mapping[str, str]) -> ContentMetadata:
     suite = _SUITES.get(content_algorithm)
     if suite is None:
         raise MalformedMetadataError(
-            f"{keys.CONTENT_ALGORITHM} is {content_algorithm!a}, which no S3 encryption client writes"
+            f"{keys.CONTENT_ALGORITHM} is {codec.shown(content_algorithm)}, which no S3 encryption client writes"
         )
     ciphertext = codec.decode_base64(fields[keys.ENCRYPTED_KEY_V2], keys.ENCRYPTED_KEY_V2)
     return ContentMetadata(
@@ -66,7 +66,9 @@ def _wrapping(fields: Mapping[str, str], ciphertext: bytes) -> WrappingAlgorithm
     if name is None:
         return v1.inferred_wrapping(ciphertext)
     if name not in _WRAPPINGS:
-        raise MalformedMetadataError(f"{keys.WRAPPING_ALGORITHM} is {name!a}, which no S3 encryption client writes")
+        raise MalformedMetadataError(
+            f"{keys.WRAPPING_ALGORITHM} is {codec.shown(name)}, which no S3 encryption client writes"
+        )
     return _WRAPPINGS[name]
 
 
@@ -75,5 +77,7 @@ def _tag_length(fields: Mapping[str, str], suite: AlgorithmSuite) -> int:
     expected = suite.tag_length * 8
     stored = fields.get(keys.TAG_LENGTH, str(expected))
     if stored != str(expected):
-        raise MalformedMetadataError(f"{keys.TAG_LENGTH} is {stored!a}, but the content's tag has {expected} bits")
+        raise MalformedMetadataError(
+            f"{keys.TAG_LENGTH} is {codec.shown(stored)}, but the content's tag has {expected} bits"
+        )
     return expected

@@ -22,9 +22,10 @@ def parse(fields: Mapping[str, str]) -> ContentMetadata:
         MalformedMetadataError: an unknown algorithm, or a value that cannot be read.
         ConflictingMetadataError: a description of the other kind of keyring.
     """
-    if fields[keys.V3_ALGORITHM] != COMMITTING:
+    suite = fields[keys.V3_ALGORITHM]
+    if suite != COMMITTING:
         raise MalformedMetadataError(
-            f"{keys.V3_ALGORITHM} is {fields[keys.V3_ALGORITHM]!a}; the only committing suite is {COMMITTING!a}"
+            f"{keys.V3_ALGORITHM} is {codec.shown(suite)}; the only committing suite is {COMMITTING}"
         )
     wrapping = _wrapping(fields[keys.V3_WRAPPING])
     ciphertext = codec.decode_base64(fields[keys.ENCRYPTED_KEY_V3], keys.ENCRYPTED_KEY_V3)
@@ -70,7 +71,7 @@ def _wrapping(code: str) -> WrappingAlgorithm:
     # The codes 01, 11 and 21 of some tables would be legacy wrappings, which bind no algorithm: no client writes them.
     if code not in _WRAPPINGS:
         raise MalformedMetadataError(
-            f"{keys.V3_WRAPPING} is {code!a}; committing objects know only {', '.join(sorted(_WRAPPINGS))}"
+            f"{keys.V3_WRAPPING} is {codec.shown(code)}; committing objects know only {', '.join(sorted(_WRAPPINGS))}"
         )
     return _WRAPPINGS[code]
 

@@ -110,3 +110,12 @@ def test_integers_stay_text() -> None:
     assert codec.load_object('{"n":128}', "file") == {"n": "128"}
     assert isinstance(codec.load_object('{"n":128}', "file")["n"], codec.JsonNumber)
     assert len(str(codec.load_object('{"n":' + "9" * 50_000 + "}", "file")["n"])) == 50_000
+
+
+def test_foreign_text_in_messages_is_escaped_and_short() -> None:
+    """What an attacker wrote forges no line of a log and fills none."""
+    assert codec.shown("a\nb\u202e") == "'a\\nb\\u202e'"
+    assert len(codec.shown("\x00" * 100_000)) < 300
+    with pytest.raises(MalformedMetadataError) as refusal:
+        codec.load_string_map('{"' + "n" * 100_000 + '":1}', "x-amz-t")
+    assert len(str(refusal.value)) < 300

@@ -109,10 +109,18 @@ def test_one_name_in_two_cases_is_a_forgery() -> None:
 
 
 def test_an_object_without_content_metadata_is_said_to_be_unencrypted() -> None:
-    """Plain objects, and stray keys that make no format, are not taken for encrypted ones."""
-    for metadata in ({}, {"team": "hr"}, {"x-amz-iv": "QQ==", "x-amz-cek-alg": "AES/GCM/NoPadding"}):
+    """A plain object is not an encrypted one that went wrong."""
+    for metadata in ({}, {"team": "hr"}, {"x-amz-unencrypted-content-length": "17"}):
         with pytest.raises(NotEncryptedError):
             parse_object(metadata)
+
+
+@pytest.mark.parametrize("name", sorted(set(OLD_KEYS) - {"x-amz-key", "x-amz-key-v2"}))
+def test_an_object_that_lost_its_data_key_is_not_taken_for_a_plain_one(name: str) -> None:
+    """Ciphertext whose metadata was lost in part must not be handed out as if it were plaintext."""
+    for ask in (detect, parse_object):
+        with pytest.raises(MalformedMetadataError, match=name):
+            ask({name: "QQ==", "team": "hr"})
 
 
 def test_an_object_whose_data_key_lies_elsewhere_is_said_to_be_so() -> None:
