@@ -28,10 +28,12 @@ __all__ = [
     "SseS3",
     "apply",
     "check",
+    "check_secure",
     "companion",
-    "post_policy",
+    "names_a_mode",
     "requested_mode",
     "source_companion",
+    "takes_customer_key",
     "warn_unless_confirmed",
 ]
 
@@ -61,17 +63,6 @@ _SSE_C_OPERATIONS = _CREATING_OPERATIONS | {
 # An Object Lambda function *reports* the mode of the object that it answers for; it asks for nothing.
 _REPORTING_OPERATIONS = frozenset({"WriteGetObjectResponse"})
 
-# Request member -> the header, which is also the name of the form field of a POST upload.
-_HEADERS = {
-    "ServerSideEncryption": "x-amz-server-side-encryption",
-    "SSEKMSKeyId": "x-amz-server-side-encryption-aws-kms-key-id",
-    "SSEKMSEncryptionContext": "x-amz-server-side-encryption-context",
-    "BucketKeyEnabled": "x-amz-server-side-encryption-bucket-key-enabled",
-    "SSECustomerAlgorithm": "x-amz-server-side-encryption-customer-algorithm",
-    "SSECustomerKey": "x-amz-server-side-encryption-customer-key",
-    "SSECustomerKeyMD5": "x-amz-server-side-encryption-customer-key-MD5",
-}
-
 
 def apply(
     operation_name: str, parameters: Mapping[str, Any], default: ServerSideMode | None, *, secure: bool
@@ -96,7 +87,7 @@ def apply(
     check(operation_name, parameters, secure=secure)
     completed = {**_default_members(operation_name, parameters, default), **parameters}
     if isinstance(default, SseC):
-        _check_secure(operation_name, completed, secure=secure)
+        check_secure(operation_name, completed, secure=secure)
     for prefix in ("SSECustomer", "CopySourceSSECustomer"):
         if f"{prefix}Key" in completed:
             completed.update(_customer_key(completed, prefix).parameters(prefix))
@@ -128,7 +119,7 @@ def check(operation_name: str, parameters: Mapping[str, Any], *, secure: bool) -
     requested_mode(parameters)
     if any(member.startswith("CopySourceSSECustomer") for member in parameters):
         _customer_key(parameters, "CopySourceSSECustomer")
-    _check_secure(operation_name, parameters, secure=secure)
+    check_secure(operation_name, parameters, secure=secure)
 
 
 def requested_mode(parameters: Mapping[str, Any]) -> ServerSideMode | None:
@@ -159,6 +150,16 @@ def requested_mode(parameters: Mapping[str, Any]) -> ServerSideMode | None:
     return SseS3() if algorithm == "AES256" else None
 
 
+def names_a_mode(parameters: Mapping[str, Any]) -> bool:
+    """Whether a request says anything about its server-side mode, so that a default has to step aside."""
+    return any(member in parameters for member in (*_MODE_MEMBERS, *_SSE_C_MEMBERS))
+
+
+def takes_customer_key(operation_name: str) -> bool:
+    """Whether an operation takes the key of SSE-C."""
+    return operation_name in _SSE_C_OPERATIONS
+
+
 def companion(parameters: Mapping[str, Any]) -> dict[str, str]:
     """The SSE-C members of a request, for another request about the same object (a HEAD, a part, an instruction file).
 
@@ -184,27 +185,6 @@ def source_companion(parameters: Mapping[str, Any]) -> dict[str, str]:
     if "CopySourceSSECustomerKey" not in parameters:
         return {}
     return _customer_key(parameters, "CopySourceSSECustomer").parameters()
-
-
-def post_policy(mode: ServerSideMode) -> tuple[dict[str, str], list[Any]]:
-    """Form fields and policy conditions that bind a browser's POST upload to a mode.
-
-    ::
-
-        fields, conditions = post_policy(SseKms("alias/payroll"))
-        client.generate_presigned_post("bucket", "key", Fields=fields, Conditions=conditions)
-
-    For SSE-C the form must carry the key, so whoever gets the form gets the key; the signed policy names its digest.
-
-    Returns:
-        ``(Fields, Conditions)`` as `generate_presigned_post` takes them.
-    """
-    fields = {_HEADERS[member]: _form_text(value) for member, value in mode.parameters().items()}
-    key_field = _HEADERS["SSECustomerKey"]
-    conditions: list[Any] = [{name: value} for name, value in fields.items() if name != key_field]
-    if key_field in fields:
-        conditions.append(["starts-with", f"${key_field}", ""])
-    return fields, conditions
 
 
 def warn_unless_confirmed(operation_name: str, parameters: Mapping[str, Any], response: Mapping[str, Any]) -> bool:
@@ -253,7 +233,7 @@ def _default_members(
     if default is None:
         return {}
     members: dict[str, Any] = {}
-    if not any(member in parameters for member in (*_MODE_MEMBERS, *_SSE_C_MEMBERS)):
+    if not names_a_mode(parameters):
         members.update(_members_for(operation_name, default))
     if (
         isinstance(default, SseC)
@@ -273,7 +253,12 @@ def _members_for(operation_name: str, default: ServerSideMode) -> dict[str, Any]
     return default.parameters() if operation_name in _MODE_OPERATIONS else {}
 
 
-def _check_secure(operation_name: str, parameters: Mapping[str, Any], *, secure: bool) -> None:
+def check_secure(operation_name: str, parameters: Mapping[str, Any], *, secure: bool) -> None:
+    """Refuse an SSE-C key that would go over plain http.
+
+    Raises:
+        ConfigurationError: there is one, and it would.
+    """
     if not secure and any("SSECustomerKey" in member for member in parameters):
         raise ConfigurationError(
             f"{operation_name} would send an SSE-C key over plain http; use an https endpoint (S3 refuses it as well, "
@@ -327,7 +312,3 @@ def _customer_key(parameters: Mapping[str, Any], prefix: str) -> SseC:
     if digest != mode.key_md5:
         raise ConfigurationError(f"{prefix}KeyMD5 is not the MD5 of {prefix}Key")
     return mode
-
-
-def _form_text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

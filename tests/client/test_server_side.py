@@ -16,6 +16,7 @@ import pytest
 
 from s3ec.client import server_side
 from s3ec.client.server_side import DsseKms, ServerSideMode, SseC, SseKms, SseS3
+from s3ec.client.server_side_presigned import apply_to_form, apply_to_url, post_policy
 from s3ec.errors import ConfigurationError
 
 KEY = bytes(range(32))
@@ -193,6 +194,40 @@ def test_the_source_key_of_a_copy_is_chosen_on_its_own() -> None:
     assert server_side.apply("CopyObject", own_source, SseC(KEY), secure=True) == {**own_source, **TRIPLE}
 
 
+def test_urls_carry_the_mode_and_never_a_customer_key() -> None:
+    """A presigned URL signs the default mode, and of SSE-C the algorithm only: URLs end up in logs."""
+    url = apply_to_url
+    algorithm = {"SSECustomerAlgorithm": "AES256"}
+    assert url("PutObject", OBJECT, SseKms("k"), secure=True) == {**OBJECT, **SseKms("k").parameters()}
+    assert url("GetObject", OBJECT, SseKms("k"), secure=True) == OBJECT
+    assert url("GetObject", OBJECT, None, secure=False) == OBJECT
+    assert url("GetObject", OBJECT, SseC(KEY), secure=True) == {**OBJECT, **algorithm}
+    assert url("PutObject", {**OBJECT, **algorithm}, SseKms("k"), secure=True) == {**OBJECT, **algorithm}
+    assert url("DeleteObject", OBJECT, SseC(KEY), secure=True) == OBJECT
+    own = {**OBJECT, "ServerSideEncryption": "AES256"}
+    assert url("PutObject", own, SseC(KEY), secure=True) == own
+    assert url("GetObject", {**OBJECT, **TRIPLE}, SseKms("k"), secure=True) == {**OBJECT, **TRIPLE}
+
+
+@pytest.mark.parametrize(
+    ("operation_name", "members", "default", "secure"),
+    [
+        ("PutObject", {"BucketKeyEnabled": True}, None, True),
+        ("GetObject", {"ServerSideEncryption": "AES256"}, SseC(KEY), True),
+        ("PutObject", {"SSECustomerAlgorithm": "AES256", "SSEKMSKeyId": "k"}, None, True),
+        ("GetObject", {}, SseC(KEY), False),
+        ("GetObject", {"SSECustomerAlgorithm": "AES256"}, None, False),
+        ("GetObject", {**TRIPLE, "SSECustomerKeyMD5": "AAAA"}, None, True),
+    ],
+)
+def test_urls_are_checked_when_they_are_made(
+    operation_name: str, members: dict[str, Any], default: Any, secure: bool
+) -> None:
+    """What S3 would refuse is refused before anybody holds the URL."""
+    with pytest.raises(ConfigurationError):
+        apply_to_url(operation_name, {**OBJECT, **members}, default, secure=secure)
+
+
 BAD_REQUESTS = [
     pytest.param(
         "PutObject", {"ServerSideEncryption": "aws:kms:dsse", "BucketKeyEnabled": True}, "bucket key", id="dsse"
@@ -321,8 +356,8 @@ def test_companions_carry_the_customer_key_only() -> None:
 
 
 def test_post_policy_binds_the_form_to_the_mode() -> None:
-    """Fields and conditions of a POST upload have S3's own names, and an SSE-C key is in the form only."""
-    fields, conditions = server_side.post_policy(SseKms("k", context={"team": "hr"}, bucket_key=True))
+    """Fields and conditions of a POST upload have S3's own names; an SSE-C key is left to whoever fills in the form."""
+    fields, conditions = post_policy(SseKms("k", context={"team": "hr"}, bucket_key=True))
     assert fields == {
         "x-amz-server-side-encryption": "aws:kms",
         "x-amz-server-side-encryption-aws-kms-key-id": "k",
@@ -330,11 +365,23 @@ def test_post_policy_binds_the_form_to_the_mode() -> None:
         "x-amz-server-side-encryption-bucket-key-enabled": "true",
     }
     assert conditions == [{name: value} for name, value in fields.items()]
-    fields, conditions = server_side.post_policy(SseC(KEY))
-    assert fields["x-amz-server-side-encryption-customer-key"] == KEY_BASE64
-    assert KEY_BASE64 not in json.dumps(conditions)
+    fields, conditions = post_policy(SseC(KEY))
+    assert KEY_BASE64 not in json.dumps([fields, conditions])
+    assert fields["x-amz-server-side-encryption-customer-algorithm"] == "AES256"
     assert {"x-amz-server-side-encryption-customer-key-MD5": KEY_MD5} in conditions
     assert ["starts-with", "$x-amz-server-side-encryption-customer-key", ""] in conditions
+
+
+def test_a_mode_in_the_form_wins() -> None:
+    """The default is added to a form without a mode, keeps the caller's fields, and steps aside for another mode."""
+    assert apply_to_form(None, None, None) == ({}, [])
+    mode = {"x-amz-server-side-encryption": "AES256"}
+    assert apply_to_form({"acl": "private"}, [{"acl": "private"}], SseS3()) == (
+        {**mode, "acl": "private"},
+        [{"acl": "private"}, mode],
+    )
+    own = {"X-Amz-Server-Side-Encryption": "aws:kms"}
+    assert apply_to_form(own, [own], SseS3()) == (own, [own])
 
 
 ARN = "arn:aws:kms:us-east-1:111122223333:key/11111111-2222-3333-4444-555555555555"

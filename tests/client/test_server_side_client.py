@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.config import Config
 
 from s3ec import DsseKms, EncryptionClient, KmsKeyring, SseC, SseKms, SseS3
 from s3ec.errors import ConfigurationError, UnsupportedOperationError
@@ -165,6 +166,19 @@ def test_a_post_form_carries_the_default(make_client: Callable[..., Any], bucket
     form = client.generate_presigned_post(bucket, "k")
     assert form["fields"][PREFIX] == "aws:kms"
     assert form["fields"][f"{PREFIX}-aws-kms-key-id"] == ARN
+
+
+@pytest.mark.parametrize("signature", ["s3", "s3v4"])
+def test_a_presigned_put_is_bound_to_the_default(make_client: Callable[..., Any], bucket: str, signature: str) -> None:
+    """The mode is part of what a presigned upload's signature covers; a bad mode is refused when the URL is made."""
+    client = make_client(
+        server_side_encryption=SseKms(ARN), presigned_uploads="allow", config=Config(signature_version=signature)
+    )
+    place = {"Bucket": bucket, "Key": "k"}
+    assert f"{PREFIX}-aws-kms-key-id" in client.generate_presigned_url("put_object", Params=place)
+    assert PREFIX not in client.generate_presigned_url("get_object", Params=place)
+    with pytest.raises(ConfigurationError):
+        client.generate_presigned_url("put_object", Params={**place, "BucketKeyEnabled": True})
 
 
 def test_a_silent_server_is_noticed(
