@@ -1,27 +1,161 @@
-"""Low-level multipart uploads."""
+"""Low-level multipart uploads: the five operations, with the state of every upload that this client began."""
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
+from botocore.exceptions import ClientError
+
+from s3ec.client.ciphertext import check_length
+from s3ec.client.claims import take_claims
+from s3ec.client.multipart_request import LAST_PART_NUMBER, create_upload
+from s3ec.client.multipart_state import UploadState
+from s3ec.client.sources import open_source
 from s3ec.client.wire import Wire
-from s3ec.errors import UnsupportedOperationError
+from s3ec.errors import MultipartStateError, UnsupportedOperationError
 
 __all__ = ["MultipartUploads"]
 
+_LIMIT = 1000
+
 
 class MultipartUploads:
-    """The multipart uploads of one client."""
+    """The multipart uploads of one client.
+
+    Uploads that are neither completed nor aborted leave their state behind; beyond 1,000 of them the one that was used
+    longest ago is forgotten, and then refuses to go on.
+    """
 
     def __init__(self, wire: Wire) -> None:
         """Take the plain calls."""
         self._wire = wire
+        self._states: OrderedDict[str, UploadState] = OrderedDict()
+        self._lock = threading.Lock()
 
-    def _refuse(self, wire: Wire, parameters: dict[str, Any]) -> NoReturn:
-        raise UnsupportedOperationError("multipart uploads are refused for now: use put_object, which streams any size")
+    def create(self, wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Begin an upload; see `s3ec.client.multipart_request.create_upload`. The answer is S3's own."""
+        upload, response = create_upload(wire, parameters)
+        self.add(UploadState(upload))
+        return response
 
-    create = upload_part = upload_part_copy = complete = _refuse
+    def add(self, state: UploadState) -> None:
+        """Take an upload into this client's care."""
+        forgotten = None
+        with self._lock:
+            self._states[state.upload.upload_id] = state
+            if len(self._states) > _LIMIT:
+                forgotten = self._states.popitem(last=False)[1]
+        if forgotten is not None:
+            forgotten.close(f"this client began more than {_LIMIT} uploads since and forgot this one; start it anew")
+
+    def find(self, upload_id: str) -> UploadState:
+        """The state of an upload.
+
+        Raises:
+            MultipartStateError: this client did not begin it.
+        """
+        with self._lock:
+            state = self._states.get(upload_id)
+            if state is None:
+                raise MultipartStateError(
+                    f"this client did not begin the upload {upload_id!r}, so it has no key for it and would have to "
+                    "send plaintext; begin it here, or bring it over with export_upload and resume_upload"
+                )
+            self._states.move_to_end(upload_id)
+            return state
+
+    def forget(self, upload_id: str) -> UploadState | None:
+        """Let go of an upload."""
+        with self._lock:
+            return self._states.pop(upload_id, None)
+
+    def upload_part(self, wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Encrypt and send one part; parts may come in any order and from any thread.
+
+        Raises:
+            MultipartStateError: an unknown upload, other bytes for a part that was given before, or one too late.
+            ObjectTooLargeError: with it the object would be larger than one AES-GCM stream may be.
+            SourceChangedError: the body is not what the caller says about it.
+            botocore.exceptions.ClientError: as S3 answers.
+        """
+        before = dict(parameters)
+        claims = take_claims(parameters)
+        wire.validate("UploadPart", parameters)
+        state = self.find(parameters["UploadId"])
+        number = parameters.pop("PartNumber")
+        if not 1 <= number <= LAST_PART_NUMBER:
+            raise MultipartStateError(f"part numbers go from 1 to {LAST_PART_NUMBER}, not {number}")
+        source = open_source(parameters.pop("Body", b""), claims.length)
+        check_length(source.length)
+        checksums = {name: value for name, value in _checksums(before).items() if name not in parameters}
+        with self._forgotten_where_gone(state, parameters):
+            return state.upload_part(number, source, claims, checksums, parameters)
+
+    def upload_part_copy(self, wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Pass a copy into an upload that is not encrypted here (one of the plain view).
+
+        Raises:
+            UnsupportedOperationError: into an encrypted upload: stored bytes are not part of its one stream.
+        """
+        with self._lock:
+            ours = parameters.get("UploadId") in self._states
+        if ours:
+            raise UnsupportedOperationError(
+                "UploadPartCopy into an encrypted upload is refused: what is stored already is not encrypted as a part "
+                "of this one stream. Read it and give it to upload_part, or copy the whole object with copy()"
+            )
+        return wire.call("UploadPartCopy", parameters)
+
+    def complete(self, wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Make the object of its parts; after a failure of S3 it may be called again.
+
+        Raises:
+            MultipartStateError: an unknown upload, or a list that is not exactly the parts that were given.
+            ConfigurationError: a checksum that cannot be verified.
+            SourceChangedError: a checksum is not that of the plaintext; no object was made.
+            botocore.exceptions.ClientError: as S3 answers.
+        """
+        wire.validate("CompleteMultipartUpload", parameters)
+        state = self.find(parameters["UploadId"])
+        parts = (parameters.pop("MultipartUpload", None) or {}).get("Parts", [])
+        claims = _checksums(parameters)
+        length = parameters.pop("MpuObjectSize", None)
+        given = {name: value for name, value in parameters.items() if not name.startswith("Checksum")}
+        with self._forgotten_where_gone(state, parameters):
+            response = state.complete(parts, claims, length, given)
+        self.forget(state.upload.upload_id)
+        return response
 
     def abort(self, wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Abort an upload."""
+        """Give an upload up. The state goes first: whatever S3 answers, no part follows."""
+        upload_id = parameters.get("UploadId")
+        state = self.forget(upload_id) if isinstance(upload_id, str) else None
+        if state is not None:
+            state.close("the upload is aborted")
         return wire.call("AbortMultipartUpload", parameters)
+
+    @contextmanager
+    def _forgotten_where_gone(self, state: UploadState, parameters: Mapping[str, Any]) -> Iterator[None]:
+        """Let go of an upload that S3 no longer has."""
+        try:
+            yield
+        except ClientError as error:
+            own = {"Bucket": state.upload.request["Bucket"], "Key": state.upload.request["Key"]}
+            gone = error.response.get("Error", {}).get("Code") == "NoSuchUpload"
+            if gone and all(parameters.get(name) == value for name, value in own.items()):
+                self.forget(state.upload.upload_id)
+                state.close("S3 no longer has the upload")
+            raise
+
+
+def _checksums(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """The checksums of a request: values, not algorithms or types."""
+    return {
+        name: value
+        for name, value in parameters.items()
+        if name.startswith("Checksum") and name not in ("ChecksumAlgorithm", "ChecksumType")
+    }

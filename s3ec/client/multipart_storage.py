@@ -5,19 +5,19 @@ The file never holds readable plaintext: what waits to be encrypted is sealed un
 
 from __future__ import annotations
 
-import io
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import IO, Protocol
 
+from s3ec.client.multipart_body import PartBody, pieces
 from s3ec.client.sources import CHUNK_SIZE, Source
 from s3ec.crypto.sealing import OVERHEAD, Sealer
-from s3ec.errors import MultipartStateError
+from s3ec.errors import MultipartStateError, SourceChangedError
 
-__all__ = ["PartBody", "PartContent", "PartSpool"]
+__all__ = ["PartContent", "PartMemory", "PartSpool"]
 
 _ROOM = 15  # what update_into wants beyond its input
 
@@ -116,7 +116,13 @@ class PartContent:
 
     @classmethod
     def read_from(
-        cls, source: Source, spool: PartSpool, *, memory_limit: int, observe: Callable[[memoryview], None]
+        cls,
+        source: Source,
+        spool: PartSpool,
+        *,
+        memory_limit: int,
+        observe: Callable[[memoryview], None],
+        check: Callable[[], None],
     ) -> PartContent:
         """Take a whole body.
 
@@ -128,6 +134,10 @@ class PartContent:
             spool: for what does not fit into memory.
             memory_limit: bytes; a longer part goes to the spool.
             observe: sees each chunk of `CHUNK_SIZE` bytes, the last one shorter.
+            check: called at the end; what it raises drops the bytes again.
+
+        Raises:
+            SourceChangedError: the body gave fewer bytes, or more, than it has.
         """
         content = cls(spool)
         try:
@@ -136,12 +146,20 @@ class PartContent:
             while chunk := source.read_chunk(CHUNK_SIZE):
                 observe(chunk)
                 content._append(chunk, memory_limit)
+            content._check_length(source.length)
+            check()
         except BaseException:
             content.close()
             raise
         if content._memory is not None:
             content._memory[content.length :] = bytes(_ROOM)
         return content
+
+    def _check_length(self, expected: int | None) -> None:
+        if expected is not None and self.length != expected:
+            raise SourceChangedError(
+                f"the body of the part gave {self.length} bytes and has {expected}; none of them was sent"
+            )
 
     def _append(self, chunk: memoryview, memory_limit: int) -> None:
         end = self.length + len(chunk)
@@ -163,7 +181,7 @@ class PartContent:
         """Bytes to send."""
         return self.length + len(self._tag)
 
-    def encrypt(self, cipher: _Cipher, observe: Callable[[memoryview], None] | None = None) -> None:
+    def encrypt(self, cipher: _Cipher, observe: Callable[[memoryview], object] | None = None) -> None:
         """Turn the plaintext into ciphertext, in place.
 
         Args:
@@ -181,7 +199,9 @@ class PartContent:
             count = cipher.update_into(plaintext, buffer)
             self._spool.replace(slot, memoryview(buffer)[:count])
 
-    def _encrypt_memory(self, view: memoryview, cipher: _Cipher, observe: Callable[[memoryview], None] | None) -> None:
+    def _encrypt_memory(
+        self, view: memoryview, cipher: _Cipher, observe: Callable[[memoryview], object] | None
+    ) -> None:
         for start in range(0, self.length, CHUNK_SIZE):
             chunk = view[start : min(start + CHUNK_SIZE, self.length)]
             if observe is not None:
@@ -205,6 +225,11 @@ class PartContent:
                 self._spool.replace(slot, chunk)
             self._slots.append(slot)
 
+    def last_bytes(self, count: int) -> bytes:
+        """The end of the ciphertext, or all of it where it is shorter."""
+        start = max(self.length - count, 0)
+        return b"".join(pieces(self._read_at, start, self.length - start))
+
     def body(self, source: Source | None = None) -> PartBody:
         """The ciphertext, as botocore takes it; as many at once as one likes."""
         return PartBody(self._read_at, self.ciphertext_length, self.length, source)
@@ -225,84 +250,27 @@ class PartContent:
         self._memory = None
 
 
-class PartBody(io.RawIOBase):
-    """Ciphertext of a part, the same however often it is read."""
+class PartMemory:
+    """How much of the parts that wait stays in memory; the rest is spooled."""
 
-    def __init__(
-        self, read_at: Callable[[int, int], bytes], length: int, plaintext_length: int, source: Source | None
-    ) -> None:
-        """Take a function of offset and size; it may give fewer bytes, but none only at the end."""
-        super().__init__()
-        self._read_at = read_at
-        self._length = length
-        self._plaintext_length = plaintext_length
-        self._source = source
-        self._position = 0
-        if source is not None and source.rewindable:
-            source.rewind()
+    def __init__(self, limit: int) -> None:
+        """Take the limit, in bytes."""
+        self._limit = limit
+        self._used = 0
+        self._lock = threading.Lock()
 
-    @classmethod
-    def of_view(cls, ciphertext: memoryview, plaintext_length: int, source: Source | None) -> PartBody:
-        """A body over bytes that stay where they are until the part is sent."""
-        return cls(
-            lambda offset, size: bytes(ciphertext[offset : offset + size]), len(ciphertext), plaintext_length, source
-        )
+    def keep(self, content: PartContent, *, encrypted: bool) -> None:
+        """Count a part that has to wait, or spool it."""
+        if not content.in_memory:
+            return
+        with self._lock:
+            if fits := self._used + content.length <= self._limit:
+                self._used += content.length
+        if not fits:
+            content.move_to_spool(encrypted=encrypted)
 
-    def __len__(self) -> int:
-        return self._length
-
-    def __bool__(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def seekable(self) -> bool:
-        """Always, to be rewound and measured."""
-        return True
-
-    def read(self, size: int | None = -1) -> bytes:
-        """See `io.RawIOBase.read`; filled, short only at the end."""
-        wanted = self._length - self._position if size is None or size < 0 else size
-        pieces = list(self._pieces(wanted))
-        self._report()
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def _pieces(self, wanted: int) -> Iterator[bytes]:
-        while wanted > 0 and (piece := self._read_at(self._position, wanted)):
-            self._position += len(piece)
-            wanted -= len(piece)
-            yield piece
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # any writable buffer
-        """See `io.RawIOBase.readinto`."""
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """See `io.RawIOBase.seek`."""
-        self._position = max(offset + (0, self._position, self._length)[whence], 0)
-        if whence == 0:
-            # At once, not with the next read: s3transfer switches its counting on and off in between.
-            self._report()
-        return self._position
-
-    def tell(self) -> int:
-        """Position in the ciphertext."""
-        return self._position
-
-    def _report(self) -> None:
-        if self._source is not None:
-            self._source.report_position(min(self._position, self._plaintext_length))
-
-    def signal_transferring(self) -> None:
-        """Count progress from here on (s3transfer)."""
-        if self._source is not None:
-            self._source.signal("signal_transferring")
-
-    def signal_not_transferring(self) -> None:
-        """Do not count progress, the body is only measured (s3transfer)."""
-        if self._source is not None:
-            self._source.signal("signal_not_transferring")
+    def release(self, content: PartContent) -> None:
+        """It waits no more."""
+        if content.in_memory:
+            with self._lock:
+                self._used -= content.length

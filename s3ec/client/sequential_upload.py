@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from s3ec.client.claims import PlaintextClaims
-from s3ec.client.multipart_request import LAST_PART_NUMBER, EncryptedUpload, create_upload
-from s3ec.client.multipart_storage import PartBody
+from s3ec.client.multipart_body import PartBody
+from s3ec.client.multipart_request import LAST_PART_NUMBER, EncryptedUpload, create_upload, recorded_part
 from s3ec.client.sources import CHUNK_SIZE, Source
 from s3ec.client.wire import Wire
 from s3ec.errors import MultipartStateError
@@ -138,9 +138,3 @@ class SequentialUpload:
     def abort(self) -> None:
         """Give the upload up; S3 drops what was sent."""
         self._upload.abort({})
-
-
-def recorded_part(number: int, answer: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``complete_multipart_upload`` must say about a part: ETag and checksums that S3 gave its ciphertext."""
-    checksums = {name: value for name, value in answer.items() if name.startswith("Checksum")}
-    return {"PartNumber": number, "ETag": answer["ETag"], **checksums}

@@ -12,17 +12,18 @@ __all__ = ["ChunkMac"]
 
 
 class ChunkMac(Unpicklable):
-    """GMAC (NIST SP 800-38D) under a key that lives and dies with this object.
+    """GMAC (NIST SP 800-38D) under a key that lives and dies with this object, unless one is given.
 
     The nonce is the chunk's index, so two different chunks may meet the same nonce. That would give an outsider the
-    hash key if tags were shown; hence a tag must never leave the process, nor be stored. Use one object per stored
-    version of an object.
+    hash key if tags were shown; hence a tag must never leave the process, nor be stored unless sealed. Use one object
+    per stored version of an object.
     """
 
     __slots__ = ("_gcm",)
 
-    def __init__(self) -> None:
-        self._gcm = AESGCM(random.data_key())
+    def __init__(self, key: bytes | None = None) -> None:
+        """Make a key, or take the 32 bytes of an earlier one to compare with what it remembered."""
+        self._gcm = AESGCM(random.data_key() if key is None else key)
 
     def of(self, index: int, data: Octets) -> bytes:
         """The 16-byte tag of a chunk.
