@@ -10,7 +10,7 @@ import contextlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from botocore.exceptions import ClientError
@@ -26,7 +26,10 @@ from s3ec.migrate.settings import MigrationSettings
 from s3ec.migrate.verify import is_sampled
 from s3ec.migrate.workers import Callback, Event, work
 
-__all__ = ["Summary", "run"]
+__all__ = ["Engine", "Summary", "run"]
+
+Engine = Callable[[MigrationSettings, Journal, Callable[[Outcome], None], Callback, threading.Event], None]
+"""Does what is open in the journal, tells each outcome and event, and ends early when it is told to stop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,7 @@ def run(
     context: MigrationContext | None = None,
     workers: int = 16,
     processes: int = 1,
+    engine: Engine | None = None,
     max_passes: int = 3,
     on_event: Callback | None = None,
     stop: threading.Event | None = None,
@@ -77,6 +81,7 @@ def run(
         context: for one process; None builds one.
         workers: threads per process.
         processes: processes; small objects gain by more than one, as Python's threads share one core.
+        engine: does the work elsewhere, instead of threads and processes here; see `s3ec.migrate.engines`.
         max_passes: times that a live list is gone through.
         on_event: called from several threads.
         stop: when set, what is in flight is finished and nothing new begun.
@@ -107,7 +112,9 @@ def run(
                 opened = _list(listing, settings, journal, emit, stop)
                 if number and not opened:
                     break
-                if processes > 1:
+                if engine is not None:
+                    engine(settings, journal, tally.add, emit, stop)
+                elif processes > 1:
                     work_in_processes(settings, journal, workers, processes, tally.add, emit, stop)
                 else:
                     work(settings, journal, context, workers, tally.add, emit, stop)

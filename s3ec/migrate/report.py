@@ -104,6 +104,15 @@ class Audit:
         self.locks: collections.Counter[str] = collections.Counter()
         self.versions: dict[str, Any] = {}
 
+    @classmethod
+    def begin(cls, survey: Survey) -> Audit:
+        """An audit of what a survey is about to go through.
+
+        Raises:
+            botocore.exceptions.ClientError: there is no such bucket.
+        """
+        return cls(survey.bucket, survey.prefix, bucket_settings(survey.client, survey.bucket))
+
     def add(self, found: SurveyedObject) -> None:
         """Count one object (or an old version, which counts apart)."""
         if not found.is_current:
@@ -238,7 +247,7 @@ def audit(survey: Survey) -> Audit:
     Raises:
         botocore.exceptions.ClientError: the bucket cannot be listed.
     """
-    result = Audit(survey.bucket, survey.prefix, bucket_settings(survey.client, survey.bucket))
+    result = Audit.begin(survey)
     for found in survey:
         result.add(found)
     result.close(survey)

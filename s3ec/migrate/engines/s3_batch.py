@@ -1,0 +1,170 @@
+"""S3 Batch Operations: S3 walks a manifest and invokes a Lambda function once for each object.
+
+`lambda_handler` is the function. Its settings stand in the environment variable ``S3EC_SETTINGS`` (`MigrationSettings`
+as JSON) or, under invocation schema 2.0, in the user argument ``settings``. S3 keeps the books: every outcome goes into
+the job's completion report.
+Source: Amazon S3 user guide, "Invoke AWS Lambda function" (invocation schemas 1.0 and 2.0).
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, unquote, unquote_plus
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from s3ec.errors import ConfigurationError, S3ECError
+from s3ec.migrate.context import MigrationContext
+from s3ec.migrate.ending import status_of
+from s3ec.migrate.model import Outcome, Result, Task
+from s3ec.migrate.settings import MigrationSettings
+from s3ec.migrate.step import migrate_one
+
+__all__ = ["SETTINGS_VARIABLE", "handle", "lambda_handler", "manifest_lines"]
+
+SETTINGS_VARIABLE = "S3EC_SETTINGS"
+
+SUCCEEDED, TEMPORARY, PERMANENT = "Succeeded", "TemporaryFailure", "PermanentFailure"
+_SCHEMAS = ("1.0", "2.0")
+
+_BYTES_PER_SECOND = 20 * 2**20
+"""What a function surely does; an object that would need longer than there is time for is not begun."""
+_RESERVE_SECONDS = 15.0
+"""Kept back to answer S3: a function that times out counts as a permanent failure, and is not tried again."""
+_RESULT_LENGTH = 1000
+
+# A skipped object is no failure to S3: a job whose failures pass one half after a thousand objects is ended by it.
+_CODES = {
+    Result.DONE: SUCCEEDED,
+    Result.ALREADY: SUCCEEDED,
+    Result.SKIPPED: SUCCEEDED,
+    Result.GONE: SUCCEEDED,
+    Result.PLANNED: SUCCEEDED,
+    Result.FAILED: PERMANENT,
+    Result.CHANGED: TEMPORARY,
+    Result.RETRY: TEMPORARY,
+}
+
+
+def lambda_handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    """What Lambda calls.
+
+    Raises:
+        ConfigurationError: there are no settings, or the event is not S3 Batch Operations'.
+    """
+    arguments = event.get("job", {}).get("userArguments") or {}
+    text = arguments.get("settings") or os.environ.get(SETTINGS_VARIABLE)
+    if not text:
+        raise ConfigurationError(f"no settings: give the environment variable {SETTINGS_VARIABLE}")
+    return handle(
+        event, context=_context(text), remaining_seconds=lambda: context.get_remaining_time_in_millis() / 1000
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def _context(settings: str) -> MigrationContext:
+    """Clients and keyrings, kept for as long as Lambda keeps the process."""
+    return MigrationContext.open(MigrationSettings.from_json(settings))
+
+
+def handle(
+    event: Mapping[str, Any], *, context: MigrationContext, remaining_seconds: Callable[[], float]
+) -> dict[str, Any]:
+    """Do the one task of an invocation.
+
+    Args:
+        event: invocation schema 1.0 or 2.0.
+        context: the job.
+        remaining_seconds: how long this invocation may still run.
+
+    Returns:
+        The answer in the same schema.
+
+    Raises:
+        ConfigurationError: the event is not S3 Batch Operations'.
+    """
+    version = event.get("invocationSchemaVersion")
+    tasks = event.get("tasks")
+    if version not in _SCHEMAS or not isinstance(tasks, list) or not tasks:
+        raise ConfigurationError(f"not an invocation of S3 Batch Operations in schema {' or '.join(_SCHEMAS)}")
+    return {
+        "invocationSchemaVersion": version,
+        "invocationId": event.get("invocationId"),
+        "treatMissingKeysAs": PERMANENT,
+        "results": [_result(each, context, remaining_seconds) for each in tasks],
+    }
+
+
+def _result(
+    task: Mapping[str, Any], context: MigrationContext, remaining_seconds: Callable[[], float]
+) -> dict[str, str]:
+    try:
+        code, text = _attempt(task, context, remaining_seconds)
+    except (ClientError, BotoCoreError, S3ECError) as error:
+        # What would stop a run of one's own: the key, the bucket or the credentials. S3 tries again before it gives up.
+        code, text = TEMPORARY, f"{type(error).__name__}: {error}"
+    return {"taskId": task["taskId"], "resultCode": code, "resultString": text[:_RESULT_LENGTH]}
+
+
+def _attempt(
+    task: Mapping[str, Any], context: MigrationContext, remaining_seconds: Callable[[], float]
+) -> tuple[str, str]:
+    bucket = str(task.get("s3Bucket") or task["s3BucketArn"]).rpartition(":")[2]
+    version = task.get("s3VersionId") or None
+    key, size = _resolve(context, bucket, str(task["s3Key"]), version)
+    if size is None:
+        return SUCCEEDED, _text(Outcome(task=Task(bucket=bucket, key=key), result=Result.GONE))
+    budget = remaining_seconds() - _RESERVE_SECONDS
+    if size > budget * _BYTES_PER_SECOND:
+        return PERMANENT, f"{size} bytes are too many for one invocation: run such objects on another engine"
+    wanted = Task(bucket=bucket, key=key, version_id=version, size=size)
+    pool = concurrent.futures.ThreadPoolExecutor(max_workers=1)
+    try:
+        outcome = pool.submit(migrate_one, wanted, context=context).result(timeout=max(budget, 0.0))
+    except concurrent.futures.TimeoutError:
+        # Its requests are conditional: if it is thawed later and goes on, it cannot overwrite anybody.
+        return TEMPORARY, "the invocation ran out of time"
+    finally:
+        pool.shutdown(wait=False)
+    return _CODES[outcome.result], _text(outcome)
+
+
+def _resolve(context: MigrationContext, bucket: str, encoded: str, version: str | None) -> tuple[str, int | None]:
+    """The key behind a URL-encoded one, and its size; None where there is no such object.
+
+    Manifests are encoded in two ways, with a blank as ``+`` or as ``%20``: the object itself tells which.
+    """
+    pinned = {"VersionId": version} if version else {}
+    first = unquote_plus(encoded)
+    for key in dict.fromkeys((first, unquote(encoded))):
+        try:
+            return key, int(context.s3.head_object(Bucket=bucket, Key=key, **pinned)["ContentLength"])
+        except ClientError as error:
+            if status_of(error) != 404:
+                raise
+    return first, None
+
+
+def _text(outcome: Outcome) -> str:
+    """The outcome in one line, for the completion report; shortened so that it stays JSON."""
+    names = ("result", "reason", "error", "message", "etag_in", "etag_out", "version_out", "plaintext_sha256")
+    values = {name: value for name, value in outcome.to_dict().items() if name in names and value != ""}
+    text = json.dumps(values, separators=(",", ":"))
+    if len(text) > _RESULT_LENGTH:
+        values["message"] = values.get("message", "")[: _RESULT_LENGTH // 4]
+        text = json.dumps(values, separators=(",", ":"))
+    return text
+
+
+def manifest_lines(tasks: Iterable[Task], *, with_versions: bool = False) -> Iterator[str]:
+    """Lines of a manifest in ``S3BatchOperations_CSV_20180820``: all with a version, or none, as S3 demands."""
+    for task in tasks:
+        row = [task.bucket, quote(task.key, safe="/")]
+        if with_versions:
+            row.append(task.version_id or "null")
+        yield ",".join(row) + "\n"
