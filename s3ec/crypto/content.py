@@ -150,10 +150,8 @@ class CbcDecryptor(ContentDecryptor):
         return self._unpadder.update(plaintext) if self._unpadder else plaintext
 
     def update_into(self, data: Octets, buffer: bytearray | memoryview) -> int:
-        """Decrypt bytes into a buffer, which must hold 32 more than were given; gives back how many were written."""
-        plaintext = self.update(data)
-        memoryview(buffer)[: len(plaintext)] = plaintext
-        return len(plaintext)
+        """AES-CBC gives back more or fewer bytes than it gets: raises `ValueError`."""
+        raise ValueError("AES-CBC content is decrypted by update()")
 
     def verify(self, tag: Octets) -> None:
         """AES-CBC has no tag: raises `ValueError`."""

@@ -100,8 +100,9 @@ def unwrap_with_aes(
 
 
 def _bound_texts(content_algorithm: str) -> list[bytes]:
-    # The Java client, when it wraps the data key of CBC content anew, binds the name of GCM. Reading that costs no
-    # safety: the content algorithm that is then used is still the object's own.
+    # The Java client binds the name of GCM when it wraps the data key of CBC content anew, and takes it back for any
+    # CBC content. A GCM object relabelled as CBC (CVE-2020-8912) opens so, too, but only where legacy content is
+    # allowed, and then all that CBC answers to it is its one error.
     texts = [content_algorithm]
     if content_algorithm.startswith("AES/CBC/"):
         texts.append(_GCM_CONTENT_ALGORITHM)
@@ -182,8 +183,9 @@ def unwrap_with_rsa(
 def _decrypt_rsa(private_key: RSAPrivateKey, ciphertext: bytes, paddings: Iterable[AsymmetricPadding]) -> bytes:
     """Decrypt, or answer nothing: no bytes, which no caller takes for a key.
 
-    OpenSSL 3.2 and later answers badly padded PKCS#1 v1.5 with random bytes of a random length that depends on the
-    ciphertext only (implicit rejection); older ones fail. Both must end in the caller's one error.
+    OpenSSL 3.2 and later answers badly padded PKCS#1 v1.5 with bytes that look random, of a length that looks random
+    (implicit rejection); older ones fail. Both must end in the caller's one error. No substitute key is made up in
+    their place: AES-CBC finds valid padding under one wrong key in 256, and garbage would come out.
     """
     for padding in paddings:
         try:

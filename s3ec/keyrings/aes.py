@@ -25,6 +25,8 @@ __all__ = ["AesKeyring"]
 class AesKeyring(Unpicklable):
     """Wraps data keys by AES-GCM under a key of your own. Opens AES-GCM and, if allowed, AESWrap and AES-ECB.
 
+    One key should wrap no more than 2^32 data keys, since their nonces are random (NIST SP 800-38D, section 8.3).
+
     Args:
         wrapping_key: 16, 24 or 32 bytes.
         material_description: stored with each object, in clear and not authenticated; it selects the key on reads.

@@ -38,6 +38,11 @@ def text_pairs(name: str, pairs: object) -> dict[str, str]:
     """
     if pairs is None:
         return {}
-    if not isinstance(pairs, Mapping) or not all(isinstance(text, str) for pair in pairs.items() for text in pair):
+    if not isinstance(pairs, Mapping) or not all(_is_text(text) for pair in pairs.items() for text in pair):
         raise ConfigurationError(f"{name} must map str to str")
     return dict(pairs)
+
+
+def _is_text(value: object) -> bool:
+    # Half of a surrogate pair is a str, but nothing that can be stored.
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)

@@ -95,7 +95,7 @@ class KmsDiscoveryKeyring(KmsBase):
             or (self._regions is not None and arn.region not in self._regions)
         ):
             raise KeyringError(
-                f"the data key was made by {key}, which is not in the accounts and regions accepted here"
+                f"the data key was made by {key!a}, which is not in the accounts and regions accepted here"
             )
 
     def _settings(self) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def test_what_is_no_key_is_refused(key: object) -> None:
         AesKeyring(KEY, additional_decryption_keys=[({"a": "b"}, key)])  # type: ignore[list-item]  # as above
 
 
-@pytest.mark.parametrize("description", [{"a": 1}, {1: "a"}, [("a", "b")], "text"])
+@pytest.mark.parametrize("description", [{"a": 1}, {1: "a"}, {"a": "\ud800"}, {"\udfff": "b"}, [("a", "b")], "text"])
 def test_what_is_no_description_is_refused(description: object) -> None:
     """A material description maps text to text."""
     with pytest.raises(ConfigurationError, match="material_description must map str to str"):
