@@ -83,7 +83,7 @@ def classify(fields: Mapping[str, str]) -> Detection:
         return Detection.NONE
     if not stated:
         # Never "not encrypted": whoever allows plain objects would be handed ciphertext.
-        raise MalformedMetadataError(f"the object has {_listed(v1_v2)}, but no encrypted data key")
+        raise MalformedMetadataError(f"the content metadata has {_listed(v1_v2)}, but no encrypted data key")
     require(fields, keys.IV)
     return Detection.V1 if stated == [keys.ENCRYPTED_KEY_V1] else Detection.V2
 
