@@ -29,8 +29,10 @@ from s3ec.client.buckets import (
 from s3ec.client.encryption_client import EncryptionClient
 from s3ec.client.files import open_object as open  # noqa: A004 - the public name, always used as s3ec.open
 from s3ec.client.inspection import Inspection, inspect
+from s3ec.client.resumable import export_upload, resume_upload
 from s3ec.client.server_side import DsseKms, SseC, SseKms, SseS3
 from s3ec.client.session import Session, install, uninstall
+from s3ec.client.upload_state_file import UploadStateFile
 from s3ec.keyrings import AesKeyring, CachingMaterialsManager, KmsDiscoveryKeyring, KmsKeyring, RsaKeyring
 from s3ec.materials import STORED_CONTEXT
 
@@ -50,13 +52,16 @@ __all__ = [
     "SseC",
     "SseKms",
     "SseS3",
+    "UploadStateFile",
     "change_server_side_encryption",
     "errors",
+    "export_upload",
     "get_default_encryption",
     "inspect",
     "install",
     "open",
     "require_encryption",
+    "resume_upload",
     "set_default_encryption",
     "uninstall",
     "upload_policy",

@@ -68,6 +68,10 @@ class MultipartUploads:
             self._states.move_to_end(upload_id)
             return state
 
+    def __contains__(self, upload_id: object) -> bool:
+        with self._lock:
+            return upload_id in self._states
+
     def forget(self, upload_id: str) -> UploadState | None:
         """Let go of an upload."""
         with self._lock:
@@ -101,9 +105,7 @@ class MultipartUploads:
         Raises:
             UnsupportedOperationError: into an encrypted upload: stored bytes are not part of its one stream.
         """
-        with self._lock:
-            ours = parameters.get("UploadId") in self._states
-        if ours:
+        if parameters.get("UploadId") in self:
             raise UnsupportedOperationError(
                 "UploadPartCopy into an encrypted upload is refused: what is stored already is not encrypted as a part "
                 "of this one stream. Read it and give it to upload_part, or copy the whole object with copy()"

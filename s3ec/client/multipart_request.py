@@ -8,7 +8,7 @@ Source: S3 Encryption Client specification, client.md, "Multipart upload"; API r
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,6 +33,7 @@ __all__ = [
     "EncryptedUpload",
     "create_upload",
     "recorded_part",
+    "with_server_side_mode_of",
     "without_checksums",
 ]
 
@@ -107,6 +108,17 @@ class EncryptedUpload:
         speak_plaintext(response, describe(found, authenticated=True))
         return response
 
+    def list_parts(self) -> Iterator[dict[str, Any]]:
+        """The parts that S3 has, each as `recorded_part`, with the ``Size`` of its ciphertext."""
+        marker: dict[str, Any] = {}
+        while True:
+            page = self.wire.call("ListParts", self.parameters("ListParts", marker))
+            for part in page.get("Parts", []):
+                yield {**recorded_part(part["PartNumber"], part), "Size": part["Size"]}
+            if not page.get("IsTruncated"):
+                return
+            marker = {"PartNumberMarker": page["NextPartNumberMarker"]}
+
     def abort(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Give the upload up."""
         return self.wire.call("AbortMultipartUpload", self.parameters("AbortMultipartUpload", given))
@@ -133,7 +145,7 @@ def create_upload(wire: Wire, parameters: dict[str, Any]) -> tuple[EncryptedUplo
     pairs = write_context(context, parameters, wire.options)
     check_user_metadata(parameters.get("Metadata"))
     check_metadata_size(parameters.get("Metadata", {}), own=0)
-    own_wire = _with_server_side_mode_of(wire, parameters)
+    own_wire = with_server_side_mode_of(wire, parameters)
     server_side.apply(
         "CreateMultipartUpload", parameters, own_wire.options.server_side_encryption, secure=own_wire.secure
     )
@@ -156,7 +168,7 @@ def create_upload(wire: Wire, parameters: dict[str, Any]) -> tuple[EncryptedUplo
     return upload, response
 
 
-def _with_server_side_mode_of(wire: Wire, parameters: Mapping[str, Any]) -> Wire:
+def with_server_side_mode_of(wire: Wire, parameters: Mapping[str, Any]) -> Wire:
     """The wire for an upload: a mode that the creating request names holds for its parts, whatever the default is."""
     if not any(name.startswith(("SSE", "ServerSide", "BucketKey")) for name in parameters):
         return wire

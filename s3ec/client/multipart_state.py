@@ -162,6 +162,7 @@ class UploadState:
                 self._keeper.ensure(min(record.number, self._turnstile.passed))
                 answer = self.upload.send(record.number, content.body(source), given)
                 record.record(recorded_part(record.number, answer))
+                record.has_tag = content.ciphertext_length > content.length
         finally:
             if content is not record.content:
                 content.close()
@@ -260,7 +261,7 @@ class UploadState:
         """S3 has a part that an earlier process sent."""
         record = self._ledger.get(number)
         if record is not None:
-            record.record(part)
+            record.record({name: value for name, value in part.items() if name != "Size"})
             record.has_tag = has_tag
 
 

@@ -31,6 +31,11 @@ PRINTS = {
         "by leave:   written long ago",
         "re-encrypted: V3 written long ago",
     ],
+    "resumable_upload": [
+        "crashed while part 3 was being sent",
+        "sent after the crash: 3 of 5 parts",
+        "the same: True",
+    ],
     "server_side_modes": [
         "SseS3: AES256, encrypted on both sides",
         "SseKms: aws:kms, encrypted on both sides",
