@@ -171,6 +171,10 @@ class MigrationContext:
                 self._facts[bucket] = _ask(self.s3, bucket)
             return self._facts[bucket]
 
+    def version_of(self, bucket: str, answer: dict[str, Any]) -> str | None:
+        """The version that a write made; None where the bucket makes none, whatever the server says."""
+        return answer.get("VersionId") if self.facts(bucket).keeps_versions else None
+
     def has_annotations(self, bucket: str, key: str) -> bool:
         """Whether SDK and server know object annotations; probed on the first object of a bucket, without retries."""
         with self._lock:

@@ -36,7 +36,7 @@ def copy(
         TaskEndedError: another writer was there first, or S3 stored something else than was asked for.
     """
     if source.length <= context.settings.copy_limit:
-        written = _copy_once(source, metadata, target, calls)
+        written = _copy_once(source, metadata, target, context, calls)
     else:
         written = _MultipartCopy(source, metadata, target, context, calls).run()
     pinned = {"VersionId": written.version_id} if written.version_id else {"IfMatch": written.etag}
@@ -74,7 +74,9 @@ def _origin(source: Source) -> dict[str, Any]:
     return {"CopySource": origin, "CopySourceIfMatch": source.etag}
 
 
-def _copy_once(source: Source, metadata: Mapping[str, str], target: Target, calls: Calls) -> Written:
+def _copy_once(
+    source: Source, metadata: Mapping[str, str], target: Target, context: MigrationContext, calls: Calls
+) -> Written:
     answer = calls(
         "copy_object",
         Bucket=target.bucket,
@@ -86,7 +88,11 @@ def _copy_once(source: Source, metadata: Mapping[str, str], target: Target, call
         **target.condition,
         **target.arguments,
     )
-    return Written(etag=answer["CopyObjectResult"]["ETag"], version_id=answer.get("VersionId"), length=source.length)
+    return Written(
+        etag=answer["CopyObjectResult"]["ETag"],
+        version_id=context.version_of(target.bucket, answer),
+        length=source.length,
+    )
 
 
 class _MultipartCopy:
@@ -120,7 +126,8 @@ class _MultipartCopy:
             raise
         if log is not None:
             log.upload_closed(upload["UploadId"])
-        return Written(etag=answer["ETag"], version_id=answer.get("VersionId"), length=self._source.length)
+        version_id = self._context.version_of(self._target.bucket, answer)
+        return Written(etag=answer["ETag"], version_id=version_id, length=self._source.length)
 
     def _spans(self) -> list[str]:
         length = self._source.length

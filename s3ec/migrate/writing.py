@@ -94,7 +94,7 @@ def write(
         TaskEndedError: another writer was there first, and nothing was written.
     """
     if length <= context.settings.single_request_limit:
-        return _write_once(b"".join(chunks), sealing, target, calls)
+        return _write_once(b"".join(chunks), sealing, target, context, calls)
     upload = _Upload(sealing, target, context, calls)
     try:
         return upload.run(chunks, _part_length(length, context))
@@ -134,7 +134,7 @@ class _CheckedEncryptor:
         return self._checksum.hexdigest()
 
 
-def _write_once(plaintext: bytes, sealing: Sealing, target: Target, calls: Calls) -> Written:
+def _write_once(plaintext: bytes, sealing: Sealing, target: Target, context: MigrationContext, calls: Calls) -> Written:
     encryptor = _CheckedEncryptor(sealing)
     ciphertext = encryptor.update(plaintext) + encryptor.finalize()
     answer = calls(
@@ -149,7 +149,7 @@ def _write_once(plaintext: bytes, sealing: Sealing, target: Target, calls: Calls
     )
     return Written(
         etag=answer["ETag"],
-        version_id=answer.get("VersionId"),
+        version_id=context.version_of(target.bucket, answer),
         plaintext_length=len(plaintext),
         plaintext_sha256=encryptor.plaintext_sha256,
         length=len(ciphertext),
@@ -193,7 +193,7 @@ class _Upload:
         self._closed()
         return Written(
             etag=answer["ETag"],
-            version_id=answer.get("VersionId"),
+            version_id=self._context.version_of(target.bucket, answer),
             plaintext_length=encryptor.plaintext_length,
             plaintext_sha256=encryptor.plaintext_sha256,
             length=length,

@@ -1,0 +1,237 @@
+"""Another key or context, without a byte of content read or changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from s3ec import AesKeyring
+from s3ec.algorithms import CommitmentPolicy
+from s3ec.errors import S3ECError
+from s3ec.migrate import Action, KeyringSpec, Outcome, Result, SkipReason, copying
+
+from support.aws import create_kms_key
+
+Step = Callable[..., Outcome]
+POLICIES = {"V3": CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT, "V2": CommitmentPolicy.FORBID_ENCRYPT_ALLOW_DECRYPT}
+
+
+@pytest.fixture
+def other_key(aws: dict[str, Any]) -> str:
+    """ARN of a second KMS key."""
+    return create_kms_key(aws)
+
+
+def _stored(plain_s3: Any, bucket: str, key: str = "k") -> tuple[bytes, dict[str, str]]:
+    answer = plain_s3.get_object(Bucket=bucket, Key=key)
+    return answer["Body"].read(), answer["Metadata"]
+
+
+@pytest.mark.parametrize("stored_format", ["V2", "V3"])
+def test_another_kms_key(
+    stored_format: str,
+    step: Step,
+    bucket: str,
+    plain_s3: Any,
+    make_client: Callable[..., Any],
+    other_key: str,
+    kms: Any,
+) -> None:
+    """The wrapped key is another, the content the same; the new key opens it, and the old one does not."""
+    from s3ec import KmsKeyring
+
+    writer = make_client(commitment_policy=POLICIES[stored_format])
+    writer.put_object(
+        Bucket=bucket, Key="k", Body=b"text", EncryptionContext={"a": "b"}, Metadata={"x": "y"}, ContentType="text/x"
+    )
+    body, before = _stored(plain_s3, bucket)
+    spec = KeyringSpec(kind="kms", key_id=other_key)
+    outcome = step("k", action=Action.REWRAP, keyring=spec)
+    assert outcome.result is Result.DONE, outcome.message
+    assert outcome.kms_calls == 1
+    assert _stored(plain_s3, bucket)[0] == body
+    assert _stored(plain_s3, bucket)[1] != before
+    reader = make_client(
+        keyring=KmsKeyring(other_key, client=kms), commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT
+    )
+    answer = reader.get_object(Bucket=bucket, Key="k", EncryptionContext={"a": "b"})
+    assert (answer["Body"].read(), answer["Metadata"], answer["ContentType"]) == (b"text", {"x": "y"}, "text/x")
+    old = make_client(commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT)
+    with pytest.raises(S3ECError):
+        old.get_object(Bucket=bucket, Key="k", EncryptionContext={"a": "b"})
+    assert step("k", action=Action.REWRAP, keyring=spec).result is Result.ALREADY
+
+
+def test_another_context(step: Step, bucket: str, plain_s3: Any, make_client: Callable[..., Any], kms_key: str) -> None:
+    """The same key with another context: readers give the new one from then on."""
+    make_client().put_object(Bucket=bucket, Key="k", Body=b"text", EncryptionContext={"a": "b"})
+    changes = {"action": Action.REWRAP, "encryption_context": {"team": "hr"}}
+    assert step("k", **changes).result is Result.DONE
+    answer = make_client().get_object(Bucket=bucket, Key="k", EncryptionContext={"team": "hr"})
+    assert answer["Body"].read() == b"text"
+    assert step("k", **changes).result is Result.ALREADY
+
+
+def test_raw_key_to_kms_and_back(
+    step: Step, bucket: str, plain_s3: Any, make_client: Callable[..., Any], tmp_path: Path, kms_key: str
+) -> None:
+    """Data keys move between raw keys and KMS; the commitment still holds."""
+    secret = os.urandom(32)
+    path = tmp_path / "key"
+    path.write_bytes(secret)
+    raw = KeyringSpec(kind="aes-file", path=str(path), material_description={"id": "7"})
+    in_kms = KeyringSpec(kind="kms", key_id=kms_key)
+    make_client(keyring=AesKeyring(secret)).put_object(Bucket=bucket, Key="k", Body=b"text")
+    body, _ = _stored(plain_s3, bucket)
+    to_kms = {"action": Action.REWRAP, "keyring": in_kms, "source_keyring": raw, "read_back": True}
+    assert step("k", **to_kms).result is Result.DONE
+    assert make_client().get_object(Bucket=bucket, Key="k")["Body"].read() == b"text"
+    to_raw = {"action": Action.REWRAP, "keyring": raw, "source_keyring": in_kms}
+    assert step("k", **to_raw).result is Result.DONE
+    assert step("k", **to_raw).result is Result.ALREADY
+    assert make_client(keyring=AesKeyring(secret)).get_object(Bucket=bucket, Key="k")["Body"].read() == b"text"
+    assert _stored(plain_s3, bucket)[0] == body
+
+
+def test_raw_key_to_another_raw_key(
+    step: Step, bucket: str, plain_s3: Any, make_client: Callable[..., Any], tmp_path: Path
+) -> None:
+    """AES to AES, and from there to RSA."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    from s3ec import RsaKeyring
+
+    specs = []
+    for number in range(2):
+        path = tmp_path / str(number)
+        path.write_bytes(bytes([number]) * 32)
+        specs.append(KeyringSpec(kind="aes-file", path=str(path)))
+    make_client(keyring=AesKeyring(bytes(32))).put_object(Bucket=bucket, Key="k", Body=b"text")
+    assert step("k", action=Action.REWRAP, keyring=specs[1], source_keyring=specs[0]).result is Result.DONE
+    reader = make_client(keyring=AesKeyring(bytes([1]) * 32))
+    assert reader.get_object(Bucket=bucket, Key="k")["Body"].read() == b"text"
+    pair = rsa.generate_private_key(65537, 2048)
+    public = tmp_path / "public.pem"
+    public.write_bytes(
+        pair.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+    to_rsa = KeyringSpec(kind="rsa-file", public_key_path=str(public))
+    assert step("k", action=Action.REWRAP, keyring=to_rsa, source_keyring=specs[1]).result is Result.DONE
+    reader = make_client(keyring=RsaKeyring(private_key=pair))
+    assert reader.get_object(Bucket=bucket, Key="k")["Body"].read() == b"text"
+
+
+def test_only_the_instruction_file_is_replaced(
+    step: Step, bucket: str, plain_s3: Any, make_client: Callable[..., Any], other_key: str, kms: Any
+) -> None:
+    """Where the wrapped key lies in a file, the object keeps its time, version and metadata."""
+    from s3ec import KmsKeyring
+
+    plain_s3.put_object(Bucket=bucket, Key="k", Body=b"text")
+    step("k", instruction_file="always")
+    before = plain_s3.head_object(Bucket=bucket, Key="k")
+    spec = KeyringSpec(kind="kms", key_id=other_key)
+    outcome = step("k", action=Action.REWRAP, keyring=spec)
+    assert outcome.result is Result.DONE, outcome.message
+    assert "copy_object" not in outcome.requests
+    after = plain_s3.head_object(Bucket=bucket, Key="k")
+    assert (after["LastModified"], after["Metadata"]) == (before["LastModified"], before["Metadata"])
+    reader = make_client(keyring=KmsKeyring(other_key, client=kms))
+    assert reader.get_object(Bucket=bucket, Key="k")["Body"].read() == b"text"
+    assert step("k", action=Action.REWRAP, keyring=spec).result is Result.ALREADY
+
+
+def test_large_objects_are_copied_in_parts(
+    step: Step, bucket: str, plain_s3: Any, make_client: Callable[..., Any], other_key: str, kms: Any
+) -> None:
+    """Above CopyObject's limit the copy goes in parts, and the object is as readable as before."""
+    from s3ec import KmsKeyring
+
+    body = os.urandom(11 * 2**20)
+    make_client().put_object(Bucket=bucket, Key="k", Body=body, Tagging="a=b", Metadata={"x": "y"})
+    spec = KeyringSpec(kind="kms", key_id=other_key)
+    outcome = step("k", action=Action.REWRAP, keyring=spec, copy_limit=5 * 2**20)
+    assert outcome.result is Result.DONE, outcome.message
+    assert outcome.requests["upload_part_copy"] == 3
+    answer = make_client(keyring=KmsKeyring(other_key, client=kms)).get_object(Bucket=bucket, Key="k")
+    assert answer["Body"].read() == body
+    assert answer["Metadata"] == {"x": "y"}
+    assert plain_s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == [{"Key": "a", "Value": "b"}]
+
+
+def test_the_version_that_was_read_is_copied_and_a_writer_in_between_stands_again(
+    step: Step,
+    bucket: str,
+    plain_s3: Any,
+    make_client: Callable[..., Any],
+    other_key: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Moto ignores the condition of a copy, as other servers may: the lost update is noticed and taken back."""
+    plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    make_client().put_object(Bucket=bucket, Key="k", Body=b"old")
+    copy_once = copying._copy_once
+
+    def late(*arguments: Any) -> Any:
+        plain_s3.put_object(Bucket=bucket, Key="k", Body=b"new")
+        return copy_once(*arguments)
+
+    monkeypatch.setattr(copying, "_copy_once", late)
+    outcome = step("k", action=Action.REWRAP, keyring=KeyringSpec(kind="kms", key_id=other_key))
+    assert outcome.result is Result.CHANGED
+    assert plain_s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"new"
+
+
+def test_a_rewrap_by_somebody_else_is_noticed_though_the_etag_is_the_same(
+    step: Step,
+    bucket: str,
+    plain_s3: Any,
+    make_client: Callable[..., Any],
+    other_key: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A metadata copy keeps the ETag; the wrapped key is looked at again right before ours is written."""
+    from s3ec.migrate import rewrap as module
+
+    make_client().put_object(Bucket=bucket, Key="k", Body=b"text")
+    real = module.rewrapped
+
+    def late(*arguments: Any) -> Any:
+        new = real(*arguments)
+        metadata = {**plain_s3.head_object(Bucket=bucket, Key="k")["Metadata"], "theirs": "1"}
+        plain_s3.copy_object(
+            Bucket=bucket,
+            Key="k",
+            CopySource={"Bucket": bucket, "Key": "k"},
+            MetadataDirective="REPLACE",
+            Metadata=metadata,
+        )
+        return new
+
+    monkeypatch.setattr(module, "rewrapped", late)
+    outcome = step("k", action=Action.REWRAP, keyring=KeyringSpec(kind="kms", key_id=other_key))
+    assert outcome.result is Result.CHANGED
+    assert plain_s3.head_object(Bucket=bucket, Key="k")["Metadata"]["theirs"] == "1"
+
+
+def test_plaintext_is_not_rewrapped(step: Step, bucket: str, plain_s3: Any) -> None:
+    """A rewrap leaves plaintext alone and says so."""
+    plain_s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    outcome = step("k", action=Action.REWRAP)
+    assert outcome.reason is SkipReason.NOT_ENCRYPTED
+
+
+def test_a_dry_run_rewraps_nothing(
+    step: Step, bucket: str, plain_s3: Any, make_client: Callable[..., Any], other_key: str
+) -> None:
+    """It says that it would, and leaves the object."""
+    make_client().put_object(Bucket=bucket, Key="k", Body=b"x")
+    before = _stored(plain_s3, bucket)
+    outcome = step("k", action=Action.REWRAP, keyring=KeyringSpec(kind="kms", key_id=other_key), dry_run=True)
+    assert outcome.result is Result.PLANNED
+    assert _stored(plain_s3, bucket) == before
