@@ -17,6 +17,7 @@ code   meaning
 11     a bucket job cannot go on: a journal of another plan, a concurrent writer that never rests
 130    interrupted by Ctrl-C; what was in flight was finished
 141    the reader of standard output went away
+143    ended by SIGTERM, in the same way
 =====  ==============================================================================================
 """
 
@@ -53,6 +54,7 @@ class ExitCode(enum.IntEnum):
     MIGRATION = 11
     INTERRUPTED = 130
     BROKEN_PIPE = 141
+    TERMINATED = 143
 
 
 # Subclasses before their bases: the first match decides.
@@ -160,9 +162,7 @@ def family_of(error_name: str) -> ExitCode:
     kind = getattr(errors, error_name, None)
     if isinstance(kind, type):
         return next((code for base, code in _FAMILIES if issubclass(kind, base)), ExitCode.LEFT_UNDONE)
-    if error_name in _ABSENT:
-        return ExitCode.NOT_FOUND
-    return ExitCode.LEFT_UNDONE
+    return ExitCode.NOT_FOUND if error_name in _ABSENT else ExitCode.SERVICE
 
 
 def combined(codes: Iterable[ExitCode]) -> ExitCode:

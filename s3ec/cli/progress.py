@@ -9,9 +9,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as RichProgress
-from rich.progress import TimeRemainingColumn
 
 from s3ec.cli.options import Options
 from s3ec.cli.output import Output, human_bytes
@@ -45,7 +51,7 @@ class Progress:
             else:
                 yield _Lines(verb, output)
 
-    def total(self, objects: int, size: int) -> None:
+    def total(self, objects: int) -> None:
         """Say how much there is."""
 
     def advance(self, size: int, *, failed: bool = False) -> None:
@@ -82,7 +88,7 @@ class _Lines(Progress):
         self._next = time.monotonic() + _LINE_SECONDS
         self._of = ""
 
-    def total(self, objects: int, size: int) -> None:
+    def total(self, objects: int) -> None:
         self._of = f" of {objects}"
 
     def event(self, event: Mapping[str, Any], line: str = "") -> None:
@@ -129,7 +135,7 @@ class _Rich(Progress):
         self._display = display
         self._bar = display.add_task(verb, total=None, status="")
 
-    def total(self, objects: int, size: int) -> None:
+    def total(self, objects: int) -> None:
         self._display.update(self._bar, total=objects)
 
     def event(self, event: Mapping[str, Any], line: str = "") -> None:

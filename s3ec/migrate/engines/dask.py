@@ -1,4 +1,4 @@
-"""Dask distributed: a task runs again when its worker dies, three times by default; that it ran once is never promised."""
+"""Dask distributed: it runs a task again when its worker dies, three times by default, and never promises once."""
 
 from __future__ import annotations
 

@@ -1,0 +1,145 @@
+"""``s3ec migrate``: plaintext to encrypted, and old formats to the committing one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from s3ec.cli.engines import ENGINES, BatchOptions, batch_options, batch_plan, open_engine
+from s3ec.cli.environment import Environment, keyring_spec
+from s3ec.cli.failures import ExitCode, located
+from s3ec.cli.jobs import Job, show_plan
+from s3ec.cli.options import Command, Options, shared_options
+from s3ec.cli.output import Output
+from s3ec.cli.sources import Sources, source_options
+from s3ec.cli.urls import S3_URL, S3Url
+from s3ec.migrate import Action, KeyringSpec, Location, MigrationSettings
+
+__all__ = ["migrate"]
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_DIRECT = (
+    "instruction_file",
+    "ignore_tags",
+    "ignore_acl",
+    "skip_young",
+    "keep_last_modified",
+    "read_back",
+    "reuse_data_keys",
+    "kms_requests_per_second",
+    "bind_object",
+)
+
+
+@click.command(cls=Command)
+@click.argument("source", type=S3_URL)
+@click.argument("destination", type=S3_URL, required=False)
+@click.option("--upgrade", is_flag=True, help="Also re-encrypt V1 and V2 as V3.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and its cost; write nothing.")
+@click.option("--from-kms-key", metavar="KEY", help="Opens what is encrypted now, where that is another key.")
+@click.option("--from-aes-key-file", type=_FILE, metavar="FILE", help="The same, for AES.")
+@click.option("--from-rsa-private-key", type=_FILE, metavar="FILE", help="The same, for RSA.")
+@click.option("--read-back", is_flag=True, help="Read every written object again, decrypt and compare it.")
+@click.option("--reuse-data-keys", is_flag=True, help="Let one KMS data key serve many V3 objects.")
+@click.option("--kms-requests-per-second", type=click.FloatRange(0, min_open=True), metavar="N", help="KMS rate limit.")
+@click.option(
+    "--instruction-file",
+    type=click.Choice(["never", "when-needed", "always"]),
+    default="never",
+    show_default=True,
+    help="Keep the content metadata in a file beside the object.",
+)
+@click.option("--ignore-tags", is_flag=True, help="Leave tags behind where they cannot be read.")
+@click.option("--ignore-acl", is_flag=True, help="Leave ACLs behind where they cannot be read or set.")
+@click.option("--skip-young", is_flag=True, help="Leave alone what its storage class would charge for.")
+@click.option("--bind-object", is_flag=True, help="Put each object's ARN into its encryption context.")
+@click.option("--keep-last-modified", metavar="NAME", help="Keep the original time under this metadata name.")
+@click.option("--processes", type=click.IntRange(1, 256), default=1, metavar="N", help="Processes on this machine.")
+@click.option(
+    "--engine", type=click.Choice(ENGINES), default="local", show_default=True, help="Where the work is done."
+)
+@click.option("--engine-address", metavar="ADDRESS", help="Scheduler of dask or ray; without one, workers start here.")
+@click.option("--plan", "plan_only", is_flag=True, help="Print what s3-batch needs: function, roles, job.")
+@batch_options
+@source_options
+@shared_options
+@click.pass_obj
+def migrate(
+    output: Output,
+    /,
+    options: Options,
+    source: S3Url,
+    destination: S3Url | None,
+    upgrade: bool,
+    dry_run: bool,
+    from_kms_key: str | None,
+    from_aes_key_file: Path | None,
+    from_rsa_private_key: Path | None,
+    processes: int,
+    engine: str,
+    engine_address: str | None,
+    plan_only: bool,
+    batch: BatchOptions,
+    sources: Sources,
+    **direct: Any,
+) -> ExitCode:
+    """Encrypt a bucket or prefix, in place or to another place. What is encrypted as wanted is left alone.
+
+    A DESTINATION is a folder: its prefix, a slash, and the key relative to the source folder.
+    """
+    environment = Environment(options, output)
+    source_keyring = _source_keyring(from_kms_key, from_aes_key_file, from_rsa_private_key, options.allow_legacy)
+    settings = MigrationSettings(
+        action=Action.UPGRADE if upgrade else Action.MIGRATE,
+        # Relative keys are only defined for a folder; in place, any beginning of a key will do.
+        source=Location(bucket=source.bucket, prefix=source.key if destination is None else source.folder),
+        destination=Location(bucket=destination.bucket, prefix=destination.folder) if destination else None,
+        keyring=environment.keyring_spec,
+        source_keyring=source_keyring,
+        encryption_context=dict(options.context) or None,
+        allow_legacy=options.allow_legacy,
+        connection=environment.connection,
+        **{name: direct[name] for name in _DIRECT},
+    )
+    if (engine == "s3-batch") != plan_only:
+        problem = (
+            "--engine s3-batch runs in AWS: --plan prints what it needs" if not plan_only else "--plan is for s3-batch"
+        )
+        raise click.UsageError(problem, click.get_current_context())
+    if plan_only:
+        output.document(batch_plan(settings, batch))
+        return ExitCode.DONE
+    objects = sources.open(environment, source)
+    environment.confirm(_question(source, destination, upgrade), dry_run=dry_run)
+    with located(str(source)):
+        if dry_run:
+            from s3ec.migrate.planning import plan
+
+            show_plan(output, plan(settings, objects=objects, workers=options.workers))
+            return ExitCode.DONE
+        return Job(
+            environment=environment,
+            settings=settings,
+            url=source,
+            verb="migrated",
+            objects=objects,
+            engine=open_engine(engine, engine_address),
+            processes=processes,
+        ).run()
+
+
+def _question(source: S3Url, destination: S3Url | None, upgrade: bool) -> str:
+    what = "Encrypt and upgrade" if upgrade else "Encrypt"
+    return f"{what} everything under {source} {'to ' + str(destination) if destination else 'in place'}?"
+
+
+def _source_keyring(kms_key: str | None, aes: Path | None, rsa: Path | None, allow_legacy: bool) -> KeyringSpec | None:
+    kinds = {"kms": kms_key, "aes-file": aes, "rsa-file": rsa}
+    given = [kind for kind, value in kinds.items() if value is not None]
+    if len(given) > 1:
+        raise click.UsageError("give one --from key", click.get_current_context())
+    if not given:
+        return None
+    return keyring_spec(given[0], key_id=kms_key, path=aes, private_key=rsa, allow_legacy=allow_legacy)

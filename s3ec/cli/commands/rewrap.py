@@ -1,0 +1,83 @@
+"""``s3ec rewrap``: data keys under another key or context; no content byte moves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from s3ec.cli.environment import Environment, keyring_spec
+from s3ec.cli.failures import ExitCode, located
+from s3ec.cli.jobs import Job, show_plan
+from s3ec.cli.options import Command, Options, pairs, shared_options
+from s3ec.cli.output import Output
+from s3ec.cli.sources import Sources, source_options
+from s3ec.cli.urls import S3_URL, S3Url
+from s3ec.migrate import Action, KeyringSpec, Location, MigrationSettings
+
+__all__ = ["rewrap"]
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command(cls=Command)
+@click.argument("url", type=S3_URL)
+@click.option("--to-kms-key", metavar="KEY", help="KMS key that shall open the data keys.")
+@click.option("--to-aes-key-file", type=_FILE, metavar="FILE", help="AES key that shall: 16, 24 or 32 raw bytes.")
+@click.option("--to-rsa-public-key", type=_FILE, metavar="FILE", help="RSA key (PEM) that shall wrap them.")
+@click.option("--to-context", multiple=True, callback=pairs, metavar="NAME=VALUE", help="Encryption context to come.")
+@click.option("--read-back", is_flag=True, help="Open and authenticate each object with the new key afterwards.")
+@click.option("--dry-run", is_flag=True, help="Print the plan; write nothing.")
+@source_options
+@shared_options
+@click.pass_obj
+def rewrap(
+    output: Output,
+    options: Options,
+    url: S3Url,
+    to_kms_key: str | None,
+    to_aes_key_file: Path | None,
+    to_rsa_public_key: Path | None,
+    to_context: dict[str, str],
+    read_back: bool,
+    dry_run: bool,
+    sources: Sources,
+) -> ExitCode:
+    """Wrap data keys anew: another KMS key, another context, or a raw key on either side.
+
+    The key options name the key that opens them now; between KMS keys none is needed, since the data key stays in KMS.
+    """
+    environment = Environment(options, output)
+    kinds = {"kms": to_kms_key, "aes-file": to_aes_key_file, "rsa-file": to_rsa_public_key}
+    given = [kind for kind, value in kinds.items() if value is not None]
+    source = environment.keyring_spec if environment.has_key else None
+    if len(given) > 1 or not (given or (to_context and source)):
+        raise click.UsageError(
+            "give one of --to-kms-key, --to-aes-key-file and --to-rsa-public-key", click.get_current_context()
+        )
+    target = _target(given, to_kms_key, to_aes_key_file, to_rsa_public_key) or source
+    if target is None:
+        raise AssertionError("checked above")
+    settings = MigrationSettings(
+        action=Action.REWRAP,
+        source=Location(bucket=url.bucket, prefix=url.key),
+        keyring=target,
+        source_keyring=source or (KeyringSpec(kind="kms-discovery") if target.is_kms else None),
+        encryption_context=dict(to_context) or None,
+        allow_legacy=options.allow_legacy,
+        read_back=read_back,
+        connection=environment.connection,
+    )
+    environment.confirm(f"Wrap the data keys under {url} anew, for {target.label}?", dry_run=dry_run)
+    objects = sources.open(environment, url)
+    with located(str(url)):
+        if dry_run:
+            from s3ec.migrate.planning import plan
+
+            show_plan(output, plan(settings, objects=objects, workers=options.workers))
+            return ExitCode.DONE
+        return Job(environment=environment, settings=settings, url=url, verb="rewrapped", objects=objects).run()
+
+
+def _target(given: list[str], kms_key: str | None, aes: Path | None, rsa: Path | None) -> KeyringSpec | None:
+    return keyring_spec(given[0], key_id=kms_key, path=aes, public_key=rsa) if given else None

@@ -1,0 +1,58 @@
+"""``s3ec verify``: reads and authenticates."""
+
+from __future__ import annotations
+
+import click
+
+from s3ec.cli.environment import Environment
+from s3ec.cli.failures import ExitCode, located
+from s3ec.cli.jobs import Job
+from s3ec.cli.options import Command, Options, shared_options
+from s3ec.cli.output import Output
+from s3ec.cli.sources import Sources, source_options
+from s3ec.cli.urls import S3_URL, S3Url
+from s3ec.migrate import Action, Location, MigrationSettings
+
+__all__ = ["verify"]
+
+
+@click.command(cls=Command)
+@click.argument("url", type=S3_URL)
+@click.option(
+    "--sample",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1.0,
+    metavar="SHARE",
+    help="Share of the objects, above 0 and up to 1; the same ones each time.",
+)
+@click.option("--allow-unencrypted", is_flag=True, help="Pass over objects that are not encrypted.")
+@source_options
+@shared_options
+@click.pass_obj
+def verify(
+    output: Output, options: Options, url: S3Url, sample: float, allow_unencrypted: bool, sources: Sources
+) -> ExitCode:
+    """Read and authenticate everything (or a sample); write nothing. One object that fails makes the end non-zero.
+
+    Looks at everything each time; with --journal it goes on where an earlier run ended.
+    """
+    environment = Environment(options, output)
+    settings = MigrationSettings(
+        action=Action.VERIFY,
+        source=Location(bucket=url.bucket, prefix=url.key),
+        keyring=environment.keyring_spec,
+        encryption_context=dict(options.context) or None,
+        allow_legacy=options.allow_legacy,
+        sample=sample,
+        connection=environment.connection,
+    )
+    with located(str(url)):
+        return Job(
+            environment=environment,
+            settings=settings,
+            url=url,
+            verb="verified",
+            objects=sources.open(environment, url),
+            keep_journal=False,
+            refuse_unencrypted=not allow_unencrypted,
+        ).run()
