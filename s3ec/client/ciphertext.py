@@ -130,6 +130,8 @@ class StoredBody(_CiphertextBody):
         """Take the spool, positioned at its start."""
         super().__init__(length, source)
         self._spool = spool
+        # Encrypting has read the source to its end, and nothing of that was progress.
+        source.report_position(0)
 
     def read(self, size: int | None = -1) -> bytes:
         """See `io.RawIOBase.read`."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 else:
     _Base = BaseClient
 
-__all__ = ["EncryptionClient", "raw_view"]
+__all__ = ["EncryptionClient", "plain_view", "raw_view"]
 
 
 class EncryptionClient(_Base):
@@ -218,6 +218,19 @@ def raw_view(client: BaseClient) -> BaseClient:
         client: an `EncryptionClient`, or a plain client, which is its own view.
     """
     view: BaseClient = client.__dict__.get("_s3ec_view", client)
+    return view
+
+
+def plain_view(client: BaseClient) -> BaseClient:
+    """The same client as botocore made it: without encryption, and without the client's server-side default.
+
+    Args:
+        client: an `EncryptionClient`, or a plain client, which is its own view.
+    """
+    if not isinstance(client, EncryptionClient):
+        return client
+    view: BaseClient = object.__new__(type(client).__mro__[2])
+    view.__dict__ = client.__dict__
     return view
 
 

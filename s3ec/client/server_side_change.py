@@ -17,7 +17,7 @@ from typing import Any, Literal, cast
 from botocore.exceptions import ClientError
 
 from s3ec.client import server_side
-from s3ec.client.encryption_client import raw_view
+from s3ec.client.encryption_client import plain_view
 from s3ec.client.server_side_copy import copy_in_parts, grants, speaks_to_aws
 from s3ec.client.server_side_modes import DsseKms, ServerSideMode, SseC, SseKms, SseS3
 from s3ec.errors import UnsupportedOperationError
@@ -119,7 +119,7 @@ def change_server_side_encryption(
     of its own: change it by a second call. Object annotations do not survive a copy of more than `copy_limit` bytes.
 
     Args:
-        client: any boto3 S3 client; of an encrypting one, its unencrypted view is used.
+        client: any boto3 S3 client; of an encrypting one neither the encryption nor the default mode is used.
         Bucket: the object's bucket.
         Key: the object's key.
         mode: the mode that it shall have.
@@ -139,7 +139,7 @@ def change_server_side_encryption(
             another mode.
         botocore.exceptions.ClientError: S3's own refusals.
     """
-    view = raw_view(client)
+    view: Any = plain_view(client)
     secure = not str(view.meta.endpoint_url).startswith("http://")
     target = {"Bucket": Bucket, "Key": Key}
     named = target if VersionId is None else {**target, "VersionId": VersionId}

@@ -1,7 +1,7 @@
 """Managed transfers with boto3's signatures: upload_file, upload_fileobj, download_file, download_fileobj, copy.
 
-Uploads and copies run on s3transfer, above this client's own calls; downloads have an engine of their own, which decrypts
-in order and names the file only after the tag verified. The CRT transfer client has an HTTP stack of its own and would
+Copies run on s3transfer. Uploads and downloads have engines of their own: the cipher works in order while the network
+works in parallel, and a downloaded file gets its name only after the tag verified. The CRT transfer client has an HTTP stack of its own and would
 carry plaintext past any Python client: it is never used.
 """
 
@@ -19,7 +19,7 @@ from s3transfer.exceptions import RetriesExceededError as S3TransferRetriesExcee
 from s3transfer.futures import NonThreadedExecutor
 from s3transfer.manager import TransferManager
 
-from s3ec.client import copies, downloads, server_side
+from s3ec.client import copies, downloads, server_side, uploads
 from s3ec.client.requests import check_user_metadata
 from s3ec.client.wire import Wire, location_of
 from s3ec.errors import ConfigurationError, S3ECError, UnsupportedOperationError
@@ -80,8 +80,12 @@ def upload_fileobj(
 
 
 def _upload(client: EncryptionClient, body: Any, bucket: str, key: str, extra: Any, callback: Any, config: Any) -> None:
-    with _manager(client, config) as manager:
-        manager.upload(body, bucket, key, extra, _subscribers(callback)).result()
+    _check_extra(extra, _Manager.ALLOWED_UPLOAD_ARGS)
+    parameters = {**(extra or {}), "Bucket": bucket, "Key": key}
+    try:
+        uploads.upload(client._s3ec_wire, body, parameters, _classic(config), callback)
+    except S3ECError as error:
+        raise error.locate(location_of(parameters) or "") from error.__cause__
 
 
 def download_file(
@@ -156,6 +160,7 @@ def copy(
     from_view = client._s3ec_view if source_client is None else source_client.__dict__.get("_s3ec_view", source_client)
     target = {**extra, "Bucket": bucket, "Key": key, "CopySource": source}
     try:
+        server_side.check("CopyObject", extra, secure=wire.secure)
         place = copies.parse_copy_source(source)
         request: dict[str, Any] = {**place.parameters(), **server_side.source_companion(extra)}
         request |= {name: extra[name] for name in ("RequestPayer",) if name in extra}

@@ -265,6 +265,12 @@ BAD_REQUESTS = [
         "PutObject", {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "\ud800"}, "has 3", id="c-surrogate"
     ),
     pytest.param("PutObject", {**TRIPLE, "SSECustomerKey": "-" * 44}, "base64 already", id="c-not-base64"),
+    pytest.param(
+        "PutObject",
+        {**TRIPLE, "SSECustomerKey": KEY_BASE64[:4] + "\n" + KEY_BASE64[4:]},
+        "base64",
+        id="c-folded-base64",
+    ),
     pytest.param("PutObject", {**TRIPLE, "SSECustomerKey": "ä"}, "base64 already", id="c-not-ascii"),
     pytest.param("PutObject", {**TRIPLE, "SSECustomerKey": CONTEXT}, "has 13", id="c-encoded-short"),
     pytest.param("PutObject", {**TRIPLE, "SSECustomerKeyMD5": "AAAA"}, "not the MD5", id="c-wrong-digest"),
@@ -285,6 +291,7 @@ BAD_REQUESTS = [
         for name, bad in {
             "context-no-base64": "{}",
             "context-bad-base64": "????",
+            "context-folded-base64": CONTEXT[:4] + "\n" + CONTEXT[4:],
             "context-no-json": base64.b64encode(b"team=hr").decode(),
             "context-no-utf8": base64.b64encode(b"\xff\xfe\xfd").decode(),
             "context-list": base64.b64encode(b"[]").decode(),

@@ -10,6 +10,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from s3ec import AesKeyring, EncryptionClient
+
 from support import servers
 from support.aws import empty_bucket, new_bucket_name
 from support.servers import Server
@@ -60,6 +62,18 @@ def new_bucket(plain: Callable[[Server], Any]) -> Iterator[Callable[..., str]]:
             client.create_bucket(Bucket=name, **options)
             stack.callback(_delete_bucket, client, name)
             return name
+
+        yield make
+
+
+@pytest.fixture
+def client_for() -> Iterator[Callable[..., Any]]:
+    """Makes an encrypting client with a raw keyring for a server; every client has the same wrapping key."""
+    with contextlib.ExitStack() as stack:
+
+        def make(server: Server, **options: Any) -> EncryptionClient:
+            options = {"keyring": AesKeyring(b"k" * 32), **server.arguments(), **options}
+            return stack.enter_context(contextlib.closing(EncryptionClient(**options)))
 
         yield make
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from botocore.exceptions import ClientError
 from botocore.httpsession import URLLib3Session
 
 import s3ec
-from s3ec import AesKeyring, CommitmentPolicy, DsseKms, EncryptionClient, SseC, SseKms, SseS3
+from s3ec import CommitmentPolicy, DsseKms, SseC, SseKms, SseS3
 from s3ec.client import server_side
 from s3ec.client.server_side import ServerSideMode
 from s3ec.errors import ConfigurationError, S3ECError, SourceChangedError
@@ -31,18 +30,6 @@ MODES = [None, SseS3(), SseKms(), SseKms(MINIO_KMS_KEY, context={"team": "hr"}),
 MODE_IDS = ["none", "s3", "kms", "kms-context", "customer"]
 
 Make = Callable[..., Any]
-
-
-@pytest.fixture
-def client_for() -> Iterator[Make]:
-    """Makes an encrypting client with a raw keyring for a server; every client has the same wrapping key."""
-    with contextlib.ExitStack() as stack:
-
-        def make(server: Server, **options: Any) -> EncryptionClient:
-            options = {"keyring": AesKeyring(b"k" * 32), **server.arguments(), **options}
-            return stack.enter_context(contextlib.closing(EncryptionClient(**options)))
-
-        yield make
 
 
 def key_of(mode: ServerSideMode | None) -> dict[str, Any]:
@@ -287,6 +274,20 @@ def test_change_keeps_client_side_encryption(minio: Server, client_for: Make, ne
         answer = client.get_object(**named, **key_of(target))
         assert (answer["Body"].read(), answer["Metadata"]) == (CONTENT, {"own": "v"})
         mode = target
+
+
+def test_change_minds_no_default(minio: Server, client_for: Make, new_bucket: Make) -> None:
+    """Under an SSE-C default objects change into its key and out of it, by the keys that the call names alone."""
+    bucket = new_bucket(minio)
+    client = client_for(minio, server_side_encryption=KEY)
+    named = {"Bucket": bucket, "Key": "k"}
+    client.put_object(**named, Body=CONTENT, ServerSideEncryption="AES256")
+    change = s3ec.change_server_side_encryption(client, **named, mode=KEY)
+    assert (change.before.name, change.after.name) == ("SSE-S3", "SSE-C")
+    assert client.get_object(**named)["Body"].read() == CONTENT
+    change = s3ec.change_server_side_encryption(client, **named, mode=SseKms(), customer_key=KEY)
+    assert (change.before.name, change.after.name) == ("SSE-C", "SSE-KMS")
+    assert client_for(minio).get_object(**named)["Body"].read() == CONTENT
 
 
 @pytest.mark.parametrize("mode", [None, SseKms(), KEY], ids=["none", "kms", "customer"])
