@@ -1,0 +1,207 @@
+"""The audit as one HTML page that needs nothing beside it: styles and charts are in it, scripts there are none.
+
+Every text from the bucket is escaped, and the page forbids itself to load anything: a key or a name in the metadata is
+chosen by whoever may write to the bucket, and the page is opened by whoever audits it.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from s3ec.migrate.report_charts import Slice, bars, donut, human_bytes
+
+__all__ = ["page"]
+
+_FORMATS = {
+    "V3": ("V3, committing", "good"),
+    "V2": ("V2, authenticated, not committing", "fair"),
+    "V1": ("V1, legacy", "poor"),
+    "plaintext": ("not encrypted by a client", "bad"),
+    "unreadable": ("unreadable", "unknown"),
+}
+_SERVER_SIDE = {
+    "none": ("none reported", "unknown"),
+    "AES256": ("SSE-S3", "fair"),
+    "aws:kms": ("SSE-KMS", "good"),
+    "aws:kms:dsse": ("DSSE-KMS", "good"),
+    "SSE-C": ("SSE-C", "poor"),
+}
+_SHOWN = 4
+
+
+def page(audit: Mapping[str, Any]) -> str:
+    """The page.
+
+    Args:
+        audit: what `s3ec.migrate.report.Audit.document` gives.
+
+    Returns:
+        HTML, to be stored as UTF-8.
+    """
+    place = f"s3://{audit['bucket']}/{audit['prefix']}"
+    style = importlib.resources.files("s3ec.migrate").joinpath("report_page.css").read_text(encoding="utf-8")
+    parts = [
+        _header(audit, place),
+        _verdict(audit),
+        _numbers(audit),
+        _charts(audit),
+        _findings("What would block a migration", audit["blocks_migration"], "Nothing would."),
+        _findings(
+            "What still stops REQUIRE_ENCRYPT_REQUIRE_DECRYPT",
+            audit["blocks_require_decrypt"],
+            "Nothing does: readers can require key commitment now.",
+        ),
+        _details(audit),
+        _footer(),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>Encryption audit of {_text(place)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(parts)
+        + "\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _text(value: object) -> str:
+    """Escaped, with control and direction characters made visible: they could make one key look like another."""
+    return escape("".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value)))
+
+
+def _header(audit: Mapping[str, Any], place: str) -> str:
+    created = audit["created"].replace("T", " ").replace("+00:00", " UTC")
+    return (
+        f'<header><p class="kind">Encryption audit</p><h1>{_text(place)}</h1>'
+        f"<p>{_text(created)}. Read from listings and headers alone; nothing was decrypted and nothing was written.</p>"
+        "</header>"
+    )
+
+
+def _verdict(audit: Mapping[str, Any]) -> str:
+    formats, objects = audit["formats"], audit["objects"]
+    left = objects - formats["V3"]
+    if not objects:
+        return '<section class="verdict unknown"><strong>There are no objects here.</strong></section>'
+    if not left:
+        return (
+            '<section class="verdict good"><strong>Every object is encrypted and commits to its key.</strong> '
+            "Readers can require key commitment.</section>"
+        )
+    kind = "bad" if formats["plaintext"] or audit["unreadable"] else "fair"
+    share = 100 * formats["V3"] / objects
+    return (
+        f'<section class="verdict {kind}"><strong>{left:,} of {objects:,} objects are not encrypted with key '
+        f"commitment.</strong> {formats['plaintext']:,} are not encrypted by a client at all; {share:.1f} % are as "
+        "they should be.</section>"
+    )
+
+
+def _numbers(audit: Mapping[str, Any]) -> str:
+    versions = audit["versions"]
+    blocked = sum(finding["objects"] for finding in audit["blocks_migration"])
+    tiles = [
+        (f"{audit['objects']:,}", "objects"),
+        (human_bytes(audit["bytes"]), "stored"),
+        (f"{audit['formats']['plaintext']:,}", "not encrypted"),
+        (f"{versions['noncurrent']:,}", f"old versions ({human_bytes(versions['noncurrent_bytes'])})"),
+        (f"{sum(audit['locks'].values()):,}", "locks and holds"),
+        (f"{blocked:,}", "would block a migration"),
+    ]
+    cells = "".join(f"<div><b>{_text(value)}</b><span>{_text(label)}</span></div>" for value, label in tiles)
+    return f'<section class="numbers">{cells}</section>'
+
+
+def _charts(audit: Mapping[str, Any]) -> str:
+    counts = {**audit["formats"], "unreadable": audit["unreadable"]}
+    classes = audit["storage_classes"]
+    charts = [
+        ("Objects by format", donut(_slices(counts, _FORMATS), unit="objects")),
+        ("Stored bytes by format", donut(_slices(audit["format_bytes"], _FORMATS), unit="bytes", show=human_bytes)),
+        ("Server-side encryption", donut(_slices(audit["server_side_encryption"], _SERVER_SIDE), unit="objects")),
+        ("Objects by size", bars(_plain(audit["sizes"]))),
+        ("Storage classes", bars(_plain(classes))),
+        ("Wrapping algorithms", bars(_plain(audit["wrapping_algorithms"])) if audit["wrapping_algorithms"] else ""),
+    ]
+    figures = "".join(f"<figure><figcaption>{title}</figcaption>{svg}</figure>" for title, svg in charts if svg)
+    return f'<section class="charts">{figures}</section>'
+
+
+def _slices(counts: Mapping[str, int], names: Mapping[str, tuple[str, str]]) -> list[Slice]:
+    order = [*names, *(name for name in counts if name not in names)]
+    known = {name: names.get(name, (name, "unknown")) for name in order}
+    return [Slice(known[name][0], counts[name], known[name][1]) for name in order if counts.get(name)]
+
+
+def _plain(counts: Mapping[str, int]) -> list[Slice]:
+    return [Slice(name, count, "plain") for name, count in counts.items()]
+
+
+def _findings(title: str, findings: Sequence[Mapping[str, Any]], none: str) -> str:
+    if not findings:
+        return f'<section><h2>{title}</h2><p class="none">{none}</p></section>'
+    rows = "".join(
+        f"<tr><th scope=row>{_text(finding['reason'])}</th><td class=n>{finding['objects']:,}</td>"
+        f"<td class=n>{human_bytes(finding['bytes'])}</td><td>{_text(finding['advice'])}</td>"
+        f"<td>{_examples(finding)}</td></tr>"
+        for finding in findings
+    )
+    head = (
+        "<tr><th>Reason</th><th class=n>Objects</th><th class=n>Stored</th><th>What to do</th><th>For example</th></tr>"
+    )
+    table = f"<table class=findings><thead>{head}</thead><tbody>{rows}</tbody></table>"
+    return f"<section><h2>{title}</h2>{table}</section>"
+
+
+def _examples(finding: Mapping[str, Any]) -> str:
+    shown = finding["examples"][:_SHOWN]
+    more = finding["objects"] - len(shown)
+    items = "<br>".join(f"<code>{_text(key)}</code>" for key in shown)
+    return f"{items}<br>and {more:,} more" if more > 0 else items
+
+
+def _details(audit: Mapping[str, Any]) -> str:
+    versions = audit["versions"]
+    settings = [(name.replace("_", " "), value) for name, value in audit["bucket_settings"].items()]
+    versions_rows = [
+        ("kept", "yes" if versions["kept"] else "no"),
+        ("could be listed", "yes" if versions["readable"] else "no"),
+        ("old versions", f"{versions['noncurrent']:,}"),
+        ("their bytes", human_bytes(versions["noncurrent_bytes"])),
+        ("delete markers", f"{versions['delete_markers']:,}"),
+        *((f"old, {name}", f"{count:,}") for name, count in versions["noncurrent_formats"].items()),
+    ]
+    tables = [
+        ("The bucket", settings),
+        ("Versions", versions_rows),
+        ("Locks and holds", _counted(audit["locks"])),
+        ("Algorithm suites", _counted(audit["algorithm_suites"])),
+        ("KMS keys named by the metadata", _counted(audit["kms_keys"])),
+        ("Server-side KMS keys", _counted(audit["server_side_kms_keys"])),
+        (
+            "Content metadata",
+            [*_counted(audit["metadata_locations"]), ("instruction files", f"{audit['instruction_files']:,}")],
+        ),
+    ]
+    return '<section class="details">' + "".join(_pairs(title, rows) for title, rows in tables if rows) + "</section>"
+
+
+def _counted(counts: Mapping[str, int]) -> list[tuple[str, str]]:
+    return [(name.replace("_", " ") if name.islower() else name, f"{count:,}") for name, count in counts.items()]
+
+
+def _pairs(title: str, rows: Iterable[tuple[str, str]]) -> str:
+    cells = "".join(f"<tr><th scope=row>{_text(name)}</th><td class=n>{_text(value)}</td></tr>" for name, value in rows)
+    return f"<div><h3>{title}</h3><table><tbody>{cells}</tbody></table></div>"
+
+
+def _footer() -> str:
+    return (
+        "<footer><p>Formats: V1 and V2 are what earlier Amazon S3 encryption clients wrote; V3 adds key commitment, so "
+        "that no ciphertext opens under two keys. S3's own (server-side) encryption protects objects at rest; "
+        "whoever may read the bucket reads them; client-side encryption keeps them from S3 and that reader, too.</p>"
+        "<p>Made by <code>s3ec audit --html</code>.</p></footer>"
+    )
