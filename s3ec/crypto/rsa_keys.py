@@ -75,8 +75,7 @@ def same_key(a: RSAPublicKey, b: RSAPublicKey) -> bool:
 
 
 def _encoded(pem: bytes | bytearray | str) -> bytes:
-    # A str that is no PEM may hold anything; what is not ASCII is not PEM either.
-    return pem.encode("ascii", "replace") if isinstance(pem, str) else bytes(pem)
+    return pem.encode() if isinstance(pem, str) else bytes(pem)
 
 
 def _check_size(name: str, bits: int, minimum: int) -> None:

@@ -66,6 +66,7 @@ def test_key_objects_pass() -> None:
         b"",
         "no PEM",
         "kein PEM: ü",
+        "\ud800",
         b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
         EC_KEY,
         EC_KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
