@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import itertools
 import json
@@ -499,6 +500,28 @@ def test_another_data_key_does_not_meet_the_commitment() -> None:
     for content_metadata, keys in wrong:
         with pytest.raises(CommitmentMismatchError):
             begin(content_metadata, keys)
+
+
+def test_a_known_committing_object() -> None:
+    """A whole object published with the Go client's tests: commitment, content key, IV and additional data."""
+    content_metadata = replace(
+        stored(WrappingAlgorithm.KMS_CONTEXT, "115"),
+        message_id=base64.b64decode("sE9zLb4tsEBJkvEhLMZFxMj9oZJBbQ6ZOgOqHA=="),
+        commitment=base64.b64decode("6JOSx47RkdyfciJkNauuC4RpkMcWZY4a+i1RzQ=="),
+    )
+    body = bytes.fromhex(
+        "2d4ff4dafe27f69f628872d82b5a1002ed1a21b8485d532bd8159f6487945b3641af5865fc0a029a3650053600c6d213"
+        "625b9a0cc9c239577c09f3423dedc5641e88b6835824417c"
+    )
+    data_key = base64.b64decode("lP6AbIQTmptyb/+WQq+ubDw+w7na0T1LGSByZGuaono=")
+    cipher = begin(content_metadata, FixedKeys(data_key=data_key))
+    assert cipher.key.hex() == "0bd256e569a37d67567f522c38dbe32fdd0c1e28333dec1324197b54325eade6"
+    decryptor = cipher.decryptor()
+    assert decryptor.update(body[:-16]).hex() == (
+        "8f2c59c6dbfcacf356f3da40788cbde67ca38161a4702cbcf757af663e1c24a6"
+        "00001b2f500417dbf5a050f57db6737422b2ed6a44c75e0d"
+    )
+    decryptor.verify(body[-16:])
 
 
 def test_what_the_keyring_is_asked() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import itertools
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 
 from s3ec import decryption, formats
 from s3ec.algorithms import CommitmentPolicy
+from s3ec.crypto.wrapping import wrap_with_aes
 from s3ec.errors import (
     CommitmentPolicyError,
     ConfigurationError,
@@ -24,9 +27,10 @@ from s3ec.errors import (
     S3ECError,
 )
 from s3ec.keyrings import DefaultMaterialsManager
-from s3ec.materials import STORED_CONTEXT
+from s3ec.materials import STORED_CONTEXT, DecryptionMaterialsRequest
 
 from support.aws import client_arguments
+from support.double_encoding import as_s3_answers
 from support.materials import CountingManager
 from support.vectors import RecordedKms, Vector, all_vectors, recorded_kms
 from support.vectors import vector as named
@@ -197,6 +201,78 @@ def test_a_changed_object_never_gives_other_plaintext(vector: Vector, manager: C
         body[position] ^= 1
         with pytest.raises(S3ECError):
             read(vector, manager(vector), body=bytes(body))
+
+
+class TestVariants:
+    """Foreign objects in the shapes that other tools, servers and services give them."""
+
+    def test_without_a_description(self, manager: Callable[..., CountingManager]) -> None:
+        """Redshift documents only data key and IV; copying tools lose the description: both still open."""
+        for name in ("java/javasdk1-eo-aes256-meta-17", "java/java4-rsa2048-meta-forbid-17", "ruby/v1-rsa2048-meta-17"):
+            vector = named(name)
+            bare = {key: value for key, value in vector.metadata.items() if key != "x-amz-matdesc"}
+            assert read(vector, manager(vector), content_metadata=formats.parse_object(bare)) == vector.plaintext
+
+    @every
+    def test_with_names_in_another_case(self, vector: Vector, manager: Callable[..., CountingManager]) -> None:
+        """Some stores keep the case in which Go sends names, some drop empty values."""
+        shouted = {name.title(): value for name, value in vector.metadata.items()}
+        spare = {name: value for name, value in vector.metadata.items() if value}
+        for metadata in (shouted, spare):
+            changed = replace(vector, metadata={**metadata, "team": "hr"})
+            assert changed.content_metadata() == vector.content_metadata()
+
+    def test_the_first_dotnet_file(self, manager: Callable[..., CountingManager]) -> None:
+        """The names of the first .NET clients open the same objects under AES and RSA."""
+        for name in ("java/javasdk1-eo-aes256-meta-17", "java/javasdk1-eo-rsa2048-meta-17"):
+            vector = named(name)
+            file = {"EncryptedEnvelopeKey": vector.metadata["x-amz-key"], "IV": vector.metadata["x-amz-iv"]}
+            content_metadata = formats.parse_instruction_file(json.dumps(file).encode(), {})
+            assert read(vector, manager(vector), content_metadata=content_metadata) == vector.plaintext
+
+    def test_without_a_wrapping_algorithm(self, manager: Callable[..., CountingManager]) -> None:
+        """V2's keys without a wrapping name mean the inferred legacy wrapping, AES or RSA by the key's length."""
+        for name in ("java/javasdk1-eo-aes256-meta-17", "java/javasdk1-eo-rsa3072-meta-17"):
+            vector = named(name)
+            metadata = dict(vector.metadata)
+            metadata["x-amz-key-v2"] = metadata.pop("x-amz-key")
+            content_metadata = formats.parse_object({**metadata, "x-amz-cek-alg": "AES/CBC/PKCS5Padding"})
+            assert read(vector, manager(vector), content_metadata=content_metadata) == vector.plaintext
+
+    def test_a_context_that_s3_encoded_again(self, manager: Callable[..., CountingManager]) -> None:
+        """A raw non-ASCII context opens from a header as S3 answers it, and as a server that does not re-code does."""
+        vector = named("ruby/v2-kms-instr-ctxunicode-17")
+        assert vector.instruction_file is not None
+        assert not json.dumps(dict(vector.encryption_context), ensure_ascii=False).isascii()
+        fields = json.loads(vector.instruction_file.body)
+        raw = json.dumps(json.loads(fields["x-amz-matdesc"]), ensure_ascii=False).encode().decode("latin-1")
+        for answered in (as_s3_answers(raw), raw, as_s3_answers(raw).replace("?= =?", "?=\r\n =?")):
+            content_metadata = formats.parse_object({**fields, "x-amz-matdesc": answered})
+            assert read(vector, manager(vector), content_metadata=content_metadata) == vector.plaintext
+
+    def test_a_data_key_rewrapped_with_cbc_content(self, manager: Callable[..., CountingManager]) -> None:
+        """Java wraps a CBC object's data key anew under the name of GCM, C++ under that of CBC: both open."""
+        vector = named("java/javasdk1-eo-aes256-meta-17")
+        old = vector.content_metadata()
+        opened = manager(vector).decrypt_materials(
+            DecryptionMaterialsRequest(
+                algorithm_suite=old.algorithm_suite,
+                commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT,
+                content_algorithm=old.content_algorithm,
+                encrypted_data_key=old.encrypted_data_key,
+            )
+        )
+        for bound in ("AES/GCM/NoPadding", "AES/CBC/PKCS5Padding"):
+            ciphertext = wrap_with_aes(bytes.fromhex(vector.key["hex"]), opened.plaintext_data_key, bound)
+            fields = {
+                "x-amz-key-v2": base64.b64encode(ciphertext).decode(),
+                "x-amz-iv": vector.metadata["x-amz-iv"],
+                "x-amz-wrap-alg": "AES/GCM",
+                "x-amz-cek-alg": "AES/CBC/PKCS5Padding",
+                "x-amz-tag-len": "0",
+            }
+            content_metadata = formats.parse_instruction_file(json.dumps(fields).encode(), {})
+            assert read(vector, manager(vector, legacy=False), content_metadata=content_metadata) == vector.plaintext
 
 
 def test_a_data_key_that_kms_refuses_is_a_key_error(manager: Callable[..., CountingManager]) -> None:
