@@ -243,7 +243,7 @@ class TestGo:
     def test_v3_under_kms_without_its_context(self, reader: Reader, context: str | None) -> None:
         """A KMS object binds its algorithm in the context; one that lost it is refused by name."""
         stored = changed("go/go4-meta-17", x_amz_t=context)
-        reader.refused(stored, ConflictingMetadataError, "stored encryption context says None under aws:x-amz-cek-alg")
+        reader.refused(stored, ConflictingMetadataError, "stored encryption context has none under aws:x-amz-cek-alg")
 
     @pytest.mark.parametrize("name", ["kms_cmk_id", "aws:x-amz-cek-alg"])
     def test_reserved_names_are_refused_on_write(self, make_client: Callable[..., Any], bucket: str, name: str) -> None:
