@@ -14,6 +14,7 @@ from botocore.client import BaseClient
 from s3ec.client import copies, deletes, multipart, presigning, puts, ranges, reads, server_side_presigned, transfers
 from s3ec.client.operations import Treatment, refuse_unless_supported, treatment
 from s3ec.client.options import Options
+from s3ec.client.server_side_copy import speaks_to_aws
 from s3ec.client.wire import Wire, location_of
 from s3ec.errors import S3ECError, UnsupportedOperationError
 
@@ -86,7 +87,7 @@ class EncryptionClient(_Base):
     def _make_api_call(self, operation_name: str, api_params: dict[str, Any]) -> dict[str, Any]:
         parameters = dict(api_params)
         try:
-            refuse_unless_supported(operation_name)
+            refuse_unless_supported(operation_name, on_aws=speaks_to_aws(self))
             if treatment(operation_name) is Treatment.PASSED:
                 return self._s3ec_wire.call(operation_name, parameters)
             return self._s3ec_handlers[operation_name](self._s3ec_wire, parameters)

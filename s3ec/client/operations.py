@@ -10,7 +10,7 @@ import enum
 
 from s3ec.errors import UnsupportedOperationError
 
-__all__ = ["OPERATIONS", "Treatment", "refuse_unless_supported", "treatment"]
+__all__ = ["DESTRUCTIVE_ELSEWHERE", "OPERATIONS", "Treatment", "refuse_unless_supported", "treatment"]
 
 
 class Treatment(enum.Enum):
@@ -51,6 +51,13 @@ REFUSED = {
     "GetObjectTorrent": "a torrent distributes ciphertext without its content metadata; read through get_object",
 }
 """Operations that store or expose content in a way that no client can encrypt, with the way out."""
+
+DESTRUCTIVE_ELSEWHERE = {
+    "DeleteObjectAnnotation": "takes it for DeleteObject and deletes the object",
+    "RenameObject": "takes it for PutObject and writes an empty object under the new name",
+    "UpdateObjectEncryption": "takes it for PutObject and overwrites the object with the request's own text",
+}
+"""Operations of AWS that another server, where it does not know them, mistakes for one that destroys the object."""
 
 PASSED = frozenset(
     [
@@ -171,12 +178,21 @@ def treatment(operation_name: str) -> Treatment:
     return OPERATIONS.get(operation_name, Treatment.REFUSED)
 
 
-def refuse_unless_supported(operation_name: str) -> None:
+def refuse_unless_supported(operation_name: str, *, on_aws: bool) -> None:
     """Stop an operation that would leak or corrupt.
+
+    Args:
+        operation_name: as botocore spells it.
+        on_aws: whether the client's endpoint is one of AWS's own.
 
     Raises:
         UnsupportedOperationError: with the reason and the way out.
     """
+    if operation_name in DESTRUCTIVE_ELSEWHERE and not on_aws:
+        raise UnsupportedOperationError(
+            f"{operation_name} is refused on endpoints that are not AWS's: a server that does not know it "
+            f"{DESTRUCTIVE_ELSEWHERE[operation_name]}; where yours knows it, use a plain boto3 client"
+        )
     if treatment(operation_name) is not Treatment.REFUSED:
         return
     reason = REFUSED.get(

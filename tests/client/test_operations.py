@@ -26,6 +26,9 @@ MINIMAL: dict[str, dict[str, Any]] = {
     "PutObjectAnnotation": {"Bucket": "b", "Key": "k", "AnnotationName": "n", "AnnotationPayload": b"x"},
     "WriteGetObjectResponse": {"RequestRoute": "r", "RequestToken": "t", "Body": b"secret"},
     "GetObjectTorrent": {"Bucket": "b", "Key": "k"},
+    "DeleteObjectAnnotation": {"Bucket": "b", "Key": "k", "AnnotationName": "n"},
+    "RenameObject": {"Bucket": "b", "Key": "k", "RenameSource": "s"},
+    "UpdateObjectEncryption": {"Bucket": "b", "Key": "k", "ObjectEncryption": {"SSEKMS": {"KMSKeyArn": "k"}}},
 }
 
 
@@ -51,6 +54,20 @@ def test_a_refused_operation_says_why_and_sends_nothing(
     with pytest.raises(UnsupportedOperationError, match=f"{operation_name} is refused: .{{20,}}"):
         client._make_api_call(operation_name, MINIMAL[operation_name])
     assert http_liar.state.requests == []
+
+
+@pytest.mark.parametrize("operation_name", sorted(operations.DESTRUCTIVE_ELSEWHERE))
+def test_what_other_servers_mistake_goes_to_aws_only(
+    http_liar: LyingS3, lied_to: Callable[..., Any], operation_name: str
+) -> None:
+    """A server that does not know these operations would destroy the object; on AWS they are no refused ones."""
+    if operation_name not in MODEL.operation_names:
+        pytest.skip(f"this botocore has no {operation_name}")
+    client = lied_to(http_liar)
+    with pytest.raises(UnsupportedOperationError, match="not AWS's"):
+        client._make_api_call(operation_name, MINIMAL[operation_name])
+    assert http_liar.state.requests == []
+    operations.refuse_unless_supported(operation_name, on_aws=True)
 
 
 def test_an_unknown_operation_is_refused(http_liar: LyingS3, lied_to: Callable[..., Any]) -> None:
