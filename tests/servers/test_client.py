@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from botocore.httpsession import URLLib3Session
 
 import s3ec
-from s3ec import CommitmentPolicy, DsseKms, SseC, SseKms, SseS3
+from s3ec import AesKeyring, CommitmentPolicy, DsseKms, SseC, SseKms, SseS3
 from s3ec.client import server_side
 from s3ec.client.server_side import ServerSideMode
 from s3ec.errors import ConfigurationError, S3ECError, SourceChangedError
@@ -288,6 +288,71 @@ def test_change_minds_no_default(minio: Server, client_for: Make, new_bucket: Ma
     change = s3ec.change_server_side_encryption(client, **named, mode=SseKms(), customer_key=KEY)
     assert (change.before.name, change.after.name) == ("SSE-C", "SSE-KMS")
     assert client_for(minio).get_object(**named)["Body"].read() == CONTENT
+
+
+@pytest.mark.parametrize("mode", [SseKms(), KEY], ids=["kms", "customer"])
+def test_instruction_files_follow_the_mode_of_the_request(
+    minio: Server, client_for: Make, plain: Make, new_bucket: Make, mode: ServerSideMode
+) -> None:
+    """The file beside an object is stored, read and copied in the object's own mode."""
+    bucket = new_bucket(minio)
+    client = client_for(minio, instruction_file_writes=True)
+    named = {"Bucket": bucket, "Key": "k"}
+    client.put_object(**named, Body=CONTENT, **mode.parameters())
+    client.put_object(**named, Body=CONTENT, **mode.parameters())
+    assert_sse(plain(minio).head_object(Bucket=bucket, Key="k.instruction", **key_of(mode)), mode)
+    assert client.get_object(**named, **key_of(mode))["Body"].read() == CONTENT
+    inspected = s3ec.inspect(client, **named, **key_of(mode))
+    assert (inspected.format, inspected.metadata_location) == ("V3", "instruction_file")
+    source_key = mode.parameters("CopySourceSSECustomer") if isinstance(mode, SseC) else {}
+    client.copy_object(Bucket=bucket, Key="c", CopySource=named, **source_key, **OTHER_KEY.parameters())
+    assert_sse(plain(minio).head_object(Bucket=bucket, Key="c.instruction", **OTHER_KEY.parameters()), OTHER_KEY)
+    assert client.get_object(Bucket=bucket, Key="c", **OTHER_KEY.parameters())["Body"].read() == CONTENT
+    client.copy(named, bucket, "m", ExtraArgs={**source_key, **OTHER_KEY.parameters()})
+    assert client.get_object(Bucket=bucket, Key="m", **OTHER_KEY.parameters())["Body"].read() == CONTENT
+
+
+def test_a_failed_put_leaves_the_former_object_readable(minio: Server, client_for: Make, new_bucket: Make) -> None:
+    """A condition that fails after the instruction file was replaced puts the former file back."""
+    bucket = new_bucket(minio)
+    client = client_for(minio, instruction_file_writes=True, server_side_encryption=KEY)
+    named = {"Bucket": bucket, "Key": "k"}
+    client.put_object(**named, Body=CONTENT)
+    with pytest.raises(ClientError, match="PreconditionFailed"):
+        client.put_object(**named, Body=b"other", IfNoneMatch="*")
+    assert client.get_object(**named)["Body"].read() == CONTENT
+
+
+@pytest.mark.parametrize("mode", [SseKms(), KEY], ids=["kms", "customer"])
+def test_sessions_and_resources_use_the_mode(minio: Server, new_bucket: Make, mode: ServerSideMode) -> None:
+    """Clients and resources of an encrypting session store and read in its default mode."""
+    bucket = new_bucket(minio)
+    arguments = minio.arguments()
+    session = s3ec.Session(keyring=AesKeyring(b"k" * 32), server_side_encryption=mode)
+    thing = session.resource("s3", **arguments).Object(bucket, "k")
+    thing.put(Body=CONTENT)
+    thing.upload_fileobj(io.BytesIO(CONTENT))
+    assert thing.get()["Body"].read() == CONTENT
+    assert thing.content_length == len(CONTENT)
+    client = session.client("s3", **arguments)
+    assert_sse(client.head_object(Bucket=bucket, Key="k"), mode)
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    assert [entry["Key"] for page in pages for entry in page["Contents"]] == ["k"]
+    client.get_waiter("object_exists").wait(Bucket=bucket, Key="k")
+    thing.delete()
+    client.close()
+
+
+def test_copies_between_clients_of_different_modes(minio: Server, client_for: Make, new_bucket: Make) -> None:
+    """A managed copy reads by the source client's key and writes in its own client's mode."""
+    bucket = new_bucket(minio)
+    source, target = (client_for(minio, server_side_encryption=mode) for mode in (KEY, OTHER_KEY))
+    named = {"Bucket": bucket, "Key": "k"}
+    source.put_object(**named, Body=CONTENT, Metadata={"own": "v"})
+    extra = KEY.parameters("CopySourceSSECustomer")
+    target.copy(named, bucket, "c", ExtraArgs=extra, SourceClient=source)
+    answer = target.get_object(Bucket=bucket, Key="c")
+    assert (answer["Body"].read(), answer["Metadata"]) == (CONTENT, {"own": "v"})
 
 
 @pytest.mark.parametrize("mode", [None, SseKms(), KEY], ids=["none", "kms", "customer"])
