@@ -28,6 +28,8 @@ from s3ec.migrate.journal import Journal, default_path
 from s3ec.migrate.local import Summary, run
 from s3ec.migrate.model import Action, Cost, Outcome, Plan, Result, SkipReason, Task
 from s3ec.migrate.object_lists import KeyFile, ListedObjects, ListedVersions, ObjectList
+from s3ec.migrate.planning import plan
+from s3ec.migrate.purge import Purge, purge_plaintext_versions
 from s3ec.migrate.settings import Connection, KeyringSpec, Location, MigrationSettings
 from s3ec.migrate.step import migrate_one, next_task, run_json
 from s3ec.migrate.workers import Event
@@ -49,6 +51,7 @@ __all__ = [
     "ObjectList",
     "Outcome",
     "Plan",
+    "Purge",
     "Result",
     "SkipReason",
     "Summary",
@@ -56,6 +59,8 @@ __all__ = [
     "default_path",
     "migrate_one",
     "next_task",
+    "plan",
+    "purge_plaintext_versions",
     "run",
     "run_json",
 ]

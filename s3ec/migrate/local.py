@@ -143,7 +143,7 @@ def clear_leftovers(journal: Journal, context: MigrationContext) -> None:
 def _list(
     listing: ObjectList, settings: MigrationSettings, journal: Journal, emit: Callback, stop: threading.Event
 ) -> int:
-    opened = journal.record_listing(_wanted(listing, settings, stop))
+    opened = journal.record_listing(wanted(listing, settings, stop))
     if listing.is_complete:
         journal.mark_instruction_files()
     objects, size = journal.totals()
@@ -151,11 +151,12 @@ def _list(
     return opened
 
 
-def _wanted(listing: ObjectList, settings: MigrationSettings, stop: threading.Event) -> Iterator[Task]:
+def wanted(listing: ObjectList, settings: MigrationSettings, stop: threading.Event | None = None) -> Iterator[Task]:
+    """The tasks that the job is about: the sample, and not its own work at a destination inside the source."""
+    share = settings.sample if settings.action is Action.VERIFY else 1.0
     for task in listing:
-        if stop.is_set():
+        if stop is not None and stop.is_set():
             return
-        share = settings.sample if settings.action is Action.VERIFY else 1.0
         if settings.is_source(task.key) and is_sampled(task, share):
             yield task
 

@@ -20,8 +20,9 @@ from s3ec.migrate.context import Calls, MigrationContext
 from s3ec.migrate.ending import TaskEndedError, code_of
 from s3ec.migrate.model import Result
 from s3ec.migrate.sealing import Sealing
+from s3ec.migrate.settings import MigrationSettings
 
-__all__ = ["PARTS_IN_FLIGHT", "Target", "Written", "memory_for", "write"]
+__all__ = ["PARTS_IN_FLIGHT", "Target", "Written", "memory_for", "part_length", "write"]
 
 PARTS_IN_FLIGHT = 3
 """Parts of one object that are sent at a time."""
@@ -74,7 +75,7 @@ def memory_for(plaintext_length: int, context: MigrationContext) -> int:
     """Bytes of content that a write of this size holds at most."""
     if plaintext_length <= context.settings.single_request_limit:
         return 3 * plaintext_length
-    return (PARTS_IN_FLIGHT + 2) * _part_length(plaintext_length, context)
+    return (PARTS_IN_FLIGHT + 2) * part_length(plaintext_length, context.settings)
 
 
 def write(
@@ -97,14 +98,15 @@ def write(
         return _write_once(b"".join(chunks), sealing, target, context, calls)
     upload = _Upload(sealing, target, context, calls)
     try:
-        return upload.run(chunks, _part_length(length, context))
+        return upload.run(chunks, part_length(length, context.settings))
     except BaseException:
         upload.abort()
         raise
 
 
-def _part_length(length: int, context: MigrationContext) -> int:
-    return max(context.settings.part_size, -(-length // (_MAX_PARTS - 1)))
+def part_length(length: int, settings: MigrationSettings) -> int:
+    """Bytes of each part but the last, so that S3's 10,000 parts are enough."""
+    return max(settings.part_size, -(-length // (_MAX_PARTS - 1)))
 
 
 class _CheckedEncryptor:
@@ -168,7 +170,7 @@ class _Upload:
         self._where: dict[str, str] = {"Bucket": target.bucket, "Key": target.key}
         self._id: str | None = None
 
-    def run(self, chunks: Iterator[bytes], part_length: int) -> Written:
+    def run(self, chunks: Iterator[bytes], size: int) -> Written:
         target = self._target
         answer = self._calls(
             "create_multipart_upload",
@@ -181,7 +183,7 @@ class _Upload:
         if self._context.uploads is not None:
             self._context.uploads.upload_opened(target.bucket, target.key, self._id)
         encryptor = _CheckedEncryptor(self._sealing)
-        length = self._send(_encrypted_parts(chunks, encryptor, part_length))
+        length = self._send(_encrypted_parts(chunks, encryptor, size))
         self._check_target()
         answer = self._calls(
             "complete_multipart_upload",
@@ -259,13 +261,13 @@ class _Upload:
         self._id = None
 
 
-def _encrypted_parts(chunks: Iterator[bytes], encryptor: _CheckedEncryptor, part_length: int) -> Iterator[bytes]:
+def _encrypted_parts(chunks: Iterator[bytes], encryptor: _CheckedEncryptor, size: int) -> Iterator[bytes]:
     """Parts of equal length, the last one shorter and with the tag at its end."""
     waiting = bytearray()
     for chunk in chunks:
         waiting += chunk
-        while len(waiting) > part_length:
-            part = bytes(memoryview(waiting)[:part_length])
-            del waiting[:part_length]
+        while len(waiting) > size:
+            part = bytes(memoryview(waiting)[:size])
+            del waiting[:size]
             yield encryptor.update(part)
     yield encryptor.update(bytes(waiting)) + encryptor.finalize()
