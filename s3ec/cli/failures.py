@@ -129,9 +129,16 @@ def describe(error: BaseException, location: str = "") -> Failure:
         name = error.filename if isinstance(error.filename, str) else location
         text = ": ".join(part for part in (name, error.strerror or str(error)) if part)
     else:
-        text = str(error) or type(error).__name__
+        text = (str(error) or type(error).__name__) + _hint(error)
         text = text if not location or location in text else f"{location}: {text}"
     return Failure(code=code, error=type(error).__name__, message=one_line(text))
+
+
+def _hint(error: BaseException) -> str:
+    """The option of the command line that stands for the client's."""
+    if isinstance(error, errors.NotEncryptedError):
+        return " (--allow-unencrypted)"
+    return " (--allow-legacy)" if isinstance(error, errors.LegacyAlgorithmError) else ""
 
 
 def _describe_client_error(error: ClientError, location: str) -> Failure:

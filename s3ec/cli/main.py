@@ -21,7 +21,7 @@ _COMMANDS = {
     "migrate": "s3ec.cli.commands.migrate:migrate",
     "rewrap": "s3ec.cli.commands.rewrap:rewrap",
     "verify": "s3ec.cli.commands.verify:verify",
-    "purge-plaintext-versions": "s3ec.cli.commands.purge:purge_plaintext_versions",
+    "purge-plaintext-versions": "s3ec.cli.commands.purge:purge",
     "cp": "s3ec.cli.commands.copy:cp",
     "cat": "s3ec.cli.commands.content:cat",
     "ls": "s3ec.cli.commands.listing:ls",
