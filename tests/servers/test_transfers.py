@@ -13,6 +13,7 @@ import pytest
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
+import s3ec
 from s3ec import SseC, SseKms, SseS3
 from s3ec.errors import ConfigurationError, MultipartStateError, S3ECError
 
@@ -254,3 +255,32 @@ def test_a_download_of_a_tampered_object_leaves_no_file(
     with pytest.raises(S3ECError):
         client.download_file(bucket, "k", str(tmp_path / "target"), Config=CONFIG)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("mode", MODES, ids=MODE_IDS)
+@pytest.mark.parametrize("checksum", [None, "SHA256"])
+def test_an_upload_goes_on_in_another_client(
+    minio: Server, client_for: Make, new_bucket: Make, tmp_path: Path, mode: Any, checksum: str | None
+) -> None:
+    """What one client began another one ends from the sealed state, in its mode and with the checksums asked for."""
+    bucket = new_bucket(minio)
+    place = {"Bucket": bucket, "Key": "k"}
+    asked = {"ChecksumAlgorithm": checksum} if checksum else {}
+    client = client_for(minio)
+    own = {} if mode is None else mode.parameters()
+    with s3ec.UploadStateFile(tmp_path / "state") as state:
+        upload_id = client.create_multipart_upload(**place, **asked, **own)["UploadId"]
+        s3ec.export_upload(client, upload_id, save=state.save)
+        client.upload_part(**place, UploadId=upload_id, PartNumber=1, Body=CONTENT[: 5 * MIB], **asked, **key_of(mode))
+    another = client_for(minio, server_side_encryption=SseS3())
+    with s3ec.UploadStateFile(tmp_path / "state") as state:
+        upload = s3ec.resume_upload(another, state.read(), save=state.save, **key_of(mode))
+        assert [part["Size"] for part in upload["Parts"]] == [5 * MIB]
+        place["UploadId"] = upload["UploadId"]
+        answer = another.upload_part(**place, PartNumber=2, Body=CONTENT[5 * MIB :], **asked, **key_of(mode))
+        parts = [{name: part[name] for name in ("PartNumber", "ETag")} for part in upload["Parts"]]
+        parts.append({"PartNumber": 2, "ETag": answer["ETag"]})
+        another.complete_multipart_upload(**place, MultipartUpload={"Parts": parts}, **key_of(mode))
+    answer = client.get_object(Bucket=bucket, Key="k", **key_of(mode))
+    assert answer["Body"].read() == CONTENT
+    assert_mode(answer, mode)
