@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -45,6 +46,7 @@ class _Cache(Generic[M]):
         self._clock = clock
         self._lock = threading.Lock()
         self._entries: OrderedDict[Hashable, _Entry[M]] = OrderedDict()
+        self._next_expiry = math.inf
         self._making: dict[Hashable, threading.Event] = {}
 
     def get(self, key: Hashable, length: int, make: Callable[[], M]) -> M:
@@ -78,7 +80,7 @@ class _Cache(Generic[M]):
             materials = make()
             with self._lock:
                 self._entries[key] = _Entry(materials, expires, max_messages - 1, max_bytes - length)
-                self._entries.move_to_end(key)
+                self._next_expiry = min(self._next_expiry, expires)
                 while len(self._entries) > self._capacity:
                     self._entries.popitem(last=False)
             return materials
@@ -86,11 +88,16 @@ class _Cache(Generic[M]):
             with self._lock:
                 self._making.pop(key).set()
 
-    def _use(self, key: Hashable, length: int) -> M | None:
-        now = self._clock()
-        # Of all entries, not only the one asked for: a secret must not stay because nobody asks for it again.
-        for stale in [k for k, entry in self._entries.items() if entry.expires <= now]:
+    def _drop_stale(self, now: float) -> None:
+        """Drop all that is too old, not only what is asked for: no secret stays because nobody asks for it again."""
+        if now < self._next_expiry:
+            return
+        for stale in [key for key, entry in self._entries.items() if entry.expires <= now]:
             del self._entries[stale]
+        self._next_expiry = min((entry.expires for entry in self._entries.values()), default=math.inf)
+
+    def _use(self, key: Hashable, length: int) -> M | None:
+        self._drop_stale(self._clock())
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -140,16 +147,15 @@ class CachingMaterialsManager(Unpicklable):
     ) -> None:
         for name, limit in (("max_messages", max_messages), ("max_bytes", max_bytes), ("capacity", capacity)):
             _require_positive(name, limit)
-        if not 0 < max_age < float("inf"):
+        if not 0 < max_age < math.inf:
             raise ConfigurationError(f"max_age must be a positive number of seconds, not {max_age!r}")
         self._keyring = keyring
         self._max_bytes = max_bytes
         self._encryption: _Cache[EncryptionMaterials] = _Cache(
             max_age=max_age, max_messages=max_messages, max_bytes=max_bytes, capacity=capacity, clock=clock
         )
-        unlimited = float("inf")
         self._decryption: _Cache[DecryptionMaterials] = _Cache(
-            max_age=max_age, max_messages=unlimited, max_bytes=unlimited, capacity=capacity, clock=clock
+            max_age=max_age, max_messages=math.inf, max_bytes=math.inf, capacity=capacity, clock=clock
         )
 
     def __repr__(self) -> str:

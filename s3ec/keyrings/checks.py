@@ -1,4 +1,7 @@
-"""What every keyring checks, though the gates did before: a keyring may be used without them."""
+"""What every keyring checks, though the gates did before.
+
+The gates know the capabilities of the materials manager only, and that may choose among keyrings that differ.
+"""
 
 from __future__ import annotations
 
