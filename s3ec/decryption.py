@@ -82,11 +82,10 @@ def begin(
         encrypted_data_key=content_metadata.encrypted_data_key,
         description=content_metadata.description,
     )
-    data_key = materials_manager.decrypt_materials(request).plaintext_data_key
-    if len(data_key) not in suite.key_lengths:
-        raise KeyringError(
-            f"the keyring answered with a data key of {len(data_key)} bytes, which {suite.name} cannot use"
-        )
+    data_key: object = materials_manager.decrypt_materials(request).plaintext_data_key
+    if not isinstance(data_key, bytes) or len(data_key) not in suite.key_lengths:
+        lengths = " or ".join(map(str, suite.key_lengths))
+        raise KeyringError(f"the keyring answered without a data key of {lengths} bytes, as {suite.name} needs it")
     if suite.commits:
         return _committing_cipher(content_metadata, data_key)
     return ContentCipher(

@@ -93,10 +93,11 @@ def _check_request(materials_manager: MaterialsManager, context: Mapping[str, st
 
 def _fault(materials: EncryptionMaterials, request: EncryptionMaterialsRequest) -> str | None:
     """Say how a keyring's answer breaks the request: a custom keyring's mistake must not reach the bucket."""
-    key, wrapped = materials.plaintext_data_key, materials.encrypted_data_key
+    key: object = materials.plaintext_data_key
+    wrapped = materials.encrypted_data_key
     if materials.algorithm_suite is not request.algorithm_suite:
         return "it is for another algorithm suite"
-    if len(key) != _DATA_KEY_LENGTH:
+    if not isinstance(key, bytes) or len(key) != _DATA_KEY_LENGTH:
         return f"the data key is not {_DATA_KEY_LENGTH} bytes long"
     if not wrapped.ciphertext:
         return "the encrypted data key is empty"

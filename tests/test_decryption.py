@@ -477,7 +477,7 @@ def test_lengths_of_data_keys(content: str, right: set[int], length: int) -> Non
     content_metadata = stored(WrappingAlgorithm.KMS_CONTEXT, content)
     keys = FixedKeys(data_key=bytes(range(length)))
     if length not in right:
-        with pytest.raises(KeyringError, match=f"{length} bytes"):
+        with pytest.raises(KeyringError, match="without a data key"):
             begin(content_metadata, keys, **ALL_LEAVES)
         return
     if content == "115":
@@ -485,6 +485,14 @@ def test_lengths_of_data_keys(content: str, right: set[int], length: int) -> Non
         assert begin(content_metadata, keys).key == derivation.content_key(keys.data_key, message_id)
     else:
         assert begin(content_metadata, keys, **ALL_LEAVES).key == keys.data_key
+
+
+@pytest.mark.parametrize("answer", [None, "x" * 32, 32])
+def test_an_answer_that_is_no_data_key(answer: Any) -> None:
+    """A custom keyring's mistake is a keyring's error, not one of Python's types."""
+    for content in ("115", headers.GCM):
+        with pytest.raises(KeyringError, match="without a data key"):
+            begin(stored(WrappingAlgorithm.KMS_CONTEXT, content), FixedKeys(data_key=answer), **ALL_LEAVES)
 
 
 def test_another_data_key_does_not_meet_the_commitment() -> None:

@@ -206,6 +206,8 @@ def wrapped(ciphertext: bytes, algorithm: WrappingAlgorithm) -> dict[str, Encryp
     [
         ({"algorithm_suite": GCM}, "another algorithm suite"),
         ({"algorithm_suite": CBC}, "another algorithm suite"),
+        ({"plaintext_data_key": None}, "32 bytes"),
+        ({"plaintext_data_key": "x" * 32}, "32 bytes"),
         ({"plaintext_data_key": b""}, "32 bytes"),
         ({"plaintext_data_key": bytes(16)}, "32 bytes"),
         ({"plaintext_data_key": bytes(33)}, "32 bytes"),
@@ -216,6 +218,7 @@ def wrapped(ciphertext: bytes, algorithm: WrappingAlgorithm) -> dict[str, Encryp
             for algorithm in WrappingAlgorithm
             if algorithm.is_legacy
         ],
+        ({"description": None}, "text to text"),
         ({"description": {}}, "does not hold"),
         ({"description": {"aws:x-amz-cek-alg": "115"}}, "does not hold"),
         ({"description": {"team": "hr"}}, "does not hold"),
