@@ -214,6 +214,30 @@ def test_a_refusal_names_every_setting_that_the_object_needs() -> None:
     assert "commitment_policy" not in str(third)
 
 
+def test_the_order_of_refusals() -> None:
+    """Content, policy, lengths, wrapping, keyring, contradictions, context: in this order, one after the other."""
+    description = {"team": "hr", "aws:x-amz-cek-alg": headers.GCM}
+    content_metadata = replace(stored(WrappingAlgorithm.KMS, headers.CBC), iv=bytes(16), description=description)
+    settings: dict[str, Any] = {"encryption_context": {"team": "it"}, "keys": FixedKeys(families=("aes",))}
+    refused(LegacyAlgorithmError, content_metadata, **settings)
+    settings["enable_legacy_unauthenticated_modes"] = True
+    refused(CommitmentPolicyError, content_metadata, **settings)
+    settings["commitment_policy"] = ALLOW
+    refused(MalformedMetadataError, content_metadata, **settings)
+    content_metadata = replace(content_metadata, iv=headers.IV_CBC)
+    refused(LegacyAlgorithmError, content_metadata, **settings)
+    settings["keys"] = FixedKeys(families=("aes",), enable_legacy_wrapping_algorithms=True)
+    refused(KeyringError, content_metadata, **settings)
+    settings["keys"] = FixedKeys(enable_legacy_wrapping_algorithms=True, binds_encryption_context=False)
+    refused(ConflictingMetadataError, content_metadata, **settings)
+    content_metadata = replace(content_metadata, description={"team": "hr"})
+    refused(ConfigurationError, content_metadata, **settings)
+    settings["keys"] = FixedKeys(enable_legacy_wrapping_algorithms=True)
+    refused(EncryptionContextMismatchError, content_metadata, **settings)
+    settings["encryption_context"] = {"team": "hr"}
+    assert begin(content_metadata, settings.pop("keys"), **settings)
+
+
 @pytest.mark.parametrize(
     ("content", "changed"),
     [
