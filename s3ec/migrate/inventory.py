@@ -39,7 +39,7 @@ _COLUMNS = {
     "etag": "etag",
     "storageclass": "storage_class",
 }
-_ARROW_FORMATS = {"ORC": "orc", "PARQUET": "parquet"}
+_FORMATS = ("CSV", "ORC", "PARQUET")
 
 
 @dataclass(slots=True)
@@ -70,12 +70,13 @@ class InventoryReport:
             botocore.exceptions.ClientError: a file of it is missing.
         """
         manifest = self._manifest()
-        columns = _columns(str(manifest.get("fileSchema", "")), str(manifest.get("fileFormat", "")))
+        file_format = str(manifest["fileFormat"]).upper()
+        columns = _columns(str(manifest.get("fileSchema", "")), file_format)
         for entry in manifest.get("files", []):
             with tempfile.TemporaryFile() as file:
                 self._fetch(entry, file)
-                for row in _rows(file, str(manifest["fileFormat"]), columns):
-                    task = self._task(row, encoded=manifest["fileFormat"] == "CSV")
+                for row in _rows(file, file_format, columns):
+                    task = self._task(row, encoded=file_format == "CSV")
                     if task is not None:
                         yield task
 
@@ -90,7 +91,7 @@ class InventoryReport:
             raise MigrationError(
                 f"the inventory is of {manifest.get('sourceBucket')}, but the job is for {self.bucket}"
             )
-        if manifest.get("fileFormat") not in ("CSV", *_ARROW_FORMATS):
+        if str(manifest.get("fileFormat")).upper() not in _FORMATS:
             raise MigrationError(f"inventories in {manifest.get('fileFormat')} cannot be read")
         return manifest
 
