@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import io
 from collections.abc import Callable
 from typing import Any
 
+import boto3
 import pytest
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ClientError
@@ -436,3 +438,25 @@ def test_a_lying_server_gets_no_plaintext(
     assert not liar.disk_contains(CONTENT[:36])
     assert s3ec.inspect(client, Bucket=bucket, Key="k").server_side_encryption.name is None
     assert client.get_object(Bucket=bucket, Key="k")["Body"].read() == CONTENT
+
+
+def test_bucket_keys_and_dsse_through_the_client(localstack: Server, client_for: Make, new_bucket: Make) -> None:
+    """What MinIO lacks: the answers for a put, a copy and an upload in parts name DSSE-KMS, or the bucket key."""
+    bucket = new_bucket(localstack)
+    with contextlib.closing(boto3.client("kms", **localstack.arguments())) as keys:
+        arn = keys.create_key()["KeyMetadata"]["Arn"]
+    for mode, name in ((DsseKms(arn), "DSSE-KMS"), (SseKms(arn, bucket_key=True), "SSE-KMS")):
+        client = client_for(localstack, server_side_encryption=mode)
+        named = {"Bucket": bucket, "Key": "k"}
+        client.put_object(**named, Body=CONTENT)
+        client.copy_object(Bucket=bucket, Key="c", CopySource=named)
+        upload = client.create_multipart_upload(Bucket=bucket, Key="m")
+        place = {"Bucket": bucket, "Key": "m", "UploadId": upload["UploadId"]}
+        part = client.upload_part(**place, PartNumber=1, Body=CONTENT)
+        listed = [{"PartNumber": 1, "ETag": part["ETag"]}]
+        client.complete_multipart_upload(**place, MultipartUpload={"Parts": listed})
+        for key in ("k", "c", "m"):
+            found = s3ec.inspect(client, Bucket=bucket, Key=key)
+            assert (found.server_side_encryption.name, found.format) == (name, "V3")
+            assert found.server_side_encryption.bucket_key is (name == "SSE-KMS")
+            assert client.get_object(Bucket=bucket, Key=key)["Body"].read() == CONTENT
