@@ -357,7 +357,17 @@ class TestDefaults:
 
 
 @pytest.mark.parametrize(
-    "key_id", ["", None, 17, b"alias/a", "arn:aws:s3:::bucket", "arn:aws:kms:eu-west-1:1:", "arn:"]
+    "key_id",
+    [
+        "",
+        None,
+        17,
+        b"alias/a",
+        "arn:aws:s3:::bucket",
+        "arn:aws:s3:eu-west-1:111122223333:accesspoint/a",
+        "arn:aws:kms:eu-west-1:1:",
+        "arn:",
+    ],
 )
 def test_what_is_no_key_id_is_refused(key_id: Any) -> None:
     """A key ID that cannot be one is found at construction."""
