@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.metadata
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -50,9 +52,34 @@ class _Lazy(click.Group):
             raise TypeError(f"{_COMMANDS[cmd_name]} is no command")
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; a reader that goes away is told apart here, before click makes a code of its own of it."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ReaderGoneError from error
+
+
+class _ReaderGoneError(Exception):
+    """Nobody reads standard output any more."""
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    """Print the version of the installed package."""
+    if not value or ctx.resilient_parsing:
+        return
+    try:
+        version = importlib.metadata.version("s3ec")
+    except importlib.metadata.PackageNotFoundError:
+        version = "(not installed)"
+    ctx.obj.line(f"s3ec {version}")
+    ctx.exit()
+
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="s3ec", prog_name="s3ec")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version and exit."
+)
 def cli() -> None:
     """Client-side encryption for Amazon S3: move whole buckets, and the everyday verbs.
 
@@ -74,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = _run(words, output)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except (_ReaderGoneError, BrokenPipeError):
         # The reader has what it wanted. Python would flush again at its end, and complain: give it somewhere to write.
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -97,8 +124,6 @@ def _run(words: list[str], output: Output) -> int:
         )
     except (click.Abort, KeyboardInterrupt):
         return _fail(Failure(code=ExitCode.INTERRUPTED, error="Interrupted", message="interrupted"), output)
-    except BrokenPipeError:
-        raise
     except ERRORS as error:
         return _fail(describe(error), output)
     return result if isinstance(result, int) else ExitCode.DONE

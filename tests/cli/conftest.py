@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,15 +75,23 @@ def run(
 
 
 @pytest.fixture
-def spawn(environment: dict[str, str]) -> Callable[..., subprocess.Popen[bytes]]:
-    """Starts a command line in a process of its own."""
+def spawn(environment: dict[str, str]) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Starts a command line in a process of its own; whatever still runs when the test ends is killed."""
+    started: list[subprocess.Popen[bytes]] = []
 
     def call(*words: object, **options: Any) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "s3ec", *(str(word) for word in words)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment}
-        return subprocess.Popen(command, **{**pipes, **options})
+        started.append(subprocess.Popen(command, **{**pipes, **options}))
+        return started[-1]
 
-    return call
+    yield call
+    for process in started:
+        process.kill()
+        process.wait()
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
 
 
 @pytest.fixture
