@@ -108,6 +108,11 @@ def _work(settings_json: str, path: str, workers: int, said: Any, stopping: Any,
                 stop.set()
                 return
 
+    def tell(event: Event) -> None:
+        # What is begun would be half of all messages, and no display shows it.
+        if event.kind != "started":
+            said.put((event.kind, event.to_json()))
+
     threading.Thread(target=watch, name="s3ec-watch", daemon=True).start()
     try:
         with (
@@ -120,7 +125,7 @@ def _work(settings_json: str, path: str, workers: int, said: Any, stopping: Any,
                 context,
                 workers,
                 lambda outcome: None,
-                lambda event: said.put((event.kind, event.to_json())),
+                tell,
                 stop,
             )
     except KeyboardInterrupt:

@@ -79,7 +79,8 @@ def read_properties(task: Task, response: Mapping[str, Any], *, context: Migrati
     arguments |= _server_side(response) if settings.server_side_encryption is None else settings.server_side_encryption
     arguments |= _lock(response, target, notes)
     version = {"VersionId": response["VersionId"]} if "VersionId" in response else {}
-    arguments |= _tags(task, version, calls, ignore=settings.ignore_tags)
+    if response.get("TagCount") or not settings.trust_tag_count:
+        arguments |= _tags(task, version, calls, ignore=settings.ignore_tags)
     if not settings.ignore_acl:
         arguments |= _acl(task, version, calls, facts, target)
     annotations = _annotations(task, version, context, calls)

@@ -181,6 +181,8 @@ class MigrationSettings(Jsonable):
             None keeps each object's own mode.
         instruction_file: ``"never"``, ``"when-needed"`` (the metadata would not fit) or ``"always"``.
         ignore_tags: leave tags behind where they cannot be read.
+        trust_tag_count: believe the count of tags that GET answers with, and ask for none where it is absent. S3 leaves
+            it out for an identity that may not read an object's tags, so switch it on only for one that may read all.
         ignore_acl: leave ACLs behind where they cannot be read or set.
         skip_young: leave alone what is younger than its storage class's minimum duration.
         keep_last_modified: name of a metadata entry that keeps the original time, or None.
@@ -208,6 +210,7 @@ class MigrationSettings(Jsonable):
     server_side_encryption: Mapping[str, str | bool] | None = None
     instruction_file: str = "never"
     ignore_tags: bool = False
+    trust_tag_count: bool = False
     ignore_acl: bool = False
     skip_young: bool = False
     keep_last_modified: str | None = None

@@ -84,6 +84,15 @@ def test_a_second_run_encrypts_nothing_twice(step: Step, bucket: str, plain_s3: 
     assert plain_s3.head_object(Bucket=bucket, Key="k")["ETag"] == first.etag_out
 
 
+def test_the_count_of_tags_may_be_believed(step: Step, bucket: str, plain_s3: Any) -> None:
+    """Where it is, an object without tags costs no request for them, and one with tags keeps them."""
+    plain_s3.put_object(Bucket=bucket, Key="bare", Body=b"x")
+    plain_s3.put_object(Bucket=bucket, Key="tagged", Body=b"x", Tagging="a=b")
+    assert "get_object_tagging" not in step("bare", trust_tag_count=True).requests
+    assert step("tagged", trust_tag_count=True).requests["get_object_tagging"] == 1
+    assert plain_s3.get_object_tagging(Bucket=bucket, Key="tagged")["TagSet"] == [{"Key": "a", "Value": "b"}]
+
+
 def test_acl_grants_are_set_with_the_object(step: Step, bucket: str, plain_s3: Any) -> None:
     """A public object stays public, and its owner its owner."""
     plain_s3.put_object(Bucket=bucket, Key="k", Body=b"x", ACL="public-read")
