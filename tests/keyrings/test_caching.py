@@ -258,6 +258,25 @@ def test_old_secrets_are_dropped_whatever_is_asked_next(make: Make, clock: Clock
     assert secrets(manager) == 1
 
 
+def test_each_secret_has_its_own_age(make: Make, clock: Clock) -> None:
+    """Data keys made one after the other go one after the other."""
+    manager = make(max_age=10)
+
+    def write(name: str) -> bytes:
+        return manager.get_encryption_materials(write_request(encryption_context={"n": name})).plaintext_data_key
+
+    write("a")
+    clock.now += 5
+    second = write("b")
+    clock.now += 5
+    write("c")
+    assert secrets(manager) == 2
+    clock.now += 4.9
+    assert write("b") == second
+    clock.now += 0.1
+    assert write("b") != second
+
+
 def test_used_up_secrets_are_dropped(make: Make) -> None:
     """A data key that may not be used any more is gone when the next one takes its place."""
     manager = make(max_messages=1)
