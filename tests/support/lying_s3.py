@@ -68,6 +68,7 @@ class State:
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
     lies: Lies = field(default_factory=Lies)
     gets: int = 0
+    page: int = 1000
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def bodies(self, method: str = "PUT") -> list[bytes]:
@@ -238,7 +239,10 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(404, _error("NoSuchUpload"))
         key, metadata, parts = upload
         numbers = [int(number) for number in re.findall(rb"<PartNumber>(\d+)</PartNumber>", body)]
-        if not numbers or any(number not in parts for number in numbers):
+        etags = [etag.decode().replace("&quot;", '"') for etag in re.findall(rb"<ETag>(.*?)</ETag>", body)]
+        if not numbers:
+            return self._answer(400, _error("MalformedXML"))
+        if etags != [Stored(parts[number], {}).etag if number in parts else None for number in numbers]:
             return self._answer(400, _error("InvalidPart"))
         stored = Stored(b"".join(parts[number] for number in numbers), metadata)
         self.state.objects[key] = stored
@@ -272,6 +276,8 @@ class _Handler(BaseHTTPRequestHandler):
                 state.lies.on_get(state.gets)
             stored = state.objects.get(self._key)
             lies = state.lies
+        if "uploadId" in self._query:
+            return self._list_parts()
         if stored is None:
             return self._answer(404, _error("NoSuchKey"))
         if self.headers.get("If-Match") not in (None, stored.etag):
@@ -288,6 +294,22 @@ class _Handler(BaseHTTPRequestHandler):
             first, last = min(first + lies.wrong_range, len(body) - 1), min(last + lies.wrong_range, len(body) - 1)
         extra = {"Content_Range": f"bytes {first}-{last}/{len(body)}"}
         return self._give(stored, body[first : last + 1], 206, extra)
+
+    def _list_parts(self) -> None:
+        upload = self.state.uploads.get(self._query["uploadId"][0])
+        if upload is None:
+            return self._answer(404, _error("NoSuchUpload"))
+        after = int(self._query.get("part-number-marker", ["0"])[0])
+        numbers = sorted(number for number in upload[2] if number > after)
+        page = "".join(
+            f"<Part><PartNumber>{number}</PartNumber><Size>{len(upload[2][number])}</Size>"
+            f"<ETag>{Stored(upload[2][number], {}).etag}</ETag></Part>"
+            for number in numbers[: self.state.page]
+        )
+        more = len(numbers) > self.state.page
+        marker = f"<NextPartNumberMarker>{numbers[self.state.page - 1]}</NextPartNumberMarker>" if more else ""
+        text = f"<IsTruncated>{str(more).lower()}</IsTruncated>{marker}{page}"
+        return self._answer(200, f"<ListPartsResult>{text}</ListPartsResult>".encode())
 
     def _give(self, stored: Stored, body: bytes, status: int, extra: dict[str, str]) -> None:
         lies = self.state.lies
