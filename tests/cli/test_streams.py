@@ -161,20 +161,6 @@ def test_both_ways_to_start_are_the_same(spawn: Any, environment: Any):
     out, _ = spawn("--help").communicate(timeout=60)
     names = ["audit", "migrate", "rewrap", "verify", "purge-plaintext-versions", "cp", "cat", "ls", "rm", "head"]
     for name in [*names, "inspect", "sse", "demo"]:
-        "migrate",
-        "rewrap",
-        "verify",
-        "purge-plaintext-versions",
-        "cp",
-        "cat",
-        "ls",
-        "rm",
-        "head",
-        "inspect",
-        "sse",
-        "demo",
-    ]
-    for name in names:
         assert name.encode() in out
     out, _ = spawn("migrate", "--help").communicate(timeout=60)
     for heading in (b"Options:", b"Keys:", b"Connection:", b"Run and output:"):

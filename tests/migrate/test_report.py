@@ -42,7 +42,7 @@ class _Reader(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        self.text += data + "\n"
 
 
 def read(html: str) -> _Reader:
