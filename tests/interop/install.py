@@ -99,20 +99,11 @@ def python() -> list[str]:
     return [*built("python", key, build), str(HERE / "python" / "peer.py")]
 
 
-def ruby() -> list[str] | None:
-    """Finds a Ruby whose ``aws-sdk-s3`` has all three encryption clients; none is installed here."""
-    if not shutil.which("ruby"):
-        return None
-    probe = "require 'aws-sdk-s3'; Aws::S3::EncryptionV3::Client; print Aws::S3::GEM_VERSION"
-    found = subprocess.run(["ruby", "-e", probe], capture_output=True, text=True, check=False)
-    return ["ruby", str(HERE / "ruby" / "peer.rb")] if found.returncode == 0 else None
-
-
 def install() -> tuple[dict[str, list[str]], dict[str, str]]:
     """Builds all that this machine can build.
 
     Returns:
-        The command of each program (``java4``, ``java3``, ``javasdk1``, ``go``, ``python``, ``ruby``), and for each
+        The command of each program (``java4``, ``java3``, ``javasdk1``, ``go``, ``python``), and for each
         program that is absent the reason.
     """
     commands = {"python": python()}
@@ -126,10 +117,6 @@ def install() -> tuple[dict[str, list[str]], dict[str, str]]:
         commands["go"] = go()
     else:
         absent["go"] = "Go is not installed"
-    if found := ruby():
-        commands["ruby"] = found
-    else:
-        absent["ruby"] = "no Ruby with aws-sdk-s3 1.208.0 or newer is installed"
     return commands, absent
 
 

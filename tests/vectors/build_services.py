@@ -189,6 +189,7 @@ def build(layout: Layout) -> None:
         "plaintext_sha256": hashlib.sha256(layout.plaintext).hexdigest(),
         "key": {"kind": "kms", "arn": KEY_ARN} if layout.wrap else {"kind": "aes", "ref": "root"},
         "encryption_context": layout.context,
+        "expected": "success",
     }
     if layout.instruction_file:
         vector["instruction_file"] = {
