@@ -97,7 +97,10 @@ class EncryptedUpload:
             parts: in order, each with the ETag and the checksums that S3 answered for the ciphertext.
             given: the caller's own parameters, without those that describe plaintext.
         """
-        request = self.parameters("CompleteMultipartUpload", given, MultipartUpload={"Parts": list(parts)})
+        # Checksums of an algorithm that the upload was not created with make S3 say that there is no such part.
+        wanted = ("PartNumber", "ETag", f"Checksum{self.request.get('ChecksumAlgorithm')}")
+        listed = [{name: part[name] for name in wanted if name in part} for part in parts]
+        request = self.parameters("CompleteMultipartUpload", given, MultipartUpload={"Parts": listed})
         with ExitStack() as stack:
             if self.instruction_file is not None:
                 stack.enter_context(
