@@ -66,7 +66,13 @@ def test_every_example_is_known() -> None:
 def test_example(name: str) -> None:
     """The example ends well, prints its lines and warns of nothing."""
     process = subprocess.run(
-        [sys.executable, "-W", "error::DeprecationWarning:__main__", str(EXAMPLES / f"{name}.py"), *ARGUMENTS.get(name, [])],
+        [
+            sys.executable,
+            "-W",
+            "error::DeprecationWarning:__main__",
+            str(EXAMPLES / f"{name}.py"),
+            *ARGUMENTS.get(name, []),
+        ],
         capture_output=True,
         text=True,
         timeout=120,
