@@ -88,8 +88,9 @@ class Driver:
                         return
                     stop.wait(_POLL_SECONDS)
                 for handle, answer in self.pool.finished(list(out), _POLL_SECONDS):
-                    number, task = out.pop(handle)
+                    number, task = out[handle]
                     self._book(journal, number, _outcome(task, answer), settings, on_outcome, emit)
+                    del out[handle]
         finally:
             self.pool.forget(out)
             journal.release(number for number, _ in out.values())
