@@ -534,6 +534,43 @@ def test_update_moves_no_data_on_aws(aws_s3: tuple[Any, Wire]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("on_aws", "update", "sent"), [(True, False, "CopyObject"), (False, True, "UpdateObjectEncryption")]
+)
+def test_the_caller_decides_about_the_update(
+    aws_s3: tuple[Any, Wire], plain_s3: Any, wire: Wire, on_aws: bool, update: bool, sent: str
+) -> None:
+    """It is left out on AWS, or used on another server that knows it, where the caller says so."""
+    client, script = aws_s3 if on_aws else (plain_s3, wire)
+    _skip_without_update(client)
+    script.answer = lambda operation, request: (
+        (200, KMS_HEAD, b"") if operation == "HeadObject" else (409, {}, b"<Error><Code>Stop</Code></Error>")
+    )
+    with pytest.raises(ClientError, match="Stop"):
+        change_server_side_encryption(client, Bucket="b", Key="k", mode=SseKms(ARN), keep_acl=False, update=update)
+    assert script.operations == ["HeadObject", sent]
+
+
+@pytest.mark.parametrize(
+    ("same_key", "outcome"), [(True, contextlib.nullcontext()), (False, pytest.raises(UnsupportedOperationError))]
+)
+def test_the_customer_key_is_confirmed_by_its_digest(aws_s3: tuple[Any, Wire], same_key: bool, outcome: Any) -> None:
+    """SSE-C alone is no proof: the answer must name the key that was given."""
+    client, wire = aws_s3
+    mode = SseC(bytes(32))
+    prefix = "x-amz-server-side-encryption-customer"
+    shown = mode.key_md5 if same_key else "AAAAAAAAAAAAAAAAAAAAAA=="
+    after = {"ETag": '"e"', "Content-Length": "7", f"{prefix}-algorithm": "AES256", f"{prefix}-key-MD5": shown}
+    states = iter([KMS_HEAD, after])
+    copied = b"<CopyObjectResult><ETag>e</ETag></CopyObjectResult>"
+    wire.answer = lambda operation, request: (
+        (200, next(states), b"") if operation == "HeadObject" else (200, {}, copied)
+    )
+    with outcome:
+        change = change_server_side_encryption(client, Bucket="b", Key="k", mode=mode, keep_acl=False)
+        assert change.after == ServerSideState("SSE-C", customer_key_md5=mode.key_md5)
+
+
+@pytest.mark.parametrize(
     "mode", [SseKms(), SseKms("alias/a"), SseKms(ARN, context={"a": "b"}), DsseKms(ARN), SseS3(), SseC(bytes(32))]
 )
 def test_update_is_asked_only_for_what_it_knows(aws_s3: tuple[Any, Wire], mode: ServerSideMode) -> None:
