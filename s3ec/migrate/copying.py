@@ -16,9 +16,9 @@ from s3ec import formats
 from s3ec.formats import MetadataLocation
 from s3ec.migrate.context import Calls, MigrationContext
 from s3ec.migrate.ending import TaskEndedError, code_of
-from s3ec.migrate.model import Outcome, Result
+from s3ec.migrate.model import Outcome, Result, SkipReason
 from s3ec.migrate.properties import Properties
-from s3ec.migrate.source import Source
+from s3ec.migrate.source import InstructionFile, Source
 from s3ec.migrate.writing import Target, Written
 
 __all__ = ["copy", "copy_as_it_is"]
@@ -55,16 +55,32 @@ def copy_as_it_is(
     from s3ec.migrate.reencrypt import outcome_of
 
     if source.location is MetadataLocation.INSTRUCTION_FILE and source.instruction_file is not None:
-        file = source.instruction_file
-        calls(
-            "copy_object",
-            Bucket=target.bucket,
-            Key=target.key + formats.INSTRUCTION_FILE_SUFFIX,
-            CopySource={"Bucket": source.task.bucket, "Key": file.key},
-            CopySourceIfMatch=file.etag,
-        )
+        _copy_instruction_file(source.instruction_file, target, calls)
     written = copy(source, source.response.get("Metadata", {}), target, context=context, calls=calls)
     return outcome_of(source, Result.DONE, context, target=target, written=written, notes=properties.notes)
+
+
+def _copy_instruction_file(file: InstructionFile, target: Target, calls: Calls) -> None:
+    """Put the file before its object: killed in between, a file stands there that the next run finds to be the same."""
+    key = target.key + formats.INSTRUCTION_FILE_SUFFIX
+    try:
+        calls(
+            "put_object",
+            Bucket=target.bucket,
+            Key=key,
+            Body=file.body,
+            Metadata=dict(file.response.get("Metadata", {})),
+            ChecksumAlgorithm="CRC32",
+            IfNoneMatch="*",
+        )
+    except ClientError as error:
+        if code_of(error) != "PreconditionFailed":
+            raise
+        with calls("get_object", Bucket=target.bucket, Key=key)["Body"] as body:
+            if body.read(len(file.body) + 1) != file.body:
+                raise TaskEndedError.skip(
+                    SkipReason.DESTINATION_EXISTS, f"{key!a} is the name of another object"
+                ) from error
 
 
 def _origin(source: Source) -> dict[str, Any]:

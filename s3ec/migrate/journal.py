@@ -32,6 +32,7 @@ from s3ec.migrate.journal_schema import (
     task_of,
     values_of,
 )
+from s3ec.migrate.journal_views import JournalViews
 from s3ec.migrate.model import Outcome, Result, Task
 from s3ec.migrate.settings import MigrationSettings
 
@@ -49,7 +50,7 @@ def default_path(settings: MigrationSettings) -> Path:
     return state / "s3ec" / f"{settings.action.value}-{settings.source.bucket}-{settings.identity[:12]}.journal"
 
 
-class Journal:
+class Journal(JournalViews):
     """One plan's books. Safe for threads of one process, and for several processes and runs on one file.
 
     Use it as a context manager: a heartbeat runs while it is open.
@@ -291,76 +292,8 @@ class Journal:
                 "SELECT bucket, key, id FROM uploads WHERE run NOT IN (SELECT id FROM runs)"
             ).fetchall()
 
-    def counts(self) -> dict[str, int]:
-        """Objects by how they stand: by result where they are done, else ``"open"`` or ``"leased"``."""
-        with self._lock:
-            return dict(
-                self._database.execute(
-                    "SELECT CASE state WHEN 'done' THEN result ELSE state END, count(*) FROM objects GROUP BY 1"
-                )
-            )
-
-    def totals(self) -> tuple[int, int]:
-        """Objects known, and their stored bytes."""
-        with self._lock:
-            objects, size = self._database.execute("SELECT count(*), coalesce(sum(size), 0) FROM objects").fetchone()
-        return objects, size
-
-    def account(self) -> tuple[int, dict[str, int], dict[str, int]]:
-        """Done objects that are left undone; skipped ones by reason; notes by how many objects have them."""
-        with self._lock:
-            reasons = dict(
-                self._database.execute(
-                    "SELECT reason, count(*) FROM objects WHERE state = 'done' AND result = 'skipped' GROUP BY 1"
-                )
-            )
-            (failed,) = self._database.execute(
-                "SELECT count(*) FROM objects WHERE state = 'done' AND result IN ('failed', 'changed', 'retry')"
-            ).fetchone()
-            notes = dict(
-                self._database.execute(
-                    "SELECT note.value, count(DISTINCT object) FROM outcomes, json_each(outcome, '$.notes') AS note"
-                    " GROUP BY 1"
-                )
-            )
-        return failed + sum(count for reason, count in reasons.items() if reason in UNDONE), reasons, notes
-
-    def next_due(self) -> float | None:
-        """Seconds until the next open object may be claimed (0 for now), or None where nothing is open."""
-        with self._lock:
-            (due,) = self._database.execute("SELECT min(not_before) FROM objects WHERE state = 'open'").fetchone()
-        return None if due is None else max(0.0, due - time.time())
-
     def is_idle(self) -> bool:
         """True where nothing is open, nor leased by anybody who lives."""
         with self._change() as database:
             self._release_dead(database, time.time())
             return database.execute("SELECT 1 FROM objects WHERE state != 'done' LIMIT 1").fetchone() is None
-
-    def outcomes(self) -> Iterator[Outcome]:
-        """The last outcome of every object that is done, in the order of the list."""
-        last = 0
-        while True:
-            with self._lock:
-                rows = self._database.execute(
-                    "SELECT id, (SELECT outcome FROM outcomes WHERE object = objects.id ORDER BY id DESC LIMIT 1)"
-                    " FROM objects WHERE id > ? AND state = 'done' ORDER BY id LIMIT 500",
-                    (last,),
-                ).fetchall()
-            if not rows:
-                return
-            yield from (Outcome.from_json(row[1]) for row in rows if row[1])
-            last = rows[-1][0]
-
-    def ledger(self) -> Iterator[tuple[float, Outcome]]:
-        """Every outcome ever written down, oldest first, with its time (seconds since 1970)."""
-        last = 0
-        while True:
-            with self._lock:
-                rows = self._database.execute(
-                    "SELECT id, at, outcome FROM outcomes WHERE id > ? ORDER BY id LIMIT 500", (last,)
-                ).fetchall()
-            if not rows:
-                return
-            yield from ((row[1], Outcome.from_json(row[2])) for row in rows)
-            last = rows[-1][0]

@@ -144,7 +144,7 @@ def _list(
     listing: ObjectList, settings: MigrationSettings, journal: Journal, emit: Callback, stop: threading.Event
 ) -> int:
     opened = journal.record_listing(wanted(listing, settings, stop))
-    if listing.is_complete:
+    if listing.is_complete and not stop.is_set():
         journal.mark_instruction_files()
     objects, size = journal.totals()
     emit(Event(kind="listed", objects=objects, bytes=size))

@@ -14,7 +14,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from s3ec.errors import MigrationError
+from botocore.exceptions import BotoCoreError, ClientError
+
+from s3ec.errors import MigrationError, S3ECError
 from s3ec.migrate.context import MigrationContext
 from s3ec.migrate.journal import Journal
 from s3ec.migrate.model import Outcome
@@ -130,7 +132,7 @@ def _work(settings_json: str, path: str, workers: int, said: Any, stopping: Any,
             )
     except KeyboardInterrupt:
         stop.set()
-    except Exception as error:  # noqa: BLE001  # carried to the parent, which raises it again
+    except (ClientError, BotoCoreError, S3ECError, OSError) as error:
         said.put(("error", f"{type(error).__name__}: {error}"))
     finally:
         ended.set()

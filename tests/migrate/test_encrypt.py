@@ -330,3 +330,50 @@ def test_a_source_that_changed_replaces_its_own_earlier_copy(
     again = Task(bucket=bucket, key="in/a", replaces=first.etag_out)
     assert step("in/a", task=again, **where).result is Result.DONE
     assert read(make_client, bucket, "out/a") == b"newer"
+
+
+@pytest.mark.parametrize("layout", ["never", "always"])
+def test_what_is_encrypted_already_moves_as_it_is(
+    layout: str, step: Step, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
+) -> None:
+    """To another place an encrypted object is copied inside S3, with its instruction file; no key is asked for."""
+    where = {"source": Location(bucket=bucket, prefix="in/"), "destination": Location(bucket=bucket, prefix="out/")}
+    plain_s3.put_object(Bucket=bucket, Key="in/a", Body=b"x", Metadata={"b": "c"}, Tagging="d=e")
+    step("in/a", instruction_file=layout)
+    stored = plain_s3.get_object(Bucket=bucket, Key="in/a")["Body"].read()
+    outcome = step("in/a", **where)
+    assert (outcome.result, outcome.kms_calls) == (Result.DONE, 0)
+    assert plain_s3.get_object(Bucket=bucket, Key="out/a")["Body"].read() == stored
+    assert plain_s3.get_object_tagging(Bucket=bucket, Key="out/a")["TagSet"] == [{"Key": "d", "Value": "e"}]
+    answer = make_client().get_object(Bucket=bucket, Key="out/a")
+    assert (answer["Body"].read(), answer["Metadata"]) == (b"x", {"b": "c"})
+    assert step("in/a", **where).result is Result.ALREADY
+    keys = [entry["Key"] for entry in plain_s3.list_objects_v2(Bucket=bucket, Prefix="out/")["Contents"]]
+    assert keys == (["out/a"] if layout == "never" else ["out/a", "out/a.instruction"])
+
+
+def test_a_foreign_file_under_an_instruction_files_name_stands(step: Step, bucket: str, plain_s3: Any) -> None:
+    """Neither a move nor a migration overwrites what only happens to have that name."""
+    where = {"source": Location(bucket=bucket, prefix="in/"), "destination": Location(bucket=bucket, prefix="out/")}
+    for key in ("in/a", "b"):
+        plain_s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    for key in ("out/a.instruction", "b.instruction"):
+        plain_s3.put_object(Bucket=bucket, Key=key, Body=b"somebody's own")
+    step("in/a", instruction_file="always")
+    assert step("in/a", **where).reason is SkipReason.DESTINATION_EXISTS
+    assert step("b", instruction_file="always").reason is SkipReason.DESTINATION_EXISTS
+    for key in ("out/a.instruction", "b.instruction"):
+        assert plain_s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b"somebody's own"
+
+
+def test_a_bound_object_is_bound_to_its_new_place(
+    step: Step, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
+) -> None:
+    """The object's ARN in the context is the destination's, whether it was bound before or is from now on."""
+    where = {"source": Location(bucket=bucket, prefix="in/"), "destination": Location(bucket=bucket, prefix="out/")}
+    bound = make_client(bind_object=True)
+    plain_s3.put_object(Bucket=bucket, Key="in/a", Body=b"x")
+    assert step("in/a", bind_object=True).result is Result.DONE
+    assert bound.get_object(Bucket=bucket, Key="in/a")["Body"].read() == b"x"
+    assert step("in/a", **where).result is Result.DONE
+    assert bound.get_object(Bucket=bucket, Key="out/a")["Body"].read() == b"x"

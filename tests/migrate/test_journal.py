@@ -157,7 +157,6 @@ def test_a_changed_object_comes_round_again(tmp_path: Path) -> None:
         again = Task(bucket="b", key="k0", etag='"5"', attempt=1)
         journal.finish(number, Outcome(task=task, result=Result.CHANGED), again=again, delay=60)
         assert journal.claim(1) == []
-        assert 0 < (journal.next_due() or 0) <= 60
         assert not journal.is_idle()
         journal.record_listing([Task(bucket="b", key="k0", etag='"6"')])
         assert [task.etag for _, task in journal.claim(1)] == ['"6"']
