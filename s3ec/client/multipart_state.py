@@ -225,16 +225,14 @@ class UploadState:
         self._tag_part = PartRecord(last.number + 1, 0, b"", offset=self._ledger.length, content=content)
 
     def _send_held(self) -> None:
-        held = [record for record in [*self._ledger, self._tag_part] if record is not None and record.sent is None]
-        if not held:
+        records = [*self._ledger, *([self._tag_part] if self._tag_part else [])]
+        held = [(record, record.content) for record in records if record.sent is None and record.content is not None]
+        if len(held) <= 1:  # the last part or the tag, as a rule
+            for record, content in held:
+                self._send(record, content, None, {})
             return
-
-        def send(record: PartRecord) -> None:
-            if record.content is not None:
-                self._send(record, record.content, None, {})
-
         with ThreadPoolExecutor(min(_SENDERS, len(held))) as pool:
-            for done in [pool.submit(send, record) for record in held]:
+            for done in [pool.submit(self._send, record, content, None, {}) for record, content in held]:
                 done.result()
 
     def close(self, reason: str) -> None:

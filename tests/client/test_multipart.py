@@ -155,6 +155,18 @@ def test_gaps_in_the_numbering(start: Callable[..., Upload], numbers: list[int])
     upload.check()
 
 
+@pytest.mark.usefixtures("tiny")
+def test_the_last_number(start: Callable[..., Upload], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The part with the last number waits whatever its size, since there is no number left for the tag."""
+    monkeypatch.setattr(multipart_state, "LAST_PART_NUMBER", 3)
+    upload = start()
+    for number in (1, 2, 3):
+        upload.part(number, os.urandom(100))
+        assert bool(upload.sent(number)) == (number < 3)
+    upload.complete()
+    upload.check()
+
+
 def test_ten_thousand_parts(start: Callable[..., Upload], monkeypatch: pytest.MonkeyPatch) -> None:
     """All the parts that S3 allows: the last one waits for the tag, since there is no number left for it."""
     monkeypatch.setattr(multipart_state, "MINIMUM_PART_LENGTH", 1)
@@ -330,11 +342,12 @@ class TestServerFailures:
         assert upload.sent(1)[0] == upload.sent(1)[1]
         upload.check()
 
-    def test_complete_again(self, start: Callable[..., Upload]) -> None:
+    @pytest.mark.parametrize("order", [(1, 2), (2, 1)], ids=["tag of its own", "tag behind the last part"])
+    def test_complete_again(self, start: Callable[..., Upload], order: tuple[int, ...]) -> None:
         """A completion that S3 fails may be repeated; neither the tag nor a held part is sent twice."""
         upload = start({"config": NO_RETRIES})
-        upload.part(2, os.urandom(100))
-        upload.part(1, os.urandom(100))
+        for number in order:
+            upload.part(number, os.urandom(100))
 
         def fail_when_completing(**_: Any) -> None:
             upload.server.lies.fail_after_body = 1
@@ -348,7 +361,7 @@ class TestServerFailures:
         with pytest.raises(MultipartStateError, match="part 3 comes after the upload was completed"):
             upload.part(3, os.urandom(100))
         upload.complete()
-        assert len(sent_parts(upload.server.state, upload.id)) == sent
+        assert len(sent_parts(upload.server.state, upload.id)) == sent == 4 - order[0]
         upload.check()
 
     def test_the_tag_fails(self, start: Callable[..., Upload]) -> None:
@@ -529,6 +542,19 @@ class TestSpool:
             upload.part(number, os.urandom(MiB + 5))
         spool = upload.client._s3ec_uploads.find(upload.id)._spool
         assert spool._end == MiB + 5 + 2 * 28
+        upload.complete()
+        upload.check()
+
+    @pytest.mark.usefixtures("tiny")
+    def test_what_waits_shares_the_memory(self, start: Callable[..., Upload]) -> None:
+        """Parts that wait stay in memory up to the limit together; the others go to disk, sealed or encrypted."""
+        upload = start({"buffer_size": 250})
+        state = upload.client._s3ec_uploads.find(upload.id)
+        for number in (2, 3, 4):
+            upload.part(number, os.urandom(100))
+        assert [record.content.in_memory for record in state._ledger] == [True, True, False]
+        upload.part(1, os.urandom(60))
+        assert not state._ledger.get(1).content.in_memory
         upload.complete()
         upload.check()
 

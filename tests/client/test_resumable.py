@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import os
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +64,7 @@ class Run:
     def __init__(self, client: Any, server: LyingS3, upload_id: str) -> None:
         self.client, self.server, self.id = client, server, upload_id
 
-    def part(self, number: int, data: bytes) -> str:
+    def part(self, number: int, data: Any) -> str:
         """Give one part."""
         answer = self.client.upload_part(**PLACE, UploadId=self.id, PartNumber=number, Body=data)
         etag: str = answer["ETag"]
@@ -302,6 +305,27 @@ def test_hand_over(
     etags = {1: found["Parts"][0]["ETag"], 2: again.part(2, b"2" * 64), 3: again.part(3, b"3" * 64)}
     again.complete(etags)
     stored_is(http_liar, first + b"2" * 64 + b"3" * 64, again.client)
+
+
+def test_hand_over_under_way(begin: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part that waits for its turn while the upload is handed over gets an error: it is not in the state."""
+    monkeypatch.setattr(multipart_turnstile, "_PATIENCE", 60)
+    run, waiting = begin(), threading.Event()
+
+    class Slow(io.BytesIO):
+        def readinto(self, buffer: Any) -> int:
+            waiting.set()
+            return super().readinto(buffer)
+
+    state = run.client._s3ec_uploads.find(run.id)
+    with ThreadPoolExecutor(1) as pool:
+        part = pool.submit(run.part, 2, Slow(os.urandom(100)))
+        waiting.wait()
+        assert state.hand_over().parts == ()
+        with pytest.raises(MultipartStateError, match="goes on where its state is resumed"):
+            part.result()
+    with pytest.raises(MultipartStateError, match="goes on where its state is resumed"):
+        run.part(1, b"1" * 64)
 
 
 def test_from_hand_to_hand(
