@@ -10,7 +10,15 @@ from typing import Any
 
 import boto3
 
-from s3ec import AesKeyring, CommitmentPolicy, EncryptionClient, KmsDiscoveryKeyring, KmsKeyring, RsaKeyring
+from s3ec import (
+    AesKeyring,
+    CachingMaterialsManager,
+    CommitmentPolicy,
+    EncryptionClient,
+    KmsDiscoveryKeyring,
+    KmsKeyring,
+    RsaKeyring,
+)
 
 
 def keyring_for(request: dict[str, Any], kms: Any) -> Any:
@@ -33,8 +41,13 @@ def keyring_for(request: dict[str, Any], kms: Any) -> Any:
 def client_for(request: dict[str, Any], aws: dict[str, Any], kms: Any) -> EncryptionClient:
     """The client that a request describes."""
     policy = CommitmentPolicy[request.get("policy") or "REQUIRE_ENCRYPT_REQUIRE_DECRYPT"]
+    keyring = keyring_for(request, kms)
+    materials = (
+        {"materials_manager": CachingMaterialsManager(keyring)} if request.get("cached") else {"keyring": keyring}
+    )
     return EncryptionClient(
-        keyring=keyring_for(request, kms),
+        **materials,
+        bind_object=bool(request.get("bind_object")),
         commitment_policy=policy,
         enable_legacy_unauthenticated_modes=bool(request.get("legacy_content")),
         enable_unauthenticated_ranges=bool(request.get("unauthenticated_ranges")),
@@ -44,7 +57,16 @@ def client_for(request: dict[str, Any], aws: dict[str, Any], kms: Any) -> Encryp
 
 
 # What a client is made from; requests that agree in these share one, since making one takes a tenth of a second.
-CLIENT_FIELDS = ("keyring", "policy", "legacy_content", "legacy_wrapping", "unauthenticated_ranges", "storage")
+CLIENT_FIELDS = (
+    "keyring",
+    "policy",
+    "legacy_content",
+    "legacy_wrapping",
+    "unauthenticated_ranges",
+    "storage",
+    "cached",
+    "bind_object",
+)
 
 
 class Ours:
@@ -78,6 +100,9 @@ class Ours:
             return {}
         if request["op"] == "put_multipart":
             self._put_multipart(client, request, where, context)
+            return {}
+        if request["op"] == "delete":
+            client.delete_object(**where)
             return {}
         assert request["op"] == "get"
         extra = {"Range": request["range"]} if request.get("range") else {}
