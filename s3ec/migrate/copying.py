@@ -17,7 +17,7 @@ from s3ec.formats import MetadataLocation
 from s3ec.migrate.context import Calls, MigrationContext
 from s3ec.migrate.ending import TaskEndedError, code_of
 from s3ec.migrate.model import Outcome, Result, SkipReason
-from s3ec.migrate.properties import Properties
+from s3ec.migrate.properties import Properties, put_annotations
 from s3ec.migrate.source import InstructionFile, Source
 from s3ec.migrate.writing import Target, Written
 
@@ -57,6 +57,8 @@ def copy_as_it_is(
     if source.location is MetadataLocation.INSTRUCTION_FILE and source.instruction_file is not None:
         _copy_instruction_file(source.instruction_file, target, calls)
     written = copy(source, source.response.get("Metadata", {}), target, context=context, calls=calls)
+    if source.length > context.settings.copy_limit:
+        put_annotations(properties, target.bucket, target.key, written.etag, written.version_id, calls)
     return outcome_of(source, Result.DONE, context, target=target, written=written, notes=properties.notes)
 
 

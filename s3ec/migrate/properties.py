@@ -18,9 +18,9 @@ from botocore.exceptions import ClientError
 from s3ec import formats
 from s3ec.migrate.context import BucketFacts, Calls, MigrationContext
 from s3ec.migrate.ending import TaskEndedError, code_of, status_of
-from s3ec.migrate.model import SkipReason, Task
+from s3ec.migrate.model import Action, SkipReason, Task
 
-__all__ = ["METADATA_LIMIT", "Properties", "metadata_length", "read_properties"]
+__all__ = ["METADATA_LIMIT", "Properties", "metadata_length", "put_annotations", "read_properties"]
 
 METADATA_LIMIT = 2048
 """Bytes of names and values of user metadata that S3 takes."""
@@ -58,6 +58,23 @@ class Properties:
     notes: tuple[str, ...] = ()
 
 
+def put_annotations(
+    properties: Properties, bucket: str, key: str, etag: str, version_id: str | None, calls: Calls
+) -> None:
+    """Set the annotations on an object that has just been written, if it still is that one."""
+    version = {"VersionId": version_id} if version_id else {}
+    for name, payload in properties.annotations.items():
+        calls(
+            "put_object_annotation",
+            Bucket=bucket,
+            Key=key,
+            AnnotationName=name,
+            AnnotationPayload=payload,
+            ObjectIfMatch=etag,
+            **version,
+        )
+
+
 def metadata_length(metadata: Mapping[str, str]) -> int:
     """Bytes of user metadata as S3 counts them: names and values in UTF-8."""
     return sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items())
@@ -83,7 +100,10 @@ def read_properties(task: Task, response: Mapping[str, Any], *, context: Migrati
         arguments |= _tags(task, version, calls, ignore=settings.ignore_tags)
     if not settings.ignore_acl:
         arguments |= _acl(task, version, calls, facts, target)
-    annotations = _annotations(task, version, context, calls)
+    annotations = {}
+    # CopyObject takes annotations along; everything else forgets them.
+    if not (settings.action is Action.REWRAP and response["ContentLength"] <= settings.copy_limit):
+        annotations = _annotations(task, version, context, calls)
     if annotations and settings.in_place and not facts.keeps_versions:
         # They are set after the object is; a kill in between would lose them, with no old version to read them from.
         raise TaskEndedError.skip(SkipReason.ANNOTATED)

@@ -15,7 +15,7 @@ from s3ec.migrate.context import Calls, MigrationContext
 from s3ec.migrate.copying import copy_as_it_is
 from s3ec.migrate.ending import TaskEndedError, code_of
 from s3ec.migrate.model import Action, Outcome, Result, SkipReason, Task
-from s3ec.migrate.properties import Properties, read_properties
+from s3ec.migrate.properties import Properties, put_annotations, read_properties
 from s3ec.migrate.sealing import Sealing
 from s3ec.migrate.source import InstructionFile, Source, check_length, open_source
 from s3ec.migrate.writing import Target, Written
@@ -208,17 +208,7 @@ def _afterwards(
         found = calls("head_object", Bucket=target.bucket, Key=target.key, **pinned)
         if found["ContentLength"] != written.length or not formats.detect(found["Metadata"]).name.startswith("V3"):
             raise TaskEndedError(Result.FAILED, "what S3 stored is not what was sent; the old version is the sound one")
-    for name, payload in properties.annotations.items():
-        version = {"VersionId": written.version_id} if written.version_id else {}
-        calls(
-            "put_object_annotation",
-            Bucket=target.bucket,
-            Key=target.key,
-            AnnotationName=name,
-            AnnotationPayload=payload,
-            ObjectIfMatch=written.etag,
-            **version,
-        )
+    put_annotations(properties, target.bucket, target.key, written.etag, written.version_id, calls)
     if properties.annotations:
         notes.append("annotations were set after the object, not with it")
     superseded = source.location is MetadataLocation.INSTRUCTION_FILE and source.instruction_file is not None

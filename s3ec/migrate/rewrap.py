@@ -13,7 +13,7 @@ from s3ec.migrate.context import Calls, MigrationContext
 from s3ec.migrate.copying import copy
 from s3ec.migrate.ending import TaskEndedError
 from s3ec.migrate.model import Outcome, Result, SkipReason, Task
-from s3ec.migrate.properties import METADATA_LIMIT, metadata_length, read_properties
+from s3ec.migrate.properties import METADATA_LIMIT, metadata_length, put_annotations, read_properties
 from s3ec.migrate.rewrapping import rewrapped
 from s3ec.migrate.source import InstructionFile, Source, open_source
 from s3ec.migrate.writing import Target, Written
@@ -44,6 +44,7 @@ def rewrap(task: Task, *, context: MigrationContext, calls: Calls) -> Outcome:
     _check_unchanged(source, calls)
     target = Target(bucket=task.bucket, key=task.key, arguments=properties.arguments, replaces=source.etag)
     written = copy(source, metadata, target, context=context, calls=calls)
+    put_annotations(properties, task.bucket, task.key, written.etag, written.version_id, calls)
     if context.settings.read_back:
         _read_back(task, written.etag, context, calls)
     return _outcome(source, Result.DONE, context, new, written=written, notes=properties.notes)

@@ -21,6 +21,8 @@ from s3ec.migrate.limits import MemoryBudget, TokenBucket
 from s3ec.migrate.source import Source, check_length
 from s3ec.migrate.step import next_task
 
+from support.vectors import all_vectors
+
 Open = Callable[..., MigrationContext]
 Settings = Callable[..., MigrationSettings]
 
@@ -306,3 +308,36 @@ def test_a_write_whose_answer_was_lost_is_found_done(
     again = next_task(outcome, job)
     assert again is not None
     assert migrate_one(again, context=open_context(job)).result is Result.ALREADY
+
+
+def test_what_does_not_decrypt_to_what_was_read_is_not_committed(
+    settings: Settings, open_context: Open, bucket: str, plain_s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault of memory or cipher between reading and writing is found by the reader's cipher, before the put."""
+    from s3ec.crypto.content import ContentEncryptor
+
+    etag = plain_s3.put_object(Bucket=bucket, Key="k", Body=b"x" * 100)["ETag"]
+    sound = ContentEncryptor.update
+
+    def faulty(self: ContentEncryptor, data: Any) -> bytes:
+        ciphertext = bytearray(sound(self, data))
+        ciphertext[7] ^= 1
+        return bytes(ciphertext)
+
+    monkeypatch.setattr(ContentEncryptor, "update", faulty)
+    outcome = _do(open_context(settings()), bucket)
+    assert outcome.result is Result.FAILED
+    assert plain_s3.head_object(Bucket=bucket, Key="k")["ETag"] == etag
+
+
+def test_a_listing_is_not_believed_about_young_objects(
+    settings: Settings, open_context: Open, bucket: str, plain_s3: Any
+) -> None:
+    """A file that came after the listing is still found, so that ciphertext is never taken for plaintext."""
+    vector = next(v for v in all_vectors() if v.format == "V2" and v.instruction_file is not None)
+    assert vector.instruction_file is not None
+    plain_s3.put_object(Bucket=bucket, Key="k", Body=vector.body, Metadata=dict(vector.metadata))
+    plain_s3.put_object(Bucket=bucket, Key="k.instruction", Body=vector.instruction_file.body)
+    task = Task(bucket=bucket, key="k", has_instruction_file=False)
+    assert migrate_one(task, context=open_context(settings())).reason is SkipReason.OLD_FORMAT
+    assert migrate_one(task, context=open_context(settings(settle_seconds=0))).result is Result.DONE

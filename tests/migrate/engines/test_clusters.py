@@ -18,7 +18,7 @@ from s3ec.errors import MigrationError
 from s3ec.migrate import Event, Journal, KeyringSpec, Location, Summary, run
 from s3ec.migrate.local import Engine
 
-OBJECTS = 150
+OBJECTS = 80
 
 # What the engines' own threads and sockets leave behind at their end is not ours to repair.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -62,7 +62,7 @@ def ray_cluster() -> Iterator[Cluster]:
         patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
         try:
-            process_id = ray.remote(os.getpid)
+            process_id = ray.remote(lambda: os.getpid())
             yield Cluster(engine(window=16), lambda: os.kill(ray.get(process_id.remote()), signal.SIGKILL))
         finally:
             ray.shutdown()
