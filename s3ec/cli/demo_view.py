@@ -23,7 +23,8 @@ content = s3.get_object(Bucket="my-bucket", Key="report.pdf")["Body"].read()
 """What a program says to do the same; key, bucket and file are its own."""
 
 _SHOWN_FILES = 5
-_SHOWN_LENGTH = 48
+_SHOWN_CHARACTERS = 36
+_SHOWN_BYTES = 12
 
 
 def document(report: DemoReport) -> dict[str, Any]:
@@ -89,8 +90,8 @@ def _shown(head: bytes) -> str:
         text = head[: error.start].decode("utf-8") if error.reason == "unexpected end of data" else ""
     line = text.partition("\n")[0].rstrip("\r")
     if line and line.isprintable():
-        return line if len(line) <= _SHOWN_LENGTH else line[:_SHOWN_LENGTH] + "…"
-    return head[: _SHOWN_LENGTH // 3].hex(" ") or "empty"
+        return line if len(line) <= _SHOWN_CHARACTERS else line[:_SHOWN_CHARACTERS] + "…"
+    return head[:_SHOWN_BYTES].hex(" ") or "empty"
 
 
 def _jsonable(value: Any) -> Any:
