@@ -135,7 +135,7 @@ def test_stop_and_what_stops_the_whole_job(cluster: Cluster, filled: str, settin
 
     path = tmp_path / "key"
     path.write_bytes(bytes(range(128, 160)))
-    broken = settings(keyring=KeyringSpec(kind="aes-file", path=str(path)), source=Location(bucket=filled, prefix="k1"))
+    broken = settings(keyring=KeyringSpec(kind="aes-file", path=str(path)), source=Location(bucket=filled, prefix="k0"))
 
     def remove_key(event: Event) -> None:
         path.unlink(missing_ok=True)
