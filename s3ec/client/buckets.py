@@ -82,7 +82,8 @@ def set_default_encryption(
         client: any boto3 S3 client.
         Bucket: the bucket.
         mode: `SseS3`, `SseKms` or `DsseKms`.
-        block_sse_c: True makes S3 refuse uploads in SSE-C, False allows them; None leaves this as it is.
+        block_sse_c: True makes S3 refuse uploads in SSE-C, False allows them; None leaves this as it is, provided that
+            the installed botocore knows of it.
 
     Raises:
         ConfigurationError: a mode that cannot be a bucket's default: SSE-C, or an encryption context.

@@ -48,7 +48,7 @@ _SSE_C_MEMBERS = ("SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5")
 
 _COPY_OPERATIONS = frozenset({"CopyObject", "UploadPartCopy"})
 _CREATING_OPERATIONS = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
-# Directory buckets take the mode with the session; their requests must then repeat it.
+# A session with a directory bucket may name a mode; AWS advises to leave it to the bucket, so no default goes there.
 _MODE_OPERATIONS = _CREATING_OPERATIONS | {"CreateSession"}
 _SSE_C_OPERATIONS = _CREATING_OPERATIONS | {
     "CompleteMultipartUpload",
@@ -247,10 +247,7 @@ def _default_members(
 def _members_for(operation_name: str, default: ServerSideMode) -> dict[str, Any]:
     if isinstance(default, SseC):
         return default.parameters() if operation_name in _SSE_C_OPERATIONS else {}
-    if operation_name == "CreateSession" and isinstance(default, DsseKms):
-        # Directory buckets know SSE-S3 and SSE-KMS only; the put itself then gets S3's own refusal.
-        return {}
-    return default.parameters() if operation_name in _MODE_OPERATIONS else {}
+    return default.parameters() if operation_name in _CREATING_OPERATIONS else {}
 
 
 def check_secure(operation_name: str, parameters: Mapping[str, Any], *, secure: bool) -> None:

@@ -107,6 +107,9 @@ def test_a_default_that_s3_cannot_have_is_refused(plain_s3: Any, bucket: str, wi
 def test_a_new_default_keeps_sse_c_blocked(aws_s3: tuple[Any, Wire]) -> None:
     """The call replaces the whole configuration, so what blocks SSE-C is carried over, or changed when asked."""
     client, wire = aws_s3
+    rule = client.meta.service_model.shape_for("ServerSideEncryptionRule")
+    if "BlockedEncryptionTypes" not in rule.members:
+        pytest.skip("the installed botocore does not know BlockedEncryptionTypes")
     blocked = (
         b'<ServerSideEncryptionConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Rule>'
         b"<ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault>"
@@ -438,7 +441,8 @@ def test_an_object_in_parts_keeps_its_checksum_on_aws(aws_s3: tuple[Any, Wire]) 
     sent = dict(wire.sent)
     assert sent["CreateMultipartUpload"].headers["x-amz-checksum-algorithm"] == b"CRC32C"
     assert b"<ChecksumCRC32C>c</ChecksumCRC32C>" in sent["CompleteMultipartUpload"].body
-    assert sent["CompleteMultipartUpload"].headers["If-Match"] == b'"e"'
+    if "IfMatch" in client.meta.service_model.operation_model("CompleteMultipartUpload").input_shape.members:
+        assert sent["CompleteMultipartUpload"].headers["If-Match"] == b'"e"'
     assert "x-amz-server-side-encryption-customer-key" in sent["CompleteMultipartUpload"].headers
     assert "x-amz-server-side-encryption-customer-key" in sent["UploadPartCopy"].headers
 

@@ -45,7 +45,12 @@ class Sent:
         client.meta.events.register("before-send.s3", self._record)
 
     def _record(self, request: Any, event_name: str, **_: Any) -> None:
-        headers = {name: value for name, value in request.headers.items() if "server-side-encryption" in name.lower()}
+        headers = {
+            # Older versions of botocore write "True".
+            name: b"true" if value == b"True" else value
+            for name, value in request.headers.items()
+            if "server-side-encryption" in name.lower()
+        }
         self.requests.append((event_name.rpartition(".")[2], headers))
 
     def of(self, operation_name: str) -> list[dict[str, Any]]:
