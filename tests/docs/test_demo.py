@@ -18,12 +18,15 @@ from typing import Any
 
 import pytest
 
+import s3ec
 from s3ec.cli import run as run_cli
 
 from support import documents
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "s3ec", "demo"]
+# ``-m`` looks in the working directory first: it must find the package under test, not the repository's.
+PLACE = Path(s3ec.__file__).parents[1]
 # Settings of a user's machine that must not lead the demo elsewhere, or change what it prints.
 HOSTILE_ENVIRONMENT = {
     "AWS_PROFILE": "absent",
@@ -42,6 +45,7 @@ def demo(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
         [*COMMAND, *arguments],
         capture_output=True,
         text=True,
+        cwd=PLACE,
         env={**os.environ, **environment},
         timeout=120,
         check=False,
@@ -191,7 +195,7 @@ class TestEnd:
         with (tmp_path / "large").open("wb") as file:
             file.truncate(2 * 1024**3)
         with subprocess.Popen(
-            [*COMMAND, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*COMMAND, str(tmp_path)], cwd=PLACE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
             wait_for_a_listener(process.pid)
             process.send_signal(signal.SIGINT)
@@ -231,6 +235,7 @@ def on_a_terminal() -> tuple[str, int]:
     """Runs the demo on a pseudo-terminal; returns what it wrote and its exit code."""
     pid, terminal = pty.fork()
     if pid == 0:  # pragma: no cover - the child becomes the demo
+        os.chdir(PLACE)
         os.execv(COMMAND[0], COMMAND)  # noqa: S606 - our own command, without a shell
     output = b"".join(chunks(terminal))
     os.close(terminal)
