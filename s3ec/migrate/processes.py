@@ -1,17 +1,19 @@
 """Several processes on one journal: Python's threads share one core, and small objects cost more Python than network.
 
 The processes share nothing but the journal's file. Each is to it what another run would be: it leases what it does, and
-whatever it leaves when it is killed is taken up by the others.
+whatever it leaves when it is killed is taken up by the others. Each tells its parent through a pipe of its own, so that
+one that is killed in the middle of a word blocks nobody else.
 """
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import multiprocessing.connection
 import os
-import queue
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -40,68 +42,66 @@ def work_in_processes(
     """Do what is open in the journal, as `s3ec.migrate.workers.work` does, with so many processes.
 
     Raises:
-        s3ec.errors.MigrationError: a process ended by an error that stops the whole job.
+        s3ec.errors.MigrationError: a process met what stops the whole job, or all of them were killed.
     """
     if journal.path == ":memory:":
         raise MigrationError("several processes need a journal in a file")
+    rate = settings.kms_requests_per_second
+    each = replace(settings, kms_requests_per_second=rate / processes if rate else None)
     # Forking would copy locks and connections of other threads in whatever state they are.
     spawn = multiprocessing.get_context("spawn")
-    said: Any = spawn.Queue()
     stopping = spawn.Event()
-    children = [
-        spawn.Process(
-            target=_work,
-            args=(settings.to_json(), journal.path, workers, said, stopping, os.getpid()),
-            name=f"s3ec-{number}",
-        )
-        for number in range(processes)
-    ]
-    for child in children:
+    children: dict[Any, Any] = {}
+    for number in range(processes):
+        ear, mouth = spawn.Pipe(duplex=False)
+        arguments = (each.to_json(), journal.path, workers, mouth, stopping, os.getpid())
+        child = spawn.Process(target=_work, args=arguments, name=f"s3ec-{number}")
         child.start()
-    errors = _listen(children, said, stopping, on_outcome, emit, stop)
-    for child in children:
+        mouth.close()
+        children[ear] = child
+    errors = _listen(set(children), stopping, on_outcome, emit, stop)
+    for ear, child in children.items():
         child.join()
+        ear.close()
     if errors:
         raise MigrationError(errors[0])
+    if not stop.is_set() and not journal.is_idle():
+        raise MigrationError("all worker processes ended before the work was done; run it again to go on")
 
 
 def _listen(
-    children: list[Any],
-    said: Any,
-    stopping: Any,
-    on_outcome: Callable[[Outcome], None],
-    emit: Callback,
-    stop: threading.Event,
+    ears: set[Any], stopping: Any, on_outcome: Callable[[Outcome], None], emit: Callback, stop: threading.Event
 ) -> list[str]:
+    """Pass on what the processes say until all of them are silent for good."""
     errors: list[str] = []
-    while True:
+    while ears:
         if stop.is_set():
             stopping.set()
-        # Asked before the queue is emptied, so that what a process said last is never missed.
-        alive = any(child.is_alive() for child in children)
         try:
-            with contextlib.suppress(queue.Empty):
-                while True:
-                    kind, text = said.get(timeout=_POLL_SECONDS)
-                    if kind == "error":
-                        errors.append(text)
-                        stopping.set()
-                        continue
-                    event = Event.from_json(text)
-                    if event.outcome is not None:
-                        on_outcome(event.outcome)
-                    emit(event)
+            ready: list[Any] = multiprocessing.connection.wait(list(ears), _POLL_SECONDS)
+            for ear in ready:
+                try:
+                    kind, text = ear.recv()
+                except (EOFError, OSError):
+                    ears.discard(ear)
+                    continue
+                if kind == "error":
+                    errors.append(text)
+                    stopping.set()
+                    continue
+                event = Event.from_json(text)
+                if event.outcome is not None:
+                    on_outcome(event.outcome)
+                emit(event)
         except KeyboardInterrupt:
             stop.set()
-        if not alive:
-            return errors
+    return errors
 
 
-def _work(settings_json: str, path: str, workers: int, said: Any, stopping: Any, parent: int) -> None:
+def _work(settings_json: str, path: str, workers: int, mouth: Any, stopping: Any, parent: int) -> None:
     """What each process runs."""
     settings = MigrationSettings.from_json(settings_json)
-    stop = threading.Event()
-    ended = threading.Event()
+    stop, ended, speaking = threading.Event(), threading.Event(), threading.Lock()
 
     def watch() -> None:
         # A parent that was killed cannot tell; its children must not go on unseen.
@@ -110,10 +110,14 @@ def _work(settings_json: str, path: str, workers: int, said: Any, stopping: Any,
                 stop.set()
                 return
 
+    def say(kind: str, text: str) -> None:
+        with speaking:
+            mouth.send((kind, text))
+
     def tell(event: Event) -> None:
         # What is begun would be half of all messages, and no display shows it.
         if event.kind != "started":
-            said.put((event.kind, event.to_json()))
+            say(event.kind, event.to_json())
 
     threading.Thread(target=watch, name="s3ec-watch", daemon=True).start()
     try:
@@ -121,18 +125,12 @@ def _work(settings_json: str, path: str, workers: int, said: Any, stopping: Any,
             Journal.open(path, settings) as journal,
             contextlib.closing(MigrationContext.open(settings, uploads=journal)) as context,
         ):
-            work(
-                settings,
-                journal,
-                context,
-                workers,
-                lambda outcome: None,
-                tell,
-                stop,
-            )
+            work(settings, journal, context, workers, lambda outcome: None, tell, stop)
     except KeyboardInterrupt:
         stop.set()
     except (ClientError, BotoCoreError, S3ECError, OSError) as error:
-        said.put(("error", f"{type(error).__name__}: {error}"))
+        with contextlib.suppress(OSError):  # nobody may be left to listen
+            say("error", f"{type(error).__name__}: {error}")
     finally:
         ended.set()
+        mouth.close()

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from s3ec.migrate import Event, Journal, Location, MigrationSettings, Result, Summary, run
+from s3ec.errors import MigrationError
+from s3ec.migrate import Event, Journal, KeyringSpec, Location, MigrationSettings, Result, Summary, run
 
 Settings = Callable[..., MigrationSettings]
 
@@ -43,20 +44,20 @@ def test_a_run_does_everything_once(
     make_client: Callable[..., Any],
 ) -> None:
     """Every object is encrypted by exactly one data key, and a second run finds nothing to do."""
-    bodies = _fill(plain_s3, bucket, 60)
+    bodies = _fill(plain_s3, bucket, 24)
     events: list[Event] = []
     with Journal.open(tmp_path / "j", settings()) as journal:
         summary = run(settings(), journal, workers=4, processes=processes, on_event=events.append)
-    assert summary.counts == {"done": 60}
-    assert summary.kms_calls == 60
+    assert summary.counts == {"done": 24}
+    assert summary.kms_calls == 24
     assert summary.undone == 0
-    assert sum(event.kind == "finished" for event in events) == 60
+    assert sum(event.kind == "finished" for event in events) == 24
     assert events[0].kind == "listed"
     assert Event.from_json(events[5].to_json()) == events[5]
     _check(make_client, bucket, bodies)
     with Journal.open(tmp_path / "other", settings()) as journal:
         again = run(settings(), journal, workers=4)
-    assert (again.counts, again.kms_calls) == ({"already": 60}, 0)
+    assert (again.counts, again.kms_calls) == ({"already": 24}, 0)
     assert Summary.from_json(again.to_json()) == again
 
 
@@ -128,7 +129,7 @@ def test_two_runs_at_once_share_the_work(
     settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
 ) -> None:
     """Two runs on one journal, and a third on a journal of its own, lose nothing and double nothing."""
-    bodies = _fill(plain_s3, bucket, 60)
+    bodies = _fill(plain_s3, bucket, 24)
     summaries: list[Summary] = []
 
     def go(path: Path) -> None:
@@ -163,3 +164,43 @@ def test_uploads_of_a_killed_run_are_aborted(settings: Settings, tmp_path: Path,
         assert journal.leftover_uploads() == []
     uploads = plain_s3.list_multipart_uploads(Bucket=bucket)["Uploads"]
     assert [upload["UploadId"] for upload in uploads] == [theirs]
+
+
+def test_a_killed_worker_process_is_made_up_for_by_the_others(
+    settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
+) -> None:
+    """One of several processes dies without a word: the rest do its work, and the run ends well."""
+    import multiprocessing
+    import os
+    import signal
+
+    bodies = _fill(plain_s3, bucket, 40)
+    killed: list[int] = []
+
+    def kill(event: Event) -> None:
+        if event.kind == "finished" and not killed:
+            child = multiprocessing.active_children()[0]
+            killed.append(int(child.pid or 0))
+            os.kill(killed[0], signal.SIGKILL)
+
+    with Journal.open(tmp_path / "j", settings()) as journal:
+        summary = run(settings(), journal, workers=2, processes=2, on_event=kill)
+    assert killed
+    assert summary.undone == 0
+    _check(make_client, bucket, bodies)
+
+
+def test_what_stops_a_worker_process_stops_the_run(
+    settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any
+) -> None:
+    """A key file that only the workers miss ends the run with an error that names it."""
+    plain_s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    path = tmp_path / "key"
+    path.write_bytes(bytes(32))
+    job = settings(keyring=KeyringSpec(kind="aes-file", path=str(path)))
+
+    def remove(event: Event) -> None:
+        path.unlink(missing_ok=True)
+
+    with Journal.open(tmp_path / "j", job) as journal, pytest.raises(MigrationError, match="key file"):
+        run(job, journal, processes=2, on_event=remove)
