@@ -137,6 +137,23 @@ class TestPhp:
         assert reader.read(vector(name)) == vector(name).plaintext
 
 
+class TestDotnet:
+    """The clients for .NET."""
+
+    def test_first_instruction_file_is_found(self, reader: Reader, aws: dict[str, Any], bucket: str) -> None:
+        """The first clients' file lies under a suffix of its own, without a dot: found where old content is allowed."""
+        stored = vector("sources/dotnet-first-instruction-file")
+        reader.store(stored)
+        with contextlib.closing(EncryptionClient(keyring=stored.keyring(), **stored.read_options, **aws)) as client:
+            assert client.get_object(Bucket=bucket, Key=stored.object_key)["Body"].read() == stored.plaintext
+
+    def test_one_nonce_for_wrapping_and_content(self, reader: Reader) -> None:
+        """The V2 client uses one nonce under two keys, which is harmless and no sign of a forgery."""
+        stored = vector("sources/dotnet-v2-nonce-reused")
+        assert base64.b64decode(stored.metadata["x-amz-key-v2"])[:12] == base64.b64decode(stored.metadata["x-amz-iv"])
+        assert reader.read(stored) == stored.plaintext
+
+
 class TestForeignKeys:
     """Keys of one format beside those of another."""
 
