@@ -139,7 +139,7 @@ def requested_mode(parameters: Mapping[str, Any]) -> ServerSideMode | None:
                 "SSE-C is a mode of its own: it goes with no ServerSideEncryption and no KMS parameter"
             )
         return _customer_key(parameters, "SSECustomer")
-    if algorithm is not None and algorithm not in _ALGORITHMS:
+    if algorithm is not None and (not isinstance(algorithm, str) or algorithm not in _ALGORITHMS):
         raise ConfigurationError(f"ServerSideEncryption is one of {', '.join(sorted(_ALGORITHMS))}, not {algorithm!r}")
     if algorithm in _KMS_ALGORITHMS:
         return _kms_mode(parameters)

@@ -250,6 +250,7 @@ BAD_REQUESTS = [
     ),
     pytest.param("PutObject", {"ServerSideEncryption": "AES-256"}, "one of", id="unknown"),
     pytest.param("PutObject", {"ServerSideEncryption": "AWS:KMS"}, "one of", id="case"),
+    pytest.param("PutObject", {"ServerSideEncryption": ["aws:kms"]}, "one of", id="no-text"),
     pytest.param("PutObject", {"ServerSideEncryption": "aws:kms", **TRIPLE}, "mode of its own", id="c-and-kms"),
     pytest.param("PutObject", {"ServerSideEncryption": "AES256", **TRIPLE}, "mode of its own", id="c-and-s3"),
     pytest.param("PutObject", {"SSEKMSKeyId": "k", **TRIPLE}, "mode of its own", id="c-and-key"),
