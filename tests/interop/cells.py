@@ -14,6 +14,7 @@ MIB = 1024 * 1024
 SIZES = (0, 1, 15, 16, 17, 5 * MIB + 3)
 PART_SIZE = 5 * MIB
 RANGED_SIZE = 100
+TRANSFER_SIZE = 12 * MIB + 5
 USER_METADATA = {"user-note": "kept as it was"}
 
 CONTEXTS: dict[str, dict[str, str]] = {
@@ -101,7 +102,7 @@ class Body:
 def make_bodies(folder: Path) -> dict[int, Body]:
     """Writes one plaintext a size: a byte stream without repetition, the same in every run."""
     bodies = {}
-    for size in (*SIZES, RANGED_SIZE):
+    for size in (*SIZES, RANGED_SIZE, TRANSFER_SIZE):
         path = folder / f"plaintext-{size}"
         path.write_bytes(hashlib.shake_256(b"plaintext").digest(size))
         bodies[size] = Body(path, size)

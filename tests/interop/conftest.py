@@ -72,6 +72,9 @@ def keys(kms_key: str) -> dict[str, Any]:
         "kms": {"kind": "kms", "arn": kms_key},
         "aes": raw["aes256"],
         "rsa": raw["rsa2048"],
+        "aes128": raw["aes128"],
+        "aes192": raw["aes192"],
+        "rsa3072": raw["rsa3072"],
         "new-aes": raw["aes192"],
         "new-rsa": raw["rsa3072"],
     }

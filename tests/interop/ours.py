@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from boto3.s3.transfer import TransferConfig
 
 from s3ec import (
     AesKeyring,
@@ -100,6 +101,11 @@ class Ours:
             return {}
         if request["op"] == "put_multipart":
             self._put_multipart(client, request, where, context)
+            return {}
+        if request["op"] == "upload_file":
+            transfer = TransferConfig(multipart_chunksize=request["part_size"], max_concurrency=4)
+            extra = {"Metadata": request.get("metadata") or {}, **context}
+            client.upload_file(request["file"], request["bucket"], request["key"], ExtraArgs=extra, Config=transfer)
             return {}
         if request["op"] == "delete":
             client.delete_object(**where)

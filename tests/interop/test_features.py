@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from interop.cells import Body, Scheme, Shape, request_for
+from interop.cells import TRANSFER_SIZE, Body, Scheme, Shape, request_for
 from interop.peers import OFFICIAL
 from interop.report import Report
 
@@ -60,6 +60,55 @@ def test_shared_data_keys(
     assert len({metadata["x-amz-3"] for metadata in stored}) == 1
     assert len({metadata["x-amz-i"] for metadata in stored}) == len(names)
     report.facts[HEADING][f"`CachingMaterialsManager`, read by `{reader}`"] = "objects under one data key read"
+
+
+@pytest.mark.parametrize("reader", READS_V3)
+def test_managed_uploads(reader: str, ask: Any, keys: dict[str, Any], bodies: dict[int, Body], report: Report) -> None:
+    """What ``upload_file`` sent in parts over several connections is one stream to every reader."""
+    request = request_for(KMS_IN_METADATA, Shape(TRANSFER_SIZE), keys, bodies)
+    key = f"features/uploaded-for-{reader}"
+    ask("s3ec", op="upload_file", key=key, **request)
+    answer = ask(reader, op="get", key=key, **request)
+    assert answer["ok"], answer
+    assert answer["sha256"] == bodies[TRANSFER_SIZE].sha256
+    report.facts[HEADING][f"`upload_file` in parts, read by `{reader}`"] = "read"
+
+
+@pytest.mark.parametrize("writer", ["java4", "java3"])
+def test_javas_managed_uploads(
+    writer: str, ask: Any, keys: dict[str, Any], bodies: dict[int, Body], report: Report
+) -> None:
+    """What Java sent in parts by itself is read."""
+    generation = next(iter(OFFICIAL[writer].writes))
+    request = request_for(Scheme(writer, generation, "kms", "metadata"), Shape(TRANSFER_SIZE), keys, bodies)
+    key = f"features/uploaded-by-{writer}"
+    written = ask(writer, op="put_multipart", key=key, **request, high_level_multipart=True)
+    assert written["ok"], written
+    answer = ask("s3ec", op="get", key=key, **{**request, "policy": "REQUIRE_ENCRYPT_ALLOW_DECRYPT"})
+    assert answer["sha256"] == bodies[TRANSFER_SIZE].sha256
+    report.facts[HEADING][f"multipart `putObject` of `{writer}`, read by s3ec"] = "read"
+
+
+@pytest.mark.parametrize("key_name", ["aes128", "aes192", "rsa3072"])
+@pytest.mark.parametrize("other", ["java4", "java3", "javasdk1-v2", "javasdk1-ae", "javasdk1-eo"])
+def test_other_key_sizes(
+    other: str, key_name: str, ask: Any, keys: dict[str, Any], bodies: dict[int, Body], report: Report
+) -> None:
+    """Wrapping keys of other sizes are the same key to both sides."""
+    generation = next(iter(OFFICIAL[other].writes))
+    request = request_for(Scheme(other, generation, key_name, "metadata"), SHAPE, keys, bodies)
+    ask(other, op="put", key=f"features/{key_name}-by-{other}", **request)
+    legacy = {"legacy_content": True, "legacy_wrapping": True, "policy": "REQUIRE_ENCRYPT_ALLOW_DECRYPT"}
+    answer = ask("s3ec", op="get", key=f"features/{key_name}-by-{other}", **{**request, **legacy})
+    assert answer["sha256"] == bodies[17].sha256
+
+    ours = "V3" if "V3" in OFFICIAL[other].reads else "V2"
+    request = request_for(Scheme("s3ec", ours, key_name, "metadata"), SHAPE, keys, bodies)
+    ask("s3ec", op="put", key=f"features/{key_name}-for-{other}", **request)
+    answer = ask(other, op="get", key=f"features/{key_name}-for-{other}", **request)
+    assert answer["ok"], answer
+    assert answer["sha256"] == bodies[17].sha256
+    report.facts[HEADING][f"{key_name} with `{other}`"] = "read both ways"
 
 
 def left(plain_s3: Any, bucket: str, prefix: str) -> list[str]:
