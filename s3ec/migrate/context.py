@@ -89,6 +89,7 @@ class MigrationContext:
         uploads: where multipart uploads are noted, or None.
         dry_run: True to stop each task before its first write.
         kms: makes a KMS client for ``ReEncrypt`` and ``Encrypt``.
+        probe: makes an S3 client that tries each request once.
     """
 
     settings: MigrationSettings
@@ -98,6 +99,7 @@ class MigrationContext:
     meter: KmsMeter
     memory: MemoryBudget
     kms: Callable[[KeyringSpec], Any]
+    probe: Callable[[], Any]
     uploads: UploadLog | None = None
     dry_run: bool = False
     write_manager: MaterialsManager = field(init=False)
@@ -124,12 +126,13 @@ class MigrationContext:
             s3ec.errors.ConfigurationError: a key file is missing or holds no key.
         """
         connection = settings.connection
-        client = connection.client("s3")
+        session = connection.session()
+        client = connection.client("s3", session)
         teach_conditions(client)
         meter = KmsMeter(settings.kms_requests_per_second)
 
         def build(spec: KeyringSpec) -> Keyring:
-            keyring = spec.build(connection)
+            keyring = spec.build(connection, session)
             return MeteredKeyring(keyring, meter) if spec.is_kms else keyring
 
         source = settings.source_keyring or settings.keyring
@@ -142,7 +145,8 @@ class MigrationContext:
             source_keyring=build(source),
             meter=meter,
             memory=MemoryBudget(settings.memory_limit),
-            kms=lambda spec: spec.kms_client(connection),
+            kms=lambda spec: spec.kms_client(connection, session),
+            probe=lambda: replace(connection, max_attempts=1).client("s3", session),
             uploads=uploads,
             dry_run=dry_run,
         )
@@ -183,7 +187,7 @@ class MigrationContext:
             return self._annotations[bucket]
 
     def _probe(self, bucket: str, key: str) -> bool:
-        impatient = replace(self.settings.connection, max_attempts=1).client("s3")
+        impatient = self.probe()
         try:
             answer = impatient.list_object_annotations(Bucket=bucket, Key=key)
         except ClientError as error:

@@ -42,15 +42,19 @@ class Connection(Jsonable):
     max_connections: int = 64
     max_attempts: int = 8
 
-    def client(self, service: str) -> Any:
+    def session(self) -> boto3.Session:
+        """A session for whoever makes several clients; it is not to be used by two threads at once."""
+        return boto3.Session(profile_name=self.profile_name, region_name=self.region_name)
+
+    def client(self, service: str, session: boto3.Session | None = None) -> Any:
         """A plain boto3 client with adaptive retries, so that throttling slows a run down and does not end it."""
-        session = boto3.Session(profile_name=self.profile_name, region_name=self.region_name)
+        session = session or self.session()
         config = Config(
             retries={"mode": "adaptive", "total_max_attempts": self.max_attempts},
             max_pool_connections=max(10, self.max_connections),
         )
         arguments = {"endpoint_url": self.endpoint_url} if self.endpoint_url else {}
-        return session.client(service, config=config, **arguments)  # type: ignore[call-overload]  # the stubs know literal names only
+        return session.client(service, region_name=self.region_name, config=config, **arguments)  # type: ignore[call-overload]  # the stubs know literal names only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +105,8 @@ class KeyringSpec(Jsonable):
         """True where KMS wraps the data keys."""
         return self.kind.startswith("kms")
 
-    def build(self, connection: Connection) -> Keyring:
-        """The keyring itself.
+    def build(self, connection: Connection, session: boto3.Session | None = None) -> Keyring:
+        """The keyring itself; its KMS client, where it has one, comes from the session given or one of its own.
 
         Raises:
             s3ec.errors.ConfigurationError: a key file is missing or holds no such key.
@@ -121,7 +125,7 @@ class KeyringSpec(Jsonable):
                 material_description=description,
                 enable_legacy_wrapping_algorithms=legacy,
             )
-        kms = self.kms_client(connection)
+        kms = self.kms_client(connection, session)
         if self.kind == "kms-discovery":
             return KmsDiscoveryKeyring(client=kms, enable_legacy_wrapping_algorithms=legacy)
         return KmsKeyring(str(self.key_id), client=kms, enable_legacy_wrapping_algorithms=legacy)
@@ -134,14 +138,14 @@ class KeyringSpec(Jsonable):
         """
         return _read(self.path or self.public_key_path or self.private_key_path)
 
-    def kms_client(self, connection: Connection) -> Any:
+    def kms_client(self, connection: Connection, session: boto3.Session | None = None) -> Any:
         """A KMS client for this key's Region: the one named here, the one in its ARN, or the connection's."""
         parts = (self.key_id or "").split(":")
         in_arn = parts[3] if len(parts) > 5 and parts[2] == "kms" else None
         region = self.region_name or in_arn or connection.region_name
         return Connection(
             profile_name=connection.profile_name, region_name=region, endpoint_url=connection.endpoint_url
-        ).client("kms")
+        ).client("kms", session)
 
 
 def _read(path: str | None) -> bytes:
