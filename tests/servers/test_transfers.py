@@ -284,3 +284,51 @@ def test_an_upload_goes_on_in_another_client(
     answer = client.get_object(Bucket=bucket, Key="k", **key_of(mode))
     assert answer["Body"].read() == CONTENT
     assert_mode(answer, mode)
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_an_object_replaced_during_a_download_leaves_no_file(
+    minio: Server, client_for: Make, new_bucket: Make, tmp_path: Path, number: int
+) -> None:
+    """Somebody's put between two ranged requests is noticed: parts of two objects never make one file."""
+    bucket = new_bucket(minio)
+    client, writer = client_for(minio), client_for(minio)
+    writer.upload_fileobj(io.BytesIO(CONTENT), bucket, "k", Config=CONFIG)
+    seen: list[str] = []
+
+    def replace(event_name: str, **_: Any) -> None:
+        seen.append(event_name)
+        if len(seen) == number:
+            writer.upload_fileobj(io.BytesIO(CONTENT[::-1]), bucket, "k", Config=CONFIG)
+
+    client.meta.events.register("before-send.s3.GetObject", replace)
+    one_by_one = TransferConfig(multipart_threshold=5 * MIB, multipart_chunksize=5 * MIB, max_concurrency=1)
+    with pytest.raises((S3ECError, ClientError)):
+        client.download_file(bucket, "k", str(tmp_path / "target"), Config=one_by_one)
+    assert len(seen) >= number
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_open_file_stays_with_its_object(minio: Server, client_for: Make, new_bucket: Make) -> None:
+    """What is read from an open file is of the object that was opened, or an error; never of one that came later."""
+    bucket = new_bucket(minio)
+    client = client_for(minio, buffer_size=MIB)
+    client.put_object(Bucket=bucket, Key="k", Body=CONTENT)
+    with s3ec.open(client, Bucket=bucket, Key="k") as file:
+        file.seek(3 * MIB)
+        assert file.read(1000) == CONTENT[3 * MIB : 3 * MIB + 1000]
+        client.put_object(Bucket=bucket, Key="k", Body=CONTENT[::-1])
+        file.seek(9 * MIB)
+        with pytest.raises((S3ECError, ClientError)):
+            file.read(1000)
+
+
+def test_a_verified_range_of_a_replaced_object(minio: Server, client_for: Make, new_bucket: Make) -> None:
+    """After a replacement a range is of the new object, whole and verified anew."""
+    bucket = new_bucket(minio)
+    client = client_for(minio)
+    named = {"Bucket": bucket, "Key": "k"}
+    for body in (CONTENT, CONTENT[::-1]):
+        client.put_object(**named, Body=body)
+        answer = client.get_object(**named, Range=f"bytes={7 * MIB}-{7 * MIB + 999}")
+        assert answer["Body"].read() == body[7 * MIB : 7 * MIB + 1000]
