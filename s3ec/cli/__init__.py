@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 __all__ = ["run"]
 
 
 def run() -> int:
     """Start the command line and return its exit code; one line says what to install where the extra is missing."""
+    # boto3 announces the end of a Python version's support once for each client: no line for the users of a command.
+    warnings.filterwarnings("ignore", message="Boto3 will no longer support Python")
     try:
         from s3ec.cli.main import main
     except ModuleNotFoundError as error:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from boto3.s3.transfer import TransferConfig
+
 from s3ec.cli.failures import ExitCode, Failure, FailureError
 from s3ec.cli.urls import S3Url
 from s3ec.materials import StoredContext
@@ -45,12 +47,14 @@ class Copier:
         read_context: ``EncryptionContext`` of reads.
         write_arguments: further arguments of uploads.
         allow_unencrypted: also read objects that are not encrypted.
+        config: how many requests one transfer may have under way.
     """
 
     client: EncryptionClient
     read_context: Mapping[str, str] | StoredContext
     write_arguments: Mapping[str, Any]
     allow_unencrypted: bool = False
+    config: TransferConfig | None = None
 
     def __call__(self, copy: Copy) -> None:
         """Copy.
@@ -71,16 +75,18 @@ class Copier:
     def _up(self, source: Path | str, target: S3Url) -> None:
         extra = dict(self.write_arguments)
         if source == STANDARD_STREAM:
-            self.client.upload_fileobj(sys.stdin.buffer, target.bucket, target.key, ExtraArgs=extra)
+            self.client.upload_fileobj(sys.stdin.buffer, target.bucket, target.key, ExtraArgs=extra, Config=self.config)
         else:
             # An unreadable file is the file's error, not the transfer's.
             Path(source).open("rb").close()
-            self.client.upload_file(str(source), target.bucket, target.key, ExtraArgs=extra)
+            self.client.upload_file(str(source), target.bucket, target.key, ExtraArgs=extra, Config=self.config)
 
     def _down(self, source: S3Url, target: Path | str) -> None:
         extra = {"EncryptionContext": self.read_context}
         if target == STANDARD_STREAM:
-            self.client.download_fileobj(source.bucket, source.key, sys.stdout.buffer, ExtraArgs=extra)
+            self.client.download_fileobj(
+                source.bucket, source.key, sys.stdout.buffer, ExtraArgs=extra, Config=self.config
+            )
             sys.stdout.buffer.flush()
             return
         path = Path(target)
@@ -88,12 +94,12 @@ class Copier:
             path.mkdir(parents=True, exist_ok=True)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.client.download_file(source.bucket, source.key, str(path), ExtraArgs=extra)
+        self.client.download_file(source.bucket, source.key, str(path), ExtraArgs=extra, Config=self.config)
 
     def _between(self, source: S3Url, target: S3Url) -> None:
         """Copy ciphertext as it is, with its content metadata; plaintext is not for `cp` to spread."""
-        head = self.client.head_object(Bucket=source.bucket, Key=source.key)
-        about = head["ResponseMetadata"].get("ClientSideEncryption") or {}
+        head: Any = self.client.head_object(Bucket=source.bucket, Key=source.key)
+        about: Any = head["ResponseMetadata"].get("ClientSideEncryption") or {}
         if about.get("format") is None and not self.allow_unencrypted:
             raise FailureError(
                 Failure(
@@ -103,7 +109,7 @@ class Copier:
                     "--allow-unencrypted copies it as it is",
                 )
             )
-        self.client.copy({"Bucket": source.bucket, "Key": source.key}, target.bucket, target.key)
+        self.client.copy({"Bucket": source.bucket, "Key": source.key}, target.bucket, target.key, Config=self.config)
 
 
 def files_under(folder: Path) -> Iterator[Path]:

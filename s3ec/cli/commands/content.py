@@ -22,7 +22,7 @@ CHUNK = 1024 * 1024
 _VERSION = click.option("--version-id", metavar="ID", help="A version that is not current.")
 
 
-def pinned(version_id: str | None) -> dict[str, str]:
+def pinned(version_id: str | None) -> dict[str, Any]:
     """The request arguments for one version."""
     return {"VersionId": version_id} if version_id else {}
 
@@ -52,7 +52,7 @@ def cat(
     if options.json:
         raise click.UsageError("standard output carries the content here: --json cannot", click.get_current_context())
     client = environment.client(**unencrypted(allow_unencrypted))
-    extra = {"Range": f"bytes={byte_range}"} if byte_range else {}
+    extra: dict[str, Any] = {"Range": f"bytes={byte_range}"} if byte_range else {}
     for url in urls:
         with located(str(url)):
             answer = client.get_object(
@@ -76,7 +76,7 @@ def head(output: Output, options: Options, url: S3Url, version_id: str | None) -
     """Show an object's headers in plaintext terms, and how it is encrypted."""
     client = Environment(options, output).client(with_key=False)
     with located(str(url)):
-        answer = client.head_object(Bucket=url.bucket, Key=url.key, **pinned(version_id))
+        answer: dict[str, Any] = dict(client.head_object(Bucket=url.bucket, Key=url.key, **pinned(version_id)))
     about = dict(answer.pop("ResponseMetadata", {})).get("ClientSideEncryption")
     show(output, {"bucket": url.bucket, "key": url.key, **answer, "ClientSideEncryption": about})
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from boto3.s3.transfer import TransferConfig
 
 from s3ec.cli.commands.content import unencrypted
 from s3ec.cli.environment import Environment
@@ -69,6 +70,8 @@ def cp(
         read_context=environment.read_context,
         write_arguments={**environment.write_context, **extra},
         allow_unencrypted=allow_unencrypted,
+        # Many objects at a time need few requests each, or threads and buffers would multiply.
+        config=TransferConfig(max_concurrency=3) if recursive else None,
     )
 
     def copy(one: Copy | Failure) -> Copy | Failure:
