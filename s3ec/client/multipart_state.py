@@ -197,11 +197,9 @@ class UploadState:
                 return self.upload.complete([], given)  # S3 says why not
             self._turnstile.encrypt_rest()
             self._checksum.compare(claims)
-            self._keeper.ensure(self._turnstile.passed)
             self._place_tag(self._turnstile.finish())
             self._send_held()
-            records = [*self._ledger, *([self._tag_part] if self._tag_part else [])]
-            response = self.upload.complete([record.sent for record in records if record.sent], given)
+            response = self.upload.complete(self._sent_parts(), given)
             self.close("the upload is completed")
             return response
 
@@ -223,6 +221,13 @@ class UploadState:
         content = PartContent(self._spool)
         content.append_tag(tag)
         self._tag_part = PartRecord(last.number + 1, 0, b"", offset=self._ledger.length, content=content)
+
+    def _sent_parts(self) -> list[dict[str, Any]]:
+        records = [*self._ledger, *([self._tag_part] if self._tag_part else [])]
+        if lost := [str(record.number) for record in records if record.sent is None]:
+            # Whatever the reason: without it the object would not open.
+            raise MultipartStateError(f"S3 does not have part {', '.join(lost)}; give it again, with the same bytes")
+        return [record.sent for record in records if record.sent is not None]
 
     def _send_held(self) -> None:
         records = [*self._ledger, *([self._tag_part] if self._tag_part else [])]

@@ -197,6 +197,20 @@ def test_a_part_that_may_have_left(
     stored_is(http_liar, first + second, again.client)
 
 
+def test_a_part_of_another_length(
+    begin: Callable[..., Run], resume: Callable[..., tuple[Run, dict[str, Any]]], http_liar: LyingS3
+) -> None:
+    """What S3 has under a part's number and is not that part counts as missing."""
+    run = begin()
+    run.part(1, b"1" * 100)
+    http_liar.state.uploads[run.id][2][1] = b"something else"
+    again, found = resume(export_upload(run.client, run.id))
+    assert found["Parts"] == []
+    assert found["MissingParts"] == [{"PartNumber": 1, "Size": 100}]
+    again.complete({1: again.part(1, b"1" * 100)})
+    stored_is(http_liar, b"1" * 100, again.client)
+
+
 def test_a_part_that_arrived_unheard(
     begin: Callable[..., Run], resume: Callable[..., tuple[Run, dict[str, Any]]], http_liar: LyingS3
 ) -> None:
