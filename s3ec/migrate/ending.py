@@ -19,6 +19,7 @@ from botocore.exceptions import (
 )
 
 from s3ec.errors import (
+    ConfigurationError,
     KeyringError,
     LegacyAlgorithmError,
     MetadataError,
@@ -124,7 +125,9 @@ def _by_service(error: ClientError) -> TaskEndedError | None:
     return TaskEndedError(Result.FAILED, str(error))
 
 
-def _by_s3ec(error: S3ECError) -> TaskEndedError:
+def _by_s3ec(error: S3ECError) -> TaskEndedError | None:
+    if isinstance(error, ConfigurationError) or _is_about_the_wrapping_key(error):
+        return None
     if isinstance(error, KeyringError) and isinstance(error.__cause__, (ClientError, *PASSING_ERRORS)):
         by_kms = ended_by(error.__cause__)
         if by_kms is not None and by_kms.result is Result.RETRY:
@@ -137,3 +140,14 @@ def _by_s3ec(error: S3ECError) -> TaskEndedError:
         return TaskEndedError.skip(SkipReason.MALFORMED, str(error))
     kind = "evidence of tampering: " if isinstance(error, SecurityError) else ""
     return TaskEndedError(Result.FAILED, f"{kind}{error}")
+
+
+def _is_about_the_wrapping_key(error: S3ECError) -> bool:
+    """Whether the key that everything is to be wrapped with cannot be used: the next object would meet the same."""
+    cause = error.__cause__
+    return (
+        isinstance(error, KeyringError)
+        and isinstance(cause, ClientError)
+        and cause.operation_name in ("GenerateDataKey", "Encrypt")
+        and code_of(cause) not in _THROTTLED
+    )

@@ -114,7 +114,7 @@ def _ask(context: MigrationContext, operation: str, **parameters: Any) -> dict[s
     except ClientError as error:
         if code_of(error) in _OTHER_KEY or code_of(error) == "InvalidCiphertextException":
             raise KeyUnwrapError(f"KMS does not wrap the data key anew: {error}") from error
-        raise
+        raise KeyringError(f"KMS does not wrap the data key anew: {error}") from error
     if not isinstance(answer.get("CiphertextBlob"), bytes) or not answer["CiphertextBlob"]:
         raise KeyringError(f"KMS answered {operation} without an encrypted data key")
     return answer

@@ -34,6 +34,8 @@ def migrate_one(task: Task, *, context: MigrationContext) -> Outcome:
         How it ended. Whatever concerns this object alone is in the outcome and not an exception.
 
     Raises:
+        s3ec.errors.ConfigurationError: the settings cannot work.
+        s3ec.errors.KeyringError: KMS does not wrap under the key of the settings: absent, disabled or not allowed.
         botocore.exceptions.ClientError: what stops the whole job: no such bucket, no valid credentials.
         botocore.exceptions.BotoCoreError: the same, found before a request was sent.
     """

@@ -94,7 +94,9 @@ def test_a_killed_run_goes_on_where_it_was(
     bodies = _fill(plain_s3, bucket, 30)
     job = settings(destination=target, single_request_limit=MIB, part_size=5 * MIB)
     journal, kills = tmp_path / "journal", 0
-    while kills < (5 if processes > 1 else 8) and _killed(job, journal, processes, generator.randint(2, 9), generator.uniform(0, 0.03)):
+    while kills < (5 if processes > 1 else 8) and _killed(
+        job, journal, processes, generator.randint(2, 9), generator.uniform(0, 0.03)
+    ):
         kills += 1
     assert kills >= 3, "the job was too quick to be killed"
     with Journal.open(journal, job) as books:

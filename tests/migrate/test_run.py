@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from s3ec.errors import MigrationError
+from s3ec.errors import KeyringError, MigrationError
 from s3ec.migrate import Event, Journal, KeyringSpec, Location, MigrationSettings, Result, Summary, run
 
 Settings = Callable[..., MigrationSettings]
@@ -151,6 +151,16 @@ def test_a_missing_bucket_stops_the_job(settings: Settings) -> None:
     job = settings(source=Location(bucket="no-such-bucket"))
     with Journal.open(":memory:", job) as journal, pytest.raises(ClientError, match="NoSuchBucket"):
         run(job, journal)
+
+
+def test_a_key_that_cannot_wrap_stops_the_job(settings: Settings, bucket: str, plain_s3: Any) -> None:
+    """A missing KMS key is no fault of any object: the first one that meets it ends the run, and none is written."""
+    bodies = _fill(plain_s3, bucket, 5)
+    job = settings(keyring=KeyringSpec(kind="kms", key_id="alias/no-such-key"))
+    with Journal.open(":memory:", job) as journal, pytest.raises(KeyringError, match="NotFoundException"):
+        run(job, journal, workers=2)
+    for key, body in bodies.items():
+        assert plain_s3.get_object(Bucket=bucket, Key=key)["Body"].read() == body
 
 
 def test_uploads_of_a_killed_run_are_aborted(settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any) -> None:
