@@ -80,7 +80,11 @@ class EncryptionClient(_Base):
             "UploadPart": self._s3ec_uploads.upload_part,
             "UploadPartCopy": self._s3ec_uploads.upload_part_copy,
         }
-        self.meta.events.register_first("needs-retry.s3", _veto_retry, unique_id="s3ec-no-retry-of-own-errors")
+        self.meta.events.register_first(
+            "needs-retry.s3",
+            _veto_retry,  # type: ignore[arg-type]  # handlers of this event do answer
+            unique_id="s3ec-no-retry-of-own-errors",
+        )
 
     _s3ec_options: Options
 

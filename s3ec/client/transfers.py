@@ -102,7 +102,7 @@ def download_file(
             with _manager(plain, config) as manager:
                 manager.download(bucket, key, filename, _without_ours(extra), _subscribers(callback)).result()
     except S3TransferRetriesExceededError as error:
-        raise RetriesExceededError(error.last_exception) from error
+        raise RetriesExceededError(error.last_exception) from error  # type: ignore[arg-type]  # boto3 passes the same
 
 
 def download_fileobj(
@@ -157,7 +157,9 @@ def copy(
     extra = dict(extra or {})
     check_user_metadata(extra.get("Metadata"))
     wire: Wire = client._s3ec_wire
-    from_view = client._s3ec_view if source_client is None else source_client.__dict__.get("_s3ec_view", source_client)
+    from_view: Any = client._s3ec_view
+    if source_client is not None:
+        from_view = source_client.__dict__.get("_s3ec_view", source_client)
     target = {**extra, "Bucket": bucket, "Key": key, "CopySource": source}
     try:
         server_side.check("CopyObject", extra, secure=wire.secure)
@@ -226,5 +228,5 @@ def _classic(config: TransferConfig | None) -> TransferConfig:
             'upload plaintext past this one; use "classic" or leave it out'
         )
     config = copying.copy(config)
-    config.preferred_transfer_client = "classic"
+    config.preferred_transfer_client = "classic"  # type: ignore[assignment]  # it is a str
     return config

@@ -62,6 +62,8 @@ class Wire:
         # The forms that botocore itself turns into strings only later: raw SSE-C keys, and a copy source as a map.
         ready = server_side.apply(operation_name, parameters, self.options.server_side_encryption, secure=self.secure)
         as_map = {"CopySource"} if isinstance(ready.get("CopySource"), Mapping) else set()
+        if shape is None:
+            return
         if is_readable_body(ready.get("Body")):
             del ready["Body"]
         known = {name: value for name, value in ready.items() if name not in as_map}
