@@ -29,6 +29,7 @@ from s3ec.formats import ContentMetadata, MetadataLocation
 
 __all__ = [
     "LAST_PART_NUMBER",
+    "MAXIMUM_PART_LENGTH",
     "MINIMUM_PART_LENGTH",
     "EncryptedUpload",
     "create_upload",
@@ -42,6 +43,9 @@ LAST_PART_NUMBER = 10_000
 
 MINIMUM_PART_LENGTH = 5 * 1024 * 1024
 """Bytes below which S3 takes a part only as the last one."""
+
+MAXIMUM_PART_LENGTH = 5 * 1024**3
+"""Bytes of the largest part that S3 takes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from s3ec.client.multipart_checksum import FullObjectChecksum
 from s3ec.client.multipart_ledger import Ledger, PartRecord
 from s3ec.client.multipart_request import (
     LAST_PART_NUMBER,
+    MAXIMUM_PART_LENGTH,
     MINIMUM_PART_LENGTH,
     EncryptedUpload,
     recorded_part,
@@ -21,7 +22,7 @@ from s3ec.client.multipart_snapshot import SnapshotKeeper, UploadSnapshot, ledge
 from s3ec.client.multipart_storage import PartContent, PartMemory, PartSpool
 from s3ec.client.multipart_turnstile import Turnstile
 from s3ec.client.sources import Source
-from s3ec.errors import MultipartStateError
+from s3ec.errors import MultipartStateError, ObjectTooLargeError
 
 __all__ = ["UploadState"]
 
@@ -93,11 +94,16 @@ class UploadState:
 
     def _read(self, number: int, source: Source, claims: PlaintextClaims) -> tuple[PartContent, bytes]:
         if source.length is not None:
+            _check_part_length(number, source.length)
             with self._turnstile.condition:
                 self._ledger.check_room(number, source.length)
         mac = self._ledger.mac_for(number)
+        length = 0
 
         def observe(chunk: memoryview) -> None:
+            nonlocal length
+            length += len(chunk)
+            _check_part_length(number, length)  # a stream may never end
             mac.update(chunk)
             claims.update(chunk)
 
@@ -266,6 +272,11 @@ class UploadState:
         if record is not None:
             record.record({name: value for name, value in part.items() if name != "Size"})
             record.has_tag = has_tag
+
+
+def _check_part_length(number: int, length: int) -> None:
+    if length > MAXIMUM_PART_LENGTH:
+        raise ObjectTooLargeError(f"part {number} is larger than the {MAXIMUM_PART_LENGTH} bytes that S3 takes")
 
 
 def _report_sent(source: Source, length: int) -> None:

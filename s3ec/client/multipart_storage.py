@@ -146,6 +146,8 @@ class PartContent:
             while chunk := source.read_chunk(CHUNK_SIZE):
                 observe(chunk)
                 content._append(chunk, memory_limit)
+                if source.length is not None and content.length > source.length:
+                    break
             content._check_length(source.length)
             check()
         except BaseException:

@@ -39,8 +39,10 @@ class UploadStateFile:
         descriptor = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             _lock(descriptor)
-        except OSError:
+        except OSError as error:
             os.close(descriptor)
+            if not isinstance(error, (BlockingIOError, PermissionError)):
+                raise  # this file system keeps no locks
             raise MultipartStateError(
                 f"another process goes on with the upload of {self._path}; two at once would encrypt different bytes "
                 "with one keystream"

@@ -509,8 +509,19 @@ class TestSizeLimit:
             def tell(self) -> int:
                 return 0
 
-        with pytest.raises(ObjectTooLargeError):
+        with pytest.raises(ObjectTooLargeError, match="2\\^36 - 32"):
             start().part(1, b"", body=Huge())
+
+    def test_a_stream_that_never_ends(self, start: Callable[..., Upload], monkeypatch: pytest.MonkeyPatch) -> None:
+        """A stream is given up at S3's own limit for a part, and has used no counter."""
+        monkeypatch.setattr(multipart_state, "MAXIMUM_PART_LENGTH", 3 * MiB)
+        upload = start()
+        for more in ({}, {"ContentLength": 5}):
+            with pytest.raises((ObjectTooLargeError, SourceChangedError)):
+                upload.part(1, b"", body=itertools.repeat(bytes(1000)), **more)
+        upload.part(1, b"other")
+        upload.complete()
+        upload.check()
 
     @pytest.mark.parametrize("stream", [False, True], ids=["known length", "stream"])
     def test_the_sum(self, start: Callable[..., Upload], monkeypatch: pytest.MonkeyPatch, stream: bool) -> None:

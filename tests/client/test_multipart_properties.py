@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -168,11 +168,10 @@ def test_interleavings(client: EncryptionClient, server: LyingS3) -> None:
     Interleavings.client, Interleavings.server = client, server
     run_state_machine_as_test(
         Interleavings,
-        settings=settings(max_examples=40, stateful_step_count=25, deadline=None, print_blob=True),
+        settings=settings(max_examples=max(settings().max_examples // 3, 10), stateful_step_count=25),
     )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), sizes=st.lists(st.integers(min_value=0, max_value=200), min_size=1, max_size=12))
 def test_threads(client: EncryptionClient, server: LyingS3, data: st.DataObject, sizes: list[int]) -> None:
     """Parts and their repeats from several threads at once, in any order: the same object as from one."""

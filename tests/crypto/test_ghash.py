@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH, AlgorithmSuite
@@ -56,7 +56,6 @@ def test_it_is_a_field(x: int, y: int, z: int) -> None:
     assert multiply(x, ONE) == x
 
 
-@settings(max_examples=60)
 @given(ciphers, st.lists(st.binary(max_size=70), max_size=6))
 def test_any_split_is_gcm_at_once(cipher: ContentCipher, pieces: list[bytes]) -> None:
     """The stream is put down after every piece, whatever its length, and taken up by another encryptor."""
@@ -72,7 +71,6 @@ def test_any_split_is_gcm_at_once(cipher: ContentCipher, pieces: list[bytes]) ->
     assert ciphertext + tag == AESGCM(cipher.key).encrypt(cipher.iv, plaintext, cipher.aad)
 
 
-@settings(max_examples=50)
 @given(ciphers, st.binary(max_size=100), st.lists(st.binary(max_size=40), max_size=4))
 def test_an_ordinary_stream_can_be_taken_up(cipher: ContentCipher, begun: bytes, rest: list[bytes]) -> None:
     """The state of an ordinary encryptor comes out of its tag; asking for a state changes nothing."""
