@@ -11,13 +11,14 @@ clients share the machine, so only the ratio means something.
 from __future__ import annotations
 
 import argparse
+import collections
 import contextlib
+import multiprocessing
 import os
-import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -27,7 +28,7 @@ import boto3
 from botocore.config import Config
 
 from s3ec import AesKeyring, EncryptionClient
-from s3ec.migrate import Action, Connection, Journal, KeyringSpec, Location, MigrationSettings, run
+from s3ec.migrate import Action, Connection, Event, Journal, KeyringSpec, Location, MigrationSettings, run
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -62,18 +63,37 @@ def main() -> int:
         bare = _timed("bare get+put", len(sample), lambda: _each(sample, get_and_put))
         settings = _settings(arguments["endpoint_url"], folder, trust_tag_count=options.trust_tag_count)
         with Journal.open(folder / "journal", settings) as journal:
+            peaks: dict[int, int] = {}
+
+            def watch(event: Event) -> None:
+                if event.kind == "finished" and int(time.monotonic() * 10) % 10 == 0:
+                    for child in multiprocessing.active_children():
+                        peaks[child.pid or 0] = _peak(child.pid or 0)
 
             def migrate() -> None:
-                summary = run(settings, journal, workers=options.workers, processes=options.processes)
+                summary = run(settings, journal, workers=options.workers, processes=options.processes, on_event=watch)
                 assert summary.counts == {"done": len(keys)}, summary
                 print("requests:", ", ".join(f"{count} {name}" for name, count in sorted(summary.requests.items())))
 
             rate = _timed(f"migrate, {options.processes} x {options.workers}", len(keys), migrate)
         _check(arguments, folder, body, islice(keys, 0, None, max(1, len(keys) // 200)))
         print(f"migrate / bare: {rate / bare:.2f}")
-        for name, who in (("this process", resource.RUSAGE_SELF), ("its largest worker", resource.RUSAGE_CHILDREN)):
-            print(f"peak memory of {name}: {resource.getrusage(who).ru_maxrss / 1024:.0f} MiB")
+        print("peak memory of the migrating process:", _mib(_peak(os.getpid())))
+        print("peak memory of each worker:", ", ".join(map(_mib, peaks.values())) or "none: one process did it all")
     return 0
+
+
+def _peak(pid: int) -> int:
+    """Most bytes that a process has had in memory; what getrusage says of a child includes its parent's before exec."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def _mib(count: int) -> str:
+    return f"{count / 2**20:.0f} MiB"
 
 
 def _options() -> argparse.Namespace:
@@ -102,10 +122,11 @@ def _settings(endpoint_url: str, folder: Path, *, trust_tag_count: bool) -> Migr
 
 
 def _each(keys: Iterable[str], function: Callable[[str], Any]) -> None:
+    source = iter(keys)
     with ThreadPoolExecutor(BARE_THREADS) as pool:
-        waiting: Iterator[Any] = pool.map(function, keys)
-        for _ in waiting:
-            pass
+        # A thousand at a time: a future for each of all the objects would be most of this program's memory.
+        while batch := list(islice(source, 1000)):
+            collections.deque(pool.map(function, batch), maxlen=0)
 
 
 def _timed(name: str, count: int, function: Callable[[], Any]) -> float:
