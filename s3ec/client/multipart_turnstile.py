@@ -8,6 +8,7 @@ Source: S3 Encryption Client specification, client.md: parts are encrypted "in s
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import Counter
@@ -68,6 +69,7 @@ class Turnstile:
         self._busy = False
         self._patience = _PATIENCE
         self._closed: str | None = None
+        self._process = os.getpid()
 
     @property
     def passed(self) -> int:
@@ -82,6 +84,12 @@ class Turnstile:
         """
         if self._closed is not None:
             raise MultipartStateError(self._closed)
+        if os.getpid() != self._process:
+            # A forked process has a copy of the ledger, so that each could give the same counters other bytes.
+            raise MultipartStateError(
+                "the upload was begun before this process was forked, and belongs to its parent; upload its parts there, "
+                "or bring it over with export_upload and resume_upload"
+            )
 
     def close(self, reason: str) -> None:
         """Let nothing pass any more, and wake whoever waits."""

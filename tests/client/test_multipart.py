@@ -490,6 +490,22 @@ class TestAbort:
         assert upload.sent(2) == []
 
 
+@pytest.mark.usefixtures("tiny")
+def test_a_forked_process(start: Callable[..., Upload], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child has a copy of the ledger, not the ledger: it encrypts nothing, and the parent goes on."""
+    upload = start()
+    upload.part(1, os.urandom(100))
+    with monkeypatch.context() as child:
+        child.setattr(os, "getpid", lambda: -1)
+        with pytest.raises(MultipartStateError, match="before this process was forked"):
+            upload.part(2, os.urandom(100))
+        with pytest.raises(MultipartStateError, match="before this process was forked"):
+            upload.complete()
+    upload.part(2, os.urandom(100))
+    upload.complete()
+    upload.check()
+
+
 class TestSizeLimit:
     """2^36 - 32 bytes for each object."""
 
