@@ -87,8 +87,8 @@ class Turnstile:
         if os.getpid() != self._process:
             # A forked process has a copy of the ledger, so that each could give the same counters other bytes.
             raise MultipartStateError(
-                "the upload was begun before this process was forked, and belongs to its parent; upload its parts there, "
-                "or bring it over with export_upload and resume_upload"
+                "the upload was begun before this process was forked, and belongs to its parent; upload its parts "
+                "there, or bring it over with export_upload and resume_upload"
             )
 
     def close(self, reason: str) -> None:

@@ -131,6 +131,17 @@ def test_any_order_of_one_thread(start: Callable[..., Upload], buffer_size: int)
         upload.check()
 
 
+@pytest.mark.usefixtures("tiny")
+def test_a_gap_that_closes(start: Callable[..., Upload]) -> None:
+    """Once the part that others waited for is there, those behind them are sent as they come."""
+    upload = start()
+    for number in (3, 2, 1, 4):
+        upload.part(number, os.urandom(100))
+    assert [bool(upload.sent(number)) for number in (1, 2, 3, 4)] == [True, False, False, True]
+    upload.complete()
+    upload.check()
+
+
 @pytest.mark.parametrize("buffer_size", [3 * MiB, 64 * MiB], ids=["on disk", "in memory"])
 def test_uneven_parts_from_threads(start: Callable[..., Upload], buffer_size: int) -> None:
     """Sizes that are no multiples of 16, as awswrangler sends them, from eight threads in any order."""
