@@ -9,17 +9,16 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from boto3.s3.transfer import TransferConfig
-from s3transfer.bandwidth import LeakyBucket, RequestExceededException, RequestToken
 from s3transfer.exceptions import RetriesExceededError
 from s3transfer.utils import S3_RETRYABLE_DOWNLOAD_ERRORS, OSUtils
 
+from s3ec.client.bandwidth import Throttle
 from s3ec.client.objects import open_cipher, resolve
 from s3ec.client.plaintext import CiphertextReader, Release, open_plaintext
 from s3ec.client.range_header import parse_content_range
@@ -55,11 +54,11 @@ class _Parts:
         parallel = config.use_threads and total >= config.multipart_threshold
         self._workers = min(config.max_request_concurrency, count) if parallel else 1
         self._executor = ThreadPoolExecutor(self._workers, "s3ec-download") if self._workers > 1 else None
-        self._bucket = LeakyBucket(config.max_bandwidth) if config.max_bandwidth else None
         self._starts = iter(range(0, total, self._size))
         self._window: deque[tuple[bytearray, Future[int] | int]] = deque()
         self._current: tuple[bytearray, memoryview] | None = None
         self._stopped = threading.Event()
+        self._throttle = Throttle(config, self._stopped)
         for _ in range(self._workers):
             self._submit(bytearray(self._size))
 
@@ -139,23 +138,11 @@ class _Parts:
                 if self._stopped.is_set():
                     return
                 piece = view[offset : offset + CHUNK_SIZE]
-                self._throttle(len(piece))
+                self._throttle.wait_for(len(piece))
                 if reader.fill(piece) < len(piece):
                     raise AuthenticationError("the stored object ended early: it was cut off")
             if not reader.at_end():
                 raise AuthenticationError("S3 answered with more bytes than it was asked for")
-
-    def _throttle(self, size: int) -> None:
-        if self._bucket is None:
-            return
-        token = RequestToken()
-        while not self._stopped.is_set():
-            try:
-                self._bucket.consume(size, token)
-            except RequestExceededException as error:
-                time.sleep(error.retry_time)
-            else:
-                return
 
 
 class Download:
@@ -196,10 +183,9 @@ class Download:
                 what was written is not to be used.
         """
         release = self.release(delayed=delayed)
-        view = memoryview(bytearray(CHUNK_SIZE))
         try:
-            while count := release.readinto(view):
-                _write_all(write, view[:count])
+            while piece := release.take(CHUNK_SIZE):
+                _write_all(write, piece)
         finally:
             release.close()
 

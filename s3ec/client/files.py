@@ -170,6 +170,7 @@ class _ObjectFile(io.RawIOBase):
 
 def _drain_into(view: memoryview, release: VerifiedRange) -> int:
     filled = 0
-    while filled < len(view) and (count := release.readinto(view[filled:])):
-        filled += count
+    while filled < len(view) and (piece := release.take(len(view) - filled)):
+        view[filled : filled + len(piece)] = piece
+        filled += len(piece)
     return filled

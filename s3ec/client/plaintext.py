@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import IO, Any, Protocol
@@ -17,9 +18,10 @@ from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.mac import ChunkMac
 from s3ec.errors import AuthenticationError, S3ECError
 
-__all__ = ["CiphertextReader", "DecryptedBody", "Release", "open_plaintext"]
+__all__ = ["CiphertextReader", "DecryptedBody", "PlaintextStream", "Ready", "Release", "open_plaintext"]
 
 _SURPLUS = 64 * 1024
+_LINE_CHUNK = 8 * 1024
 _ROOM = 15  # what update_into wants beyond its input
 
 
@@ -80,8 +82,8 @@ def _has_own_readinto(body: Any) -> bool:
 class Release(Protocol):
     """Plaintext that may be handed out."""
 
-    def readinto(self, view: memoryview) -> int:
-        """Fill as much of the view as there is; 0 at the end."""
+    def take(self, size: int) -> memoryview:
+        """The next bytes, ``size`` at most and 0 at the end only. The view is valid until the next call."""
         ...
 
     def close(self) -> None:
@@ -89,59 +91,60 @@ class Release(Protocol):
         ...
 
 
-class _InMemory:
+class Ready:
+    """Base of releases that decrypt a chunk at a time: hands out what is ready, and asks for more when it is not."""
+
+    _ready = memoryview(b"")
+
+    def take(self, size: int) -> memoryview:
+        """See `Release`."""
+        while not self._ready and self._more():
+            pass
+        piece, self._ready = self._ready[:size], self._ready[size:]
+        return piece
+
+    def _more(self) -> bool:
+        """Make the next chunk ready; False at the end. A chunk may turn out empty."""
+        return False
+
+    def close(self) -> None:
+        """Forget the plaintext."""
+        self._ready = memoryview(b"")
+
+
+class _InMemory(Ready):
     """Verified plaintext held in memory."""
 
     def __init__(self, plaintext: memoryview) -> None:
-        self._rest = plaintext
-
-    def readinto(self, view: memoryview) -> int:
-        count = min(len(view), len(self._rest))
-        view[:count] = self._rest[:count]
-        self._rest = self._rest[count:]
-        return count
-
-    def close(self) -> None:
-        self._rest = memoryview(b"")
+        self._ready = plaintext
 
 
-class _Delayed:
+class _Delayed(Ready):
     """GCM plaintext released before its tag is verified; the last chunk still waits for it."""
 
     def __init__(self, reader: CiphertextReader, cipher: ContentCipher, length: int) -> None:
         self._reader = reader
         self._decryptor = cipher.decryptor()
         self._left = length
-        self._ciphertext = bytearray(CHUNK_SIZE)
-        self._plaintext = bytearray(CHUNK_SIZE + _ROOM)
-        self._ready = memoryview(b"")
+        self._buffer = memoryview(bytearray(min(CHUNK_SIZE, length) + _ROOM))
         self._verified = False
 
-    def readinto(self, view: memoryview) -> int:
-        if not self._ready and not self._verified:
-            self._next()
-        count = min(len(view), len(self._ready))
-        view[:count] = self._ready[:count]
-        self._ready = self._ready[count:]
-        return count
-
-    def _next(self) -> None:
-        wanted = memoryview(self._ciphertext)[: min(CHUNK_SIZE, self._left)]
-        count = self._reader.fill(wanted)
-        if count < len(wanted):
+    def _more(self) -> bool:
+        if self._verified:
+            return False
+        chunk = self._buffer[: min(CHUNK_SIZE, self._left)]
+        if self._reader.fill(chunk) < len(chunk):
             raise _cut_off()
-        self._left -= count
-        count = self._decryptor.update_into(wanted, self._plaintext)
+        self._left -= len(chunk)
+        self._decryptor.update_into(chunk, self._buffer)
         if self._left == 0:
             self._decryptor.verify(_read_tag(self._reader))
             self._verified = True
-        self._ready = memoryview(self._plaintext)[:count]
-
-    def close(self) -> None:
-        self._ready = memoryview(b"")
+        self._ready = chunk
+        return True
 
 
-class _Spooled:
+class _Spooled(Ready):
     """Verified ciphertext in a spool, decrypted while the caller reads.
 
     Each chunk carries a keyed MAC from the verifying pass: what comes back from the disk is what was verified.
@@ -153,29 +156,24 @@ class _Spooled:
         self._mac = mac
         self._macs = macs
         self._index = 0
-        self._ciphertext = memoryview(bytearray(CHUNK_SIZE))
-        self._plaintext = bytearray(CHUNK_SIZE + _ROOM)
-        self._ready = memoryview(b"")
+        self._buffer = memoryview(bytearray(CHUNK_SIZE + _ROOM))
 
-    def readinto(self, view: memoryview) -> int:
-        if not self._ready and self._index < len(self._macs):
-            self._next()
-        count = min(len(view), len(self._ready))
-        view[:count] = self._ready[:count]
-        self._ready = self._ready[count:]
-        return count
-
-    def _next(self) -> None:
-        count = self._spool.readinto(self._ciphertext)  # type: ignore[attr-defined]  # a raw temporary file has it
-        chunk = self._ciphertext[:count]
+    def _more(self) -> bool:
+        if self._index == len(self._macs):
+            return False
+        count = self._spool.readinto(self._buffer[:CHUNK_SIZE])  # type: ignore[attr-defined]  # raw files have it
+        chunk = self._buffer[:count]
         if not self._mac.equal(self._mac.of(self._index, chunk), self._macs[self._index]):
             raise AuthenticationError("the spooled ciphertext changed on disk after it was verified")
         self._index += 1
-        self._ready = memoryview(self._plaintext)[: self._decryptor.update_into(chunk, self._plaintext)]
+        self._decryptor.update_into(chunk, self._buffer)
+        self._ready = chunk
+        return True
 
     def close(self) -> None:
+        """Forget the plaintext and the spool."""
         self._spool.close()
-        self._ready = memoryview(b"")
+        super().close()
 
 
 def _cut_off() -> AuthenticationError:
@@ -224,16 +222,14 @@ def open_plaintext(
 
 
 def _verify_in_memory(reader: CiphertextReader, cipher: ContentCipher, length: int) -> _InMemory:
-    plaintext = bytearray(length + _ROOM)
-    view = memoryview(plaintext)
-    scratch = memoryview(bytearray(min(CHUNK_SIZE, length)))
+    # Decrypted where it lies: fresh memory costs more than the decryption.
+    view = memoryview(bytearray(length + _ROOM))
     decryptor = cipher.decryptor()
-    done = 0
-    while done < length:
-        chunk = scratch[: min(CHUNK_SIZE, length - done)]
+    for start in range(0, length, CHUNK_SIZE):
+        chunk = view[start : min(start + CHUNK_SIZE, length)]
         if reader.fill(chunk) < len(chunk):
             raise _cut_off()
-        done += decryptor.update_into(chunk, view[done:])
+        decryptor.update_into(chunk, view[start:])
     decryptor.verify(_read_tag(reader))
     return _InMemory(view[:length])
 
@@ -260,25 +256,18 @@ def _verify_on_disk(reader: CiphertextReader, cipher: ContentCipher, length: int
     return _Spooled(spool, cipher, mac, macs)
 
 
-class _Cbc:
+class _Cbc(Ready):
     """CBC plaintext, which nothing authenticates: the caller has allowed it by name."""
 
     def __init__(self, reader: CiphertextReader, cipher: ContentCipher, length: int) -> None:
         self._reader = reader
         self._decryptor = cipher.decryptor()
         self._left = length
-        self._scratch = memoryview(bytearray(CHUNK_SIZE))
-        self._ready = memoryview(b"")
+        self._scratch = memoryview(bytearray(min(CHUNK_SIZE, length)))
 
-    def readinto(self, view: memoryview) -> int:
-        while not self._ready and self._left:
-            self._next()
-        count = min(len(view), len(self._ready))
-        view[:count] = self._ready[:count]
-        self._ready = self._ready[count:]
-        return count
-
-    def _next(self) -> None:
+    def _more(self) -> bool:
+        if self._left == 0:
+            return False
         chunk = self._scratch[: min(CHUNK_SIZE, self._left)]
         if self._reader.fill(chunk) < len(chunk):
             raise _cut_off()
@@ -288,9 +277,7 @@ class _Cbc:
             self._reader.at_end()
             plaintext += self._decryptor.finish()
         self._ready = memoryview(plaintext)
-
-    def close(self) -> None:
-        self._ready = memoryview(b"")
+        return True
 
 
 def _open_cbc(reader: CiphertextReader, cipher: ContentCipher, length: int) -> Release:
@@ -298,39 +285,95 @@ def _open_cbc(reader: CiphertextReader, cipher: ContentCipher, length: int) -> R
 
 
 class PlaintextStream(io.RawIOBase):
-    """Decrypted content as a raw stream; verifies on the first read and remembers a failure."""
+    """Decrypted content as a stream; verifies on the first read and remembers a failure."""
 
-    def __init__(self, reader: CiphertextReader, opener: Callable[[], Release]) -> None:
-        """Take the connection and what opens plaintext from it; nothing is read yet."""
+    def __init__(self, reader: CiphertextReader, opener: Callable[[], Release], location: str | None) -> None:
+        """Take the connection and what opens plaintext from it; nothing is read yet.
+
+        Args:
+            reader: the connection.
+            opener: gives the plaintext that may be released.
+            location: the object, for the text of errors.
+        """
         super().__init__()
         self._reader = reader
         self._opener = opener
+        self._location = location
         self._release: Release | None = None
         self._failure: S3ECError | None = None
+        self._ahead = memoryview(b"")
+        self._position = 0
 
     def readable(self) -> bool:
         """True."""
         return True
 
-    def readinto(self, buffer: Any) -> int:
-        """See `io.RawIOBase.readinto`.
+    def tell(self) -> int:
+        """Bytes of plaintext read so far."""
+        return self._position
+
+    def _take(self, size: int) -> memoryview:
+        """The next bytes; none only at the end.
 
         Raises:
             AuthenticationError: at the first read of content that does not verify, and at every read after it.
         """
         if self._failure is not None:
             raise self._failure
+        if self._ahead:
+            piece, self._ahead = self._ahead[:size], self._ahead[size:]
+            return piece
         try:
             if self._release is None:
                 self._release = self._opener()
-            return self._release.readinto(memoryview(buffer).cast("B"))
+            return self._release.take(size)
         except S3ECError as error:
-            self._failure = error
+            self._failure = error if self._location is None else error.locate(self._location)
             self._reader.close()
-            raise
+            raise self._failure from error.__cause__
+
+    def read(self, size: int | None = -1) -> bytes:
+        """``size`` bytes, fewer only at the end; all that is left without a size."""
+        if self.closed or size == 0:
+            return b""
+        wanted = sys.maxsize if size is None or size < 0 else size
+        data = bytes(self._take(wanted))
+        if len(data) < wanted and data:
+            pieces, left = [data], wanted - len(data)
+            while left and (piece := bytes(self._take(left))):
+                pieces.append(piece)
+                left -= len(piece)
+            data = b"".join(pieces)
+        self._position += len(data)
+        return data
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer; fewer bytes only at the end."""
+        view = memoryview(buffer).cast("B")
+        filled = 0
+        while filled < len(view) and not self.closed and (piece := self._take(len(view) - filled)):
+            view[filled : filled + len(piece)] = piece
+            filled += len(piece)
+        self._position += filled
+        return filled
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """One line, or ``size`` bytes of it."""
+        limit = sys.maxsize if size is None or size < 0 else size
+        line = bytearray()
+        while len(line) < limit and not self.closed and (piece := bytes(self._take(_LINE_CHUNK))):
+            end = min((piece.find(b"\n") + 1) or len(piece), limit - len(line))
+            line += piece[:end]
+            if end < len(piece):
+                # What follows the line goes first at the next read; what was ahead already goes behind it.
+                self._ahead = memoryview(piece[end:] + bytes(self._ahead))
+            if line.endswith(b"\n"):
+                break
+        self._position += len(line)
+        return bytes(line)
 
     def set_socket_timeout(self, timeout: float | None) -> None:
-        """Pass the time-out on to the connection."""
+        """Set the read time-out of the connection, in seconds."""
         self._reader.set_socket_timeout(timeout)
 
     def close(self) -> None:
@@ -349,48 +392,28 @@ class DecryptedBody(StreamingBody):
     stream is the decrypted one, so there is no way round the verification.
     """
 
-    def __init__(self, stream: io.RawIOBase, length: int | None, location: str | None = None) -> None:
-        """Take decrypted content.
-
-        Args:
-            stream: raw stream of plaintext.
-            length: bytes of it, or None where only the end will tell (CBC).
-            location: the object, for the text of errors.
-        """
-        super().__init__(io.BufferedReader(stream, CHUNK_SIZE), length)
-        self._plain = stream
-        self._location = location
-        self._position = 0
-        self._is_closed = False
+    def __init__(self, stream: PlaintextStream, length: int | None) -> None:
+        """Take decrypted content, and its length where it is known before the end (not for CBC)."""
+        super().__init__(stream, length)  # type: ignore[arg-type]  # botocore takes None, its stubs do not
+        self._plaintext = stream
 
     def read(self, amt: int | None = None) -> bytes:
-        """At most ``amt`` bytes of plaintext; all of it without ``amt``."""
-        if self._is_closed or amt == 0:
-            return b""
-        with self._located():
-            data: bytes = self._raw_stream.read(-1 if amt is None or amt < 0 else amt)
-        self._position += len(data)
-        return data
+        """At most ``amt`` bytes of plaintext; all of it without ``amt``; nothing after `close`.
+
+        Raises:
+            AuthenticationError: the content does not verify; nothing of it was released.
+        """
+        return self._plaintext.read(amt)
 
     def readinto(self, b: Any) -> int:
-        """Read into a writable buffer; the count of bytes, 0 at the end."""
-        if self._is_closed:
-            return 0
-        with self._located():
-            count: int = self._raw_stream.readinto(b)
-        self._position += count
-        return count
+        """Read into a writable buffer; gives back how many bytes, 0 at the end."""
+        return 0 if self._plaintext.closed else self._plaintext.readinto(b)
 
-    def readline(self, size: int | None = -1) -> bytes:  # type: ignore[override]  # IOBase has it positional-only
-        """One line, from the buffer."""
-        if self._is_closed:
-            return b""
-        with self._located():
-            line: bytes = self._raw_stream.readline(-1 if size is None else size)
-        self._position += len(line)
-        return line
+    def readline(self, size: int | None = -1) -> bytes:
+        """One line."""
+        return self._plaintext.readline(size)
 
-    def readlines(self, hint: int | None = None) -> list[bytes]:  # type: ignore[override]  # botocore's takes no hint
+    def readlines(self, hint: int | None = None) -> list[bytes]:
         """All lines that are left, or about ``hint`` bytes of them."""
         lines: list[bytes] = []
         total = 0
@@ -407,17 +430,15 @@ class DecryptedBody(StreamingBody):
 
     def tell(self) -> int:
         """Bytes of plaintext read so far."""
-        return self._position
+        return self._plaintext.tell()
 
     def set_socket_timeout(self, timeout: float | None) -> None:
         """Set the read time-out of the connection, in seconds."""
-        if isinstance(self._plain, PlaintextStream):
-            self._plain.set_socket_timeout(timeout)
+        self._plaintext.set_socket_timeout(timeout)
 
     def close(self) -> None:
         """Close the connection and forget the plaintext; further reads give nothing."""
-        self._is_closed = True
-        self._raw_stream.close()
+        self._plaintext.close()
 
     def __enter__(self) -> DecryptedBody:
         """The body itself, where botocore's gives its raw stream."""
@@ -429,23 +450,4 @@ class DecryptedBody(StreamingBody):
 
     def __iter__(self) -> Iterator[bytes]:
         """Chunks of 1 KiB, as botocore's does (not lines)."""
-        return self.iter_chunks(self._DEFAULT_CHUNK_SIZE)
-
-    def _located(self) -> _Located:
-        return _Located(self._location)
-
-
-class _Located:
-    """Adds the object's place to errors that pass."""
-
-    __slots__ = ("_location",)
-
-    def __init__(self, location: str | None) -> None:
-        self._location = location
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, S3ECError) and self._location is not None:
-            error.locate(self._location)
+        return self.iter_chunks(1024)

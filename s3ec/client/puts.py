@@ -8,7 +8,7 @@ from typing import Any
 from s3ec import encryption, formats
 from s3ec.client import instruction_objects, server_side
 from s3ec.client.ciphertext import check_length, encrypted_body
-from s3ec.client.claims import take_claims
+from s3ec.client.claims import PlaintextClaims, take_claims
 from s3ec.client.objects import EncryptedObject, describe, speak_plaintext
 from s3ec.client.options import Options
 from s3ec.client.requests import (
@@ -18,12 +18,12 @@ from s3ec.client.requests import (
     refuse_write_suffix,
     write_context,
 )
-from s3ec.client.sources import open_source
+from s3ec.client.sources import Source, open_source
 from s3ec.client.wire import Wire
 from s3ec.errors import UnsupportedOperationError
 from s3ec.formats import ContentMetadata, MetadataLocation
 
-__all__ = ["Placement", "place_content_metadata", "put_object"]
+__all__ = ["Placement", "place_content_metadata", "put_object", "put_source"]
 
 
 class Placement:
@@ -78,12 +78,25 @@ def put_object(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
     context = parameters.pop("EncryptionContext", None)
     claims = take_claims(parameters)
     wire.validate("PutObject", parameters)
-    body = parameters.pop("Body", b"")
+    source = open_source(parameters.pop("Body", b""), claims.length)
+    return _put(wire, parameters, context, claims, source)
+
+
+def put_source(wire: Wire, parameters: dict[str, Any], source: Source) -> dict[str, Any]:
+    """The same for a body that was opened already; a managed upload has measured it."""
+    context = parameters.pop("EncryptionContext", None)
+    claims = take_claims(parameters)
+    wire.validate("PutObject", parameters)
+    return _put(wire, parameters, context, claims, source)
+
+
+def _put(
+    wire: Wire, parameters: dict[str, Any], context: object, claims: PlaintextClaims, source: Source
+) -> dict[str, Any]:
     pairs = write_context(context, parameters, wire.options)
     check_user_metadata(parameters.get("Metadata"))
     check_metadata_size(parameters.get("Metadata", {}), own=0)
     server_side.apply("PutObject", parameters, wire.options.server_side_encryption, secure=wire.secure)
-    source = open_source(body, claims.length)
     check_length(source.length)
 
     content_metadata, cipher = encryption.begin(

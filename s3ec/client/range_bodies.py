@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from s3ec.client.plaintext import CiphertextReader
+from s3ec.client.plaintext import CiphertextReader, Ready
 from s3ec.client.sources import CHUNK_SIZE
 from s3ec.client.verified_ranges import RANGE_CHUNK_SIZE, VerifiedObject
 from s3ec.crypto.content import ContentCipher
@@ -14,25 +14,21 @@ _BLOCK_LENGTH = 16
 _ROOM = 15
 
 
-class _Range:
+class _Range(Ready):
     """Hands out the bytes of a span, chunk by chunk, and skips what was read around it."""
 
     def __init__(self, reader: CiphertextReader, start: int, span: tuple[int, int]) -> None:
         self._reader = reader
         self._offset = start
         self._next, self._last = span
-        self._ready = memoryview(b"")
 
-    def readinto(self, view: memoryview) -> int:
-        """Fill as much of the view as there is; 0 at the end."""
-        while not self._ready and self._next <= self._last:
-            self._ready = self._wanted(self._decrypt_more())
-            if self._next > self._last:
-                self._reader.drain()
-        count = min(len(view), len(self._ready))
-        view[:count] = self._ready[:count]
-        self._ready = self._ready[count:]
-        return count
+    def _more(self) -> bool:
+        if self._next > self._last:
+            return False
+        self._ready = self._wanted(self._decrypt_more())
+        if self._next > self._last:
+            self._reader.drain()
+        return True
 
     def _decrypt_more(self) -> tuple[int, memoryview]:
         """The next chunk: its offset in the plaintext and its bytes."""
@@ -49,10 +45,6 @@ class _Range:
             raise AuthenticationError("the answer ended before the range that it announced")
         return view
 
-    def close(self) -> None:
-        """Forget the plaintext."""
-        self._ready = memoryview(b"")
-
 
 class VerifiedRange(_Range):
     """Each chunk is held against its MAC before any of its plaintext leaves."""
@@ -61,8 +53,7 @@ class VerifiedRange(_Range):
         """Take an answer that starts at ``start`` of the ciphertext and reaches at least the span's end."""
         super().__init__(reader, start, span)
         self._verified = verified
-        self._ciphertext = memoryview(bytearray(RANGE_CHUNK_SIZE))
-        self._plaintext = bytearray(RANGE_CHUNK_SIZE + _ROOM)
+        self._buffer = memoryview(bytearray(RANGE_CHUNK_SIZE + _ROOM))
         first = span[0] // RANGE_CHUNK_SIZE * RANGE_CHUNK_SIZE
         _skip(reader, first - start)
         self._offset = first
@@ -70,11 +61,10 @@ class VerifiedRange(_Range):
 
     def _decrypt_more(self) -> tuple[int, memoryview]:
         offset = self._offset
-        chunk = self._fill(self._ciphertext[: min(RANGE_CHUNK_SIZE, self._verified.length - offset)])
+        chunk = self._fill(self._buffer[: min(RANGE_CHUNK_SIZE, self._verified.length - offset)])
         self._verified.check(offset // RANGE_CHUNK_SIZE, chunk)
-        count = self._decryptor.update_into(chunk, self._plaintext)
-        self._offset += count
-        return offset, memoryview(self._plaintext)[:count]
+        self._offset += self._decryptor.update_into(chunk, self._buffer)
+        return offset, chunk
 
 
 class UnverifiedRange(_Range):
@@ -88,15 +78,14 @@ class UnverifiedRange(_Range):
         self._offset = first
         self._decryptor = cipher.decryptor_at(first)
         size = min(CHUNK_SIZE, span[1] + 1 - first)
-        self._ciphertext = memoryview(bytearray(size))
-        self._plaintext = bytearray(size + _ROOM)
+        self._size = size
+        self._buffer = memoryview(bytearray(size + _ROOM))
 
     def _decrypt_more(self) -> tuple[int, memoryview]:
         offset = self._offset
-        chunk = self._fill(self._ciphertext[: self._last + 1 - offset])
-        count = self._decryptor.update_into(chunk, self._plaintext)
-        self._offset += count
-        return offset, memoryview(self._plaintext)[:count]
+        chunk = self._fill(self._buffer[: min(self._size, self._last + 1 - offset)])
+        self._offset += self._decryptor.update_into(chunk, self._buffer)
+        return offset, chunk
 
 
 class CbcRange(_Range):

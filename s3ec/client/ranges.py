@@ -18,7 +18,7 @@ from s3ec.client.objects import (
     resolve,
     speak_plaintext,
 )
-from s3ec.client.plaintext import CiphertextReader, DecryptedBody, PlaintextStream
+from s3ec.client.plaintext import CiphertextReader, DecryptedBody, PlaintextStream, Ready
 from s3ec.client.range_bodies import CbcRange, UnverifiedRange, VerifiedRange
 from s3ec.client.range_header import ByteRange, ContentRange, parse_content_range, parse_range
 from s3ec.client.verified_ranges import RANGE_CHUNK_SIZE, VerifiedObject, VerifiedTable, authenticate
@@ -225,19 +225,9 @@ def _tag_part(request: ReadRequest, response: dict[str, Any], found: EncryptedOb
     reader.drain()
     del response["ContentRange"]
     response["ContentLength"] = 0
-    response["Body"] = DecryptedBody(PlaintextStream(reader, _Nothing), 0, location_of(request.parameters))
+    response["Body"] = DecryptedBody(PlaintextStream(reader, Ready, location_of(request.parameters)), 0)
     speak_plaintext(response, describe(found, authenticated=False))
     return response
-
-
-class _Nothing:
-    """No plaintext at all."""
-
-    def readinto(self, view: memoryview) -> int:
-        return 0
-
-    def close(self) -> None:
-        return None
 
 
 def _place(request: ReadRequest) -> tuple[str, ...]:
@@ -285,8 +275,8 @@ def _ranged(
     """Put a partial body and plaintext's offsets into an answer."""
     reader = CiphertextReader(response["Body"])
     size = span[1] - span[0] + 1
-    stream = PlaintextStream(reader, partial(release, reader))
-    response["Body"] = DecryptedBody(stream, size, location_of(request.parameters))
+    stream = PlaintextStream(reader, partial(release, reader), location_of(request.parameters))
+    response["Body"] = DecryptedBody(stream, size)
     response["ContentLength"] = size
     response["ContentRange"] = str(ContentRange(*span, length))
     speak_plaintext(response, describe(found, authenticated=authenticated))

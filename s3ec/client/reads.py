@@ -76,8 +76,8 @@ def decrypted_response(
         buffer_size=wire.options.buffer_size,
         spool_directory=wire.options.spool_directory,
     )
-    stream = PlaintextStream(reader, opener)
-    response["Body"] = DecryptedBody(stream, plaintext_length, location_of(request.parameters))
+    stream = PlaintextStream(reader, opener, location_of(request.parameters))
+    response["Body"] = DecryptedBody(stream, plaintext_length)
     if plaintext_length is not None:
         response["ContentLength"] = plaintext_length
     authenticated = not cipher.suite.is_legacy and not wire.options.enable_delayed_authentication
@@ -110,6 +110,8 @@ def head_object(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
             response["ContentLength"] = max(response["ContentLength"] - _TAG_LENGTH, 0)
         speak_plaintext(response, _described_by_headers())
     else:
+        # Older clients leave the plaintext's length in the object when the rest lies in an instruction file.
+        response["Metadata"] = formats.strip(metadata)
         response["ResponseMetadata"]["ClientSideEncryption"] = describe_unencrypted()
     return response
 
