@@ -189,6 +189,7 @@ def test_ls_never_lets_a_key_speak_to_the_terminal(run: Any, bucket: str, plain_
     """Control characters in a key are shown escaped, and cannot make a second line."""
     plain_s3.put_object(Bucket=bucket, Key="a\x1b[2Jb", Body=b"1")
     text = run("ls", f"s3://{bucket}").text
+    plain_s3.delete_object(Bucket=bucket, Key="a\x1b[2Jb")
     assert "\x1b" not in text
     assert "a\\x1b[2Jb" in text
 

@@ -18,7 +18,7 @@ from s3ec.errors import MigrationError
 from s3ec.migrate import Event, Journal, KeyringSpec, Location, Summary, run
 from s3ec.migrate.local import Engine
 
-OBJECTS = 80
+OBJECTS = 60
 
 # What the engines' own threads and sockets leave behind at their end is not ours to repair.
 pytestmark = pytest.mark.filterwarnings("default")
