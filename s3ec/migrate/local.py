@@ -104,13 +104,14 @@ def run(
         listing = (
             ListedObjects(context.s3, settings.source.bucket, settings.source.prefix) if objects is None else objects
         )
-        passes = max_passes if listing.is_live and settings.action is not Action.VERIFY else 1
+        changes = listing.is_live and settings.action is not Action.VERIFY
         try:
-            for number in range(passes):
+            for number in range(max_passes + 1 if changes else 1):
                 if stop.is_set():
                     break
                 opened = _list(listing, settings, journal, emit, stop)
-                if number and not opened:
+                # After the last pass the list is only looked at: what was written meanwhile stands there as open.
+                if number and (not opened or number == max_passes):
                     break
                 if engine is not None:
                     engine(settings, journal, tally.add, emit, stop)

@@ -95,15 +95,16 @@ def read_properties(task: Task, response: Mapping[str, Any], *, context: Migrati
     arguments |= _storage(response, skip_young=settings.skip_young)
     arguments |= _server_side(response) if settings.server_side_encryption is None else settings.server_side_encryption
     arguments |= _lock(response, target, notes)
-    version = {"VersionId": response["VersionId"]} if "VersionId" in response else {}
+    # Asked of the object as it stands, which takes fewer permissions than asking a version: should it be another one by
+    # now, the condition of the write will say so.
     if response.get("TagCount") or not settings.trust_tag_count:
-        arguments |= _tags(task, version, calls, ignore=settings.ignore_tags)
+        arguments |= _tags(task, calls, ignore=settings.ignore_tags)
     if not settings.ignore_acl:
-        arguments |= _acl(task, version, calls, facts, target)
+        arguments |= _acl(task, calls, facts, target)
     annotations = {}
     # CopyObject takes annotations along; everything else forgets them.
     if not (settings.action is Action.REWRAP and response["ContentLength"] <= settings.copy_limit):
-        annotations = _annotations(task, version, context, calls)
+        annotations = _annotations(task, context, calls)
     if annotations and settings.in_place and not facts.keeps_versions:
         # They are set after the object is; a kill in between would lose them, with no old version to read them from.
         raise TaskEndedError.skip(SkipReason.ANNOTATED)
@@ -159,9 +160,9 @@ def _lock(response: Mapping[str, Any], target: BucketFacts, notes: list[str]) ->
     return arguments
 
 
-def _tags(task: Task, version: Mapping[str, str], calls: Calls, *, ignore: bool) -> dict[str, str]:
+def _tags(task: Task, calls: Calls, *, ignore: bool) -> dict[str, str]:
     try:
-        answer = calls("get_object_tagging", Bucket=task.bucket, Key=task.key, **version)
+        answer = calls("get_object_tagging", Bucket=task.bucket, Key=task.key)
     except ClientError as error:
         if code_of(error) in _ABSENT:
             return {}
@@ -174,14 +175,12 @@ def _tags(task: Task, version: Mapping[str, str], calls: Calls, *, ignore: bool)
     return {"Tagging": urlencode(tags)} if tags else {}
 
 
-def _acl(
-    task: Task, version: Mapping[str, str], calls: Calls, facts: BucketFacts, target: BucketFacts
-) -> dict[str, str]:
+def _acl(task: Task, calls: Calls, facts: BucketFacts, target: BucketFacts) -> dict[str, str]:
     """The grants as headers, so that the object never stands there without them."""
     if not facts.has_acls:
         return {}
     try:
-        answer = calls("get_object_acl", Bucket=task.bucket, Key=task.key, **version)
+        answer = calls("get_object_acl", Bucket=task.bucket, Key=task.key)
     except ClientError as error:
         if code_of(error) in _ABSENT:
             return {}
@@ -219,19 +218,17 @@ def _grantee(grantee: Mapping[str, str]) -> str:
     return f'id="{grantee.get("ID", "")}"'
 
 
-def _annotations(task: Task, version: Mapping[str, str], context: MigrationContext, calls: Calls) -> dict[str, bytes]:
+def _annotations(task: Task, context: MigrationContext, calls: Calls) -> dict[str, bytes]:
     if not context.has_annotations(task.bucket, task.key):
         return {}
     found: dict[str, bytes] = {}
     token: dict[str, str] = {}
     try:
         while True:
-            page = calls("list_object_annotations", Bucket=task.bucket, Key=task.key, **version, **token)
+            page = calls("list_object_annotations", Bucket=task.bucket, Key=task.key, **token)
             for entry in page.get("Annotations", []):
                 name = entry["AnnotationName"]
-                answer = calls(
-                    "get_object_annotation", Bucket=task.bucket, Key=task.key, AnnotationName=name, **version
-                )
+                answer = calls("get_object_annotation", Bucket=task.bucket, Key=task.key, AnnotationName=name)
                 found[name] = answer["AnnotationPayload"].read()
             if not page.get("NextContinuationToken"):
                 return found

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec import formats
 from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH, FormatVersion
@@ -20,6 +21,7 @@ from s3ec.migrate.model import Result, SkipReason, Task
 __all__ = ["InstructionFile", "Source", "check_length", "is_instruction_file", "open_source"]
 
 _SUFFIXES = (formats.INSTRUCTION_FILE_SUFFIX, formats.LEGACY_DOTNET_SUFFIX)
+_WORTH_READING = 2**16  # bytes; a new connection costs more
 _ARCHIVED = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 
 
@@ -91,9 +93,13 @@ class Source:
         return self.content_metadata is not None and self.content_metadata.format is FormatVersion.V3
 
     def close(self) -> None:
-        """Give the connection up, whatever has been read of it."""
-        if "Body" in self.response:
-            self.response["Body"].close()
+        """Give the connection back where little is left to read of it, else up."""
+        if "Body" not in self.response:
+            return
+        if self.length <= _WORTH_READING:
+            with contextlib.suppress(BotoCoreError, OSError):
+                self.response["Body"].read()
+        self.response["Body"].close()
 
 
 def open_source(task: Task, *, context: MigrationContext, calls: Calls, with_body: bool) -> Source:
