@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -184,7 +184,7 @@ class Environment:
 
         return EncryptionClient(
             keyring=self.keyring_spec.build(self.connection) if with_key or self.has_key else NoKeyring(),
-            session=boto3.Session(profile_name=self.options.profile, region_name=self.options.region),
+            session=self.session,
             commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT,
             enable_legacy_unauthenticated_modes=self.options.allow_legacy,
             endpoint_url=self.options.endpoint_url,
@@ -216,9 +216,3 @@ class Environment:
                 f"{question} Nobody can be asked here: --yes says so.", click.get_current_context(silent=True)
             )
         click.confirm(question, abort=True, err=True)
-
-    def wants_no(self, names: Sequence[str]) -> None:
-        """Refuse options that would have no effect here and whose silence would mislead."""
-        given = [name for name in names if getattr(self.options, name.lstrip("-").replace("-", "_"))]
-        if given:
-            raise click.UsageError(f"{', '.join(given)}: not with this command", click.get_current_context(silent=True))

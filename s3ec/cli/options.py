@@ -14,7 +14,6 @@ from s3ec.cli.filters import ARGUMENTS
 
 __all__ = ["Command", "Options", "pairs", "shared_options"]
 
-STATE = "s3ec.state"
 DEFAULT_WORKERS = 16
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from s3ec.cli.options import Command, Options, shared_options
 from s3ec.cli.output import Output
 from s3ec.cli.sources import Sources, source_options
 from s3ec.cli.urls import S3_URL, S3Url
-from s3ec.migrate import Action, KeyringSpec, Location, MigrationSettings
+from s3ec.migrate import Action, KeyringSpec, Location, MigrationSettings, plan
 
 __all__ = ["migrate"]
 
@@ -33,14 +35,32 @@ _DIRECT = (
 )
 
 
+def _source_key_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that name the key of what is encrypted now; the command receives them as ``source_key``."""
+
+    @click.option("--from-kms-key", metavar="KEY", help="Opens what is encrypted now, where that is another key.")
+    @click.option("--from-aes-key-file", type=_FILE, metavar="FILE", help="The same, for AES.")
+    @click.option("--from-rsa-private-key", type=_FILE, metavar="FILE", help="The same, for RSA.")
+    @functools.wraps(function)
+    def wrapper(
+        *args: Any,
+        from_kms_key: str | None,
+        from_aes_key_file: Path | None,
+        from_rsa_private_key: Path | None,
+        **kwargs: Any,
+    ) -> Any:
+        keys = {"kms": from_kms_key, "aes_file": from_aes_key_file, "rsa_file": from_rsa_private_key}
+        return function(*args, source_key=keys, **kwargs)
+
+    return wrapper
+
+
 @click.command(cls=Command)
 @click.argument("source", type=S3_URL)
 @click.argument("destination", type=S3_URL, required=False)
 @click.option("--upgrade", is_flag=True, help="Also re-encrypt V1 and V2 as V3.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and its cost; write nothing.")
-@click.option("--from-kms-key", metavar="KEY", help="Opens what is encrypted now, where that is another key.")
-@click.option("--from-aes-key-file", type=_FILE, metavar="FILE", help="The same, for AES.")
-@click.option("--from-rsa-private-key", type=_FILE, metavar="FILE", help="The same, for RSA.")
+@_source_key_options
 @click.option("--read-back", is_flag=True, help="Read every written object again, decrypt and compare it.")
 @click.option("--reuse-data-keys", is_flag=True, help="Let one KMS data key serve many V3 objects.")
 @click.option("--kms-requests-per-second", type=click.FloatRange(0, min_open=True), metavar="N", help="KMS rate limit.")
@@ -74,9 +94,7 @@ def migrate(
     destination: S3Url | None,
     upgrade: bool,
     dry_run: bool,
-    from_kms_key: str | None,
-    from_aes_key_file: Path | None,
-    from_rsa_private_key: Path | None,
+    source_key: dict[str, Any],
     processes: int,
     engine: str,
     engine_address: str | None,
@@ -90,22 +108,10 @@ def migrate(
     A DESTINATION is a folder: its prefix, a slash, and the key relative to the source folder.
     """
     environment = Environment(options, output)
-    source_keyring = _source_keyring(from_kms_key, from_aes_key_file, from_rsa_private_key, options.allow_legacy)
-    settings = MigrationSettings(
-        action=Action.UPGRADE if upgrade else Action.MIGRATE,
-        # Relative keys are only defined for a folder; in place, any beginning of a key will do.
-        source=Location(bucket=source.bucket, prefix=source.key if destination is None else source.folder),
-        destination=Location(bucket=destination.bucket, prefix=destination.folder) if destination else None,
-        keyring=environment.keyring_spec,
-        source_keyring=source_keyring,
-        encryption_context=dict(options.context) or None,
-        allow_legacy=options.allow_legacy,
-        connection=environment.connection,
-        **{name: direct[name] for name in _DIRECT},
-    )
+    settings = _settings(environment, source, destination, upgrade, source_key, direct)
     if (engine == "s3-batch") != plan_only:
         problem = (
-            "--engine s3-batch runs in AWS: --plan prints what it needs" if not plan_only else "--plan is for s3-batch"
+            "--plan is for s3-batch" if plan_only else "--engine s3-batch runs in AWS: --plan prints what it needs"
         )
         raise click.UsageError(problem, click.get_current_context())
     if plan_only:
@@ -115,8 +121,6 @@ def migrate(
     environment.confirm(_question(source, destination, upgrade), dry_run=dry_run)
     with located(str(source)):
         if dry_run:
-            from s3ec.migrate.planning import plan
-
             show_plan(output, plan(settings, objects=objects, workers=options.workers))
             return ExitCode.DONE
         return Job(
@@ -135,11 +139,36 @@ def _question(source: S3Url, destination: S3Url | None, upgrade: bool) -> str:
     return f"{what} everything under {source} {'to ' + str(destination) if destination else 'in place'}?"
 
 
-def _source_keyring(kms_key: str | None, aes: Path | None, rsa: Path | None, allow_legacy: bool) -> KeyringSpec | None:
-    kinds = {"kms": kms_key, "aes-file": aes, "rsa-file": rsa}
+def _settings(
+    environment: Environment,
+    source: S3Url,
+    destination: S3Url | None,
+    upgrade: bool,
+    source_key: dict[str, Any],
+    direct: dict[str, Any],
+) -> MigrationSettings:
+    options = environment.options
+    return MigrationSettings(
+        action=Action.UPGRADE if upgrade else Action.MIGRATE,
+        # Relative keys are only defined for a folder; in place, any beginning of a key will do.
+        source=Location(bucket=source.bucket, prefix=source.key if destination is None else source.folder),
+        destination=Location(bucket=destination.bucket, prefix=destination.folder) if destination else None,
+        keyring=environment.keyring_spec,
+        source_keyring=_source_keyring(options.allow_legacy, **source_key),
+        encryption_context=dict(options.context) or None,
+        allow_legacy=options.allow_legacy,
+        connection=environment.connection,
+        **{name: direct[name] for name in _DIRECT},
+    )
+
+
+def _source_keyring(
+    allow_legacy: bool, *, kms: str | None, aes_file: Path | None, rsa_file: Path | None
+) -> KeyringSpec | None:
+    kinds = {"kms": kms, "aes-file": aes_file, "rsa-file": rsa_file}
     given = [kind for kind, value in kinds.items() if value is not None]
     if len(given) > 1:
         raise click.UsageError("give one --from key", click.get_current_context())
     if not given:
         return None
-    return keyring_spec(given[0], key_id=kms_key, path=aes, private_key=rsa, allow_legacy=allow_legacy)
+    return keyring_spec(given[0], key_id=kms, path=aes_file, private_key=rsa_file, allow_legacy=allow_legacy)

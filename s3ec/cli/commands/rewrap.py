@@ -13,7 +13,7 @@ from s3ec.cli.options import Command, Options, pairs, shared_options
 from s3ec.cli.output import Output
 from s3ec.cli.sources import Sources, source_options
 from s3ec.cli.urls import S3_URL, S3Url
-from s3ec.migrate import Action, KeyringSpec, Location, MigrationSettings
+from s3ec.migrate import Action, KeyringSpec, Location, MigrationSettings, plan
 
 __all__ = ["rewrap"]
 
@@ -72,8 +72,6 @@ def rewrap(
     objects = sources.open(environment, url)
     with located(str(url)):
         if dry_run:
-            from s3ec.migrate.planning import plan
-
             show_plan(output, plan(settings, objects=objects, workers=options.workers))
             return ExitCode.DONE
         return Job(environment=environment, settings=settings, url=url, verb="rewrapped", objects=objects).run()
