@@ -92,6 +92,7 @@ def run(
     """
     stop = stop or threading.Event()
     emit = on_event or _ignore
+    tally = _Tally()
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
         if context is None:
@@ -99,31 +100,58 @@ def run(
         context.facts(settings.source.bucket)
         context.facts(settings.target("")[0])
         clear_leftovers(journal, context)
-        tally = _Tally()
         journal.reopen_undone()
-        listing = (
-            ListedObjects(context.s3, settings.source.bucket, settings.source.prefix) if objects is None else objects
-        )
-        changes = listing.is_live and settings.action is not Action.VERIFY
+        source = settings.source
+        listing = ListedObjects(context.s3, source.bucket, source.prefix) if objects is None else objects
+        if engine is None:
+            engine = _engine(context, workers, processes)
         try:
-            for number in range(max_passes + 1 if changes else 1):
-                if stop.is_set():
-                    break
-                opened = _list(listing, settings, journal, emit, stop)
-                # After the last pass the list is only looked at: what was written meanwhile stands there as open.
-                if number and (not opened or number == max_passes):
-                    break
-                if engine is not None:
-                    engine(settings, journal, tally.add, emit, stop)
-                elif processes > 1:
-                    work_in_processes(settings, journal, workers, processes, tally.add, emit, stop)
-                else:
-                    work(settings, journal, context, workers, tally.add, emit, stop)
+            _go(settings, journal, listing, engine, max_passes, tally, emit, stop)
         except KeyboardInterrupt:
             stop.set()
         summary = tally.summary(journal, time.monotonic() - began, interrupted=stop.is_set())
     emit(Event(kind="summary", objects=sum(summary.counts.values()), bytes=summary.bytes))
     return summary
+
+
+def _engine(context: MigrationContext, workers: int, processes: int) -> Engine:
+    """The engine that comes built in."""
+
+    def here(
+        settings: MigrationSettings,
+        journal: Journal,
+        on_outcome: Callable[[Outcome], None],
+        emit: Callback,
+        stop: threading.Event,
+    ) -> None:
+        if processes > 1:
+            work_in_processes(settings, journal, workers, processes, on_outcome, emit, stop)
+        else:
+            work(settings, journal, context, workers, on_outcome, emit, stop)
+
+    return here
+
+
+def _go(
+    settings: MigrationSettings,
+    journal: Journal,
+    listing: ObjectList,
+    engine: Engine,
+    max_passes: int,
+    tally: _Tally,
+    emit: Callback,
+    stop: threading.Event,
+) -> None:
+    """Pass after pass, until the list shows nothing new."""
+    changes = listing.is_live and settings.action is not Action.VERIFY
+    for number in range(max_passes + 1 if changes else 1):
+        if stop.is_set():
+            return
+        opened = _list(listing, settings, journal, emit, stop)
+        # After the last pass the list is only looked at: what was written meanwhile stands there as open.
+        if number and (not opened or number == max_passes):
+            return
+        engine(settings, journal, tally.add, emit, stop)
 
 
 def _ignore(event: Event) -> None:

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from s3ec.errors import KeyringError, MigrationError
-from s3ec.migrate import Event, Journal, KeyringSpec, Location, MigrationSettings, Result, Summary, run
+from s3ec.migrate import Event, Journal, KeyringSpec, Location, MigrationSettings, Summary, run
 
 Settings = Callable[..., MigrationSettings]
 
