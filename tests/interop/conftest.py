@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,12 @@ def ours(endpoint: str) -> Iterator[Ours]:
     """s3ec behind the requests of the peers."""
     with contextlib.closing(Ours(support_aws.client_arguments(endpoint))) as ours:
         yield ours
+
+
+@pytest.fixture
+def present(programs: dict[str, Program | str]) -> Callable[[str], bool]:
+    """Says whether a client can be asked on this machine."""
+    return lambda client: client == "s3ec" or not isinstance(programs[OFFICIAL[client].program], str)
 
 
 @pytest.fixture
