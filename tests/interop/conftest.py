@@ -46,7 +46,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Writes the page after a whole and green run with every client present, never after part of one."""
     report = session.config.stash[REPORT]
-    partly = session.config.option.keyword or session.config.option.markexpr or "::" in "".join(session.config.args)
+    chosen = session.config.option.keyword or session.config.option.markexpr
+    partly = chosen or any(".py" in argument for argument in session.config.args)
     if exitstatus == 0 and not partly and report.tallies and len(report.done) == session.testscollected:
         report.write()
 
