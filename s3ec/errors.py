@@ -59,8 +59,8 @@ __all__ = [
 class S3ECError(Exception):
     """Base of all errors of s3ec.
 
-    The layers that find a fault know no bucket; the client adds the place on the way out with `locate`, so that the text
-    always says which object it is about.
+    The layers that find a fault know no bucket; the client adds the place on the way out with `locate`, so that the
+    text always says which object it is about.
 
     Attributes:
         location: ``s3://bucket/key`` with ``?versionId=…`` where one is known, or None.

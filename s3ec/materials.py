@@ -1,4 +1,4 @@
-"""What passes between the gates and the keyrings: frozen values, whose secrets show in no repr and pass through no pickle.
+"""What passes between the gates and the keyrings: frozen values, whose secrets show in no repr and pass no pickle.
 
 The gates ask a `MaterialsManager`; the one that comes with s3ec asks a `Keyring`. Both are protocols: any object with
 these members will do. The wrapping algorithm in an object's metadata is always the keyring's answer

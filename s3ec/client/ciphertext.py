@@ -178,7 +178,7 @@ class EncryptingBody(_CiphertextBody):
 
     def __init__(self, source: Source, cipher: ContentCipher, claims: PlaintextClaims) -> None:
         """Take a rewindable source of known length."""
-        assert source.length is not None
+        assert source.length is not None  # noqa: S101 - narrows the type; the caller has looked
         super().__init__(source.length + 16, source)
         self._plaintext_length = source.length
         self._cipher = cipher

@@ -65,7 +65,7 @@ class _Parts:
     def fill(self, view: memoryview) -> int:
         filled = 0
         while filled < len(view) and self._ready():
-            assert self._current is not None
+            assert self._current is not None  # noqa: S101 - narrows the type; _ready has set it
             buffer, rest = self._current
             count = min(len(rest), len(view) - filled)
             view[filled : filled + count] = rest[:count]

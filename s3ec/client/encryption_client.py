@@ -1,7 +1,7 @@
 """`EncryptionClient`: boto3's S3 client, with one choke point put in front of the generated class.
 
-Everything in boto3 that talks to S3 through a client object (methods, paginators, waiters, resources, transfers) ends in
-``_make_api_call``; the only thing that does not is the CRT transfer client, which is kept away here.
+Everything in boto3 that talks to S3 through a client object (methods, paginators, waiters, resources, transfers) ends
+in ``_make_api_call``; the only thing that does not is the CRT transfer client, which is kept away here.
 """
 
 from __future__ import annotations

@@ -90,7 +90,8 @@ def _refuse_without_reads(suffix: str | None, named_by_object: bool) -> None:
     if suffix is not None or named_by_object:
         raise InstructionFileError("the object needs an instruction file, and instruction_file_reads=False")
     raise NotEncryptedError(
-        "the object carries no content metadata, and instruction files are not looked for (instruction_file_reads=False)"
+        "the object carries no content metadata, and instruction files are not looked for "
+        "(instruction_file_reads=False)"
     )
 
 

@@ -107,7 +107,7 @@ class Options:
         """The materials manager, or the default one around the keyring."""
         if self.materials_manager is not None:
             return self.materials_manager
-        assert self.keyring is not None
+        assert self.keyring is not None  # noqa: S101 - narrows the type; exactly one is given
         return DefaultMaterialsManager(self.keyring)
 
     @classmethod

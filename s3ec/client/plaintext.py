@@ -18,11 +18,23 @@ from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.mac import ChunkMac
 from s3ec.errors import AuthenticationError, S3ECError
 
-__all__ = ["CiphertextReader", "DecryptedBody", "PlaintextStream", "Ready", "Release", "open_plaintext"]
+__all__ = ["CiphertextReader", "DecryptedBody", "PlaintextStream", "Reader", "Ready", "Release", "open_plaintext"]
 
 _SURPLUS = 64 * 1024
 _LINE_CHUNK = 8 * 1024
 _ROOM = 15  # what update_into wants beyond its input
+
+
+class Reader(Protocol):
+    """Ciphertext in order, from one response or from several."""
+
+    def fill(self, view: memoryview) -> int:
+        """Fill the view; fewer bytes only at the end."""
+        ...
+
+    def at_end(self) -> bool:
+        """True where nothing more comes."""
+        ...
 
 
 class CiphertextReader:
@@ -122,7 +134,7 @@ class _InMemory(Ready):
 class _Delayed(Ready):
     """GCM plaintext released before its tag is verified; the last chunk still waits for it."""
 
-    def __init__(self, reader: CiphertextReader, cipher: ContentCipher, length: int) -> None:
+    def __init__(self, reader: Reader, cipher: ContentCipher, length: int) -> None:
         self._reader = reader
         self._decryptor = cipher.decryptor()
         self._left = length
@@ -180,7 +192,7 @@ def _cut_off() -> AuthenticationError:
     return AuthenticationError("the stored object is shorter than its content metadata allows: it was cut off")
 
 
-def _read_tag(reader: CiphertextReader) -> bytes:
+def _read_tag(reader: Reader) -> bytes:
     tag = bytearray(16)
     if reader.fill(memoryview(tag)) < 16 or not reader.at_end():
         raise AuthenticationError("the stored object does not end with its authentication tag")
@@ -188,7 +200,7 @@ def _read_tag(reader: CiphertextReader) -> bytes:
 
 
 def open_plaintext(
-    reader: CiphertextReader,
+    reader: Reader,
     cipher: ContentCipher,
     ciphertext_length: int,
     *,
@@ -221,7 +233,7 @@ def open_plaintext(
     return _verify_on_disk(reader, cipher, length, spool_directory)
 
 
-def _verify_in_memory(reader: CiphertextReader, cipher: ContentCipher, length: int) -> _InMemory:
+def _verify_in_memory(reader: Reader, cipher: ContentCipher, length: int) -> _InMemory:
     # Decrypted where it lies: fresh memory costs more than the decryption.
     view = memoryview(bytearray(length + _ROOM))
     decryptor = cipher.decryptor()
@@ -234,7 +246,7 @@ def _verify_in_memory(reader: CiphertextReader, cipher: ContentCipher, length: i
     return _InMemory(view[:length])
 
 
-def _verify_on_disk(reader: CiphertextReader, cipher: ContentCipher, length: int, directory: str | None) -> _Spooled:
+def _verify_on_disk(reader: Reader, cipher: ContentCipher, length: int, directory: str | None) -> _Spooled:
     spool = tempfile.TemporaryFile(dir=directory, buffering=0)  # noqa: SIM115 - closed by the release that owns it
     try:
         mac, macs = ChunkMac(), list[bytes]()
@@ -244,7 +256,7 @@ def _verify_on_disk(reader: CiphertextReader, cipher: ContentCipher, length: int
         for offset in range(0, length, CHUNK_SIZE):
             chunk = scratch[: min(CHUNK_SIZE, length - offset)]
             if reader.fill(chunk) < len(chunk):
-                raise _cut_off()
+                raise _cut_off()  # noqa: TRY301 - the handler only closes the file
             decryptor.update_into(chunk, discarded)
             macs.append(mac.of(len(macs), chunk))
             spool.write(chunk)
@@ -259,7 +271,7 @@ def _verify_on_disk(reader: CiphertextReader, cipher: ContentCipher, length: int
 class _Cbc(Ready):
     """CBC plaintext, which nothing authenticates: the caller has allowed it by name."""
 
-    def __init__(self, reader: CiphertextReader, cipher: ContentCipher, length: int) -> None:
+    def __init__(self, reader: Reader, cipher: ContentCipher, length: int) -> None:
         self._reader = reader
         self._decryptor = cipher.decryptor()
         self._left = length
@@ -280,7 +292,7 @@ class _Cbc(Ready):
         return True
 
 
-def _open_cbc(reader: CiphertextReader, cipher: ContentCipher, length: int) -> Release:
+def _open_cbc(reader: Reader, cipher: ContentCipher, length: int) -> Release:
     return _Cbc(reader, cipher, length)
 
 

@@ -24,7 +24,7 @@ class ByteRange:
     def within(self, length: int) -> tuple[int, int] | None:
         """First and last offset in content of this length, or None where S3 answers 416."""
         if self.first is None:
-            assert self.suffix is not None
+            assert self.suffix is not None  # noqa: S101 - narrows the type; one of the two is given
             return (max(length - self.suffix, 0), length - 1) if self.suffix and length else None
         if self.first >= length:
             return None
@@ -38,7 +38,7 @@ class ByteRange:
             tail: bytes to ask for beyond the end: the tag, in case the range turns out to reach it.
         """
         if self.first is None:
-            assert self.suffix is not None
+            assert self.suffix is not None  # noqa: S101 - narrows the type; one of the two is given
             return f"bytes=-{self.suffix + granularity - 1 + tail}"
         start = self.first // granularity * granularity
         if self.last is None:

@@ -92,8 +92,8 @@ class RangeReader:
             response["ContentRange"] = str(ContentRange(*span, length))
             return response
         if wire.options.enable_unauthenticated_ranges:
-            release = partial(UnverifiedRange, open_cipher(wire, request, found), answered.first, span)
-            return _ranged(request, response, found, release, span, length, authenticated=False)
+            unverified = partial(UnverifiedRange, open_cipher(wire, request, found), answered.first, span)
+            return _ranged(request, response, found, unverified, span, length, authenticated=False)
         verified = self._table.get(_place(request))
         if verified is None or not verified.matches(response, answered.total, found.content_metadata):
             response["Body"].close()

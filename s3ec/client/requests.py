@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 USER_METADATA_LIMIT = 2048
-"""Bytes that S3 allows for names and values of user metadata together (S3 user guide, "Working with object metadata")."""
+"""Bytes that S3 allows for names and values of user metadata (S3 user guide, "Working with object metadata")."""
 
 OBJECT_ARN_PAIR = "aws:s3:arn"
 

@@ -1,8 +1,8 @@
 """Managed transfers with boto3's signatures: upload_file, upload_fileobj, download_file, download_fileobj, copy.
 
 Copies run on s3transfer. Uploads and downloads have engines of their own: the cipher works in order while the network
-works in parallel, and a downloaded file gets its name only after the tag verified. The CRT transfer client has an HTTP stack of its own and would
-carry plaintext past any Python client: it is never used.
+works in parallel, and a downloaded file gets its name only after the tag verified. The CRT transfer client has an HTTP
+stack of its own and would carry plaintext past any Python client: it is never used.
 """
 
 from __future__ import annotations
@@ -224,8 +224,8 @@ def _classic(config: TransferConfig | None) -> TransferConfig:
     preferred = str(getattr(config, "preferred_transfer_client", "auto")).lower()
     if preferred == "crt":
         raise UnsupportedOperationError(
-            'preferred_transfer_client="crt" is refused: the CRT transfer client has an HTTP client of its own and would '
-            'upload plaintext past this one; use "classic" or leave it out'
+            'preferred_transfer_client="crt" is refused: the CRT transfer client has an HTTP client of its own and '
+            'would upload plaintext past this one; use "classic" or leave it out'
         )
     config = copying.copy(config)
     config.preferred_transfer_client = "classic"  # type: ignore[assignment]  # it is a str

@@ -100,8 +100,8 @@ def _read(source: Source, size: int) -> bytes:
 class _Joined:
     """What was read already, and then the rest."""
 
-    length = None
-    rewindable = False
+    length: int | None = None
+    rewindable: bool = False
 
     def __init__(self, head: bytes, rest: Source) -> None:
         self._head = BytesSource(head)

@@ -1,8 +1,8 @@
 """The plain calls beneath the encrypting client: what every handler may use, and nothing else of boto.
 
-A handler gets a `Wire` and a dict of its own. `Wire.call` sends a request as a plain client would, on a fresh copy of the
-parameters (botocore's handlers edit what they are given), and turns an error of ours that was raised while a body was
-being sent back into itself.
+A handler gets a `Wire` and a dict of its own. `Wire.call` sends a request as a plain client would, on a fresh copy of
+the parameters (botocore's handlers edit what they are given), and turns an error of ours that was raised while a body
+was being sent back into itself.
 """
 
 from __future__ import annotations

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from support.counting import CountingManager
-from support.lying_s3 import LyingS3, lying_s3
 
 from s3ec import AesKeyring, EncryptionClient
 from s3ec.keyrings import DefaultMaterialsManager
+
+from support.counting import CountingManager
+from support.lying_s3 import LyingS3, lying_s3
 
 WRAPPING_KEY = bytes(range(32))
 

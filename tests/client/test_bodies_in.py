@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
-from support.counting import CountingManager
-from support.lying_s3 import LyingS3
 
 from s3ec.client.sources import CHUNK_SIZE
 from s3ec.errors import ConfigurationError, ObjectTooLargeError, S3ECError, SourceChangedError
+
+from support.counting import CountingManager
+from support.lying_s3 import LyingS3
 
 SIZES = [0, 1, 15, 16, 17, CHUNK_SIZE - 1, CHUNK_SIZE, CHUNK_SIZE + 1, 3 * CHUNK_SIZE + 5]
 MODES = ["legacy", "standard", "adaptive"]

@@ -7,11 +7,12 @@ from typing import Any
 
 import botocore.session
 import pytest
-from support.lying_s3 import LyingS3
 
 from s3ec.client import operations
 from s3ec.client.operations import OPERATIONS, Treatment
 from s3ec.errors import UnsupportedOperationError
+
+from support.lying_s3 import LyingS3
 
 MODEL = botocore.session.get_session().get_service_model("s3")
 MINIMAL: dict[str, dict[str, Any]] = {
