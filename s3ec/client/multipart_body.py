@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Iterator
 
 from s3ec.client.sources import Source
+from s3ec.errors import S3ECError
 
 __all__ = ["PartBody", "pieces"]
 
@@ -19,7 +20,11 @@ def pieces(read_at: Callable[[int, int], bytes], offset: int, wanted: int) -> It
 
 
 class PartBody(io.RawIOBase):
-    """Ciphertext of a part, the same however often it is read."""
+    """Ciphertext of a part, the same however often it is read.
+
+    Attributes:
+        failure: why it gives nothing more, or None. botocore's signers lose the error itself.
+    """
 
     def __init__(
         self, read_at: Callable[[int, int], bytes], length: int, plaintext_length: int, source: Source | None
@@ -31,6 +36,7 @@ class PartBody(io.RawIOBase):
         self._plaintext_length = plaintext_length
         self._source = source
         self._position = 0
+        self.failure: S3ECError | None = None
         if source is not None and source.rewindable:
             source.rewind()
 
@@ -58,7 +64,11 @@ class PartBody(io.RawIOBase):
     def read(self, size: int | None = -1) -> bytes:
         """See `io.RawIOBase.read`; filled, short only at the end."""
         wanted = self._length - self._position if size is None or size < 0 else size
-        found = list(pieces(self._read_at, self._position, wanted))
+        try:
+            found = list(pieces(self._read_at, self._position, wanted))
+        except S3ECError as error:
+            self.failure = error
+            raise
         self._position += sum(map(len, found))
         self._report()
         return found[0] if len(found) == 1 else b"".join(found)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import IO, Protocol
@@ -96,6 +97,8 @@ class PartSpool:
             raise MultipartStateError("the upload was aborted or completed while this part was being sent")
         if self._file is None:
             self._file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115 - closed with the upload
+            # An upload that nobody ends goes with its client, and its file with it.
+            weakref.finalize(self, self._file.close)
         return self._file
 
 

@@ -8,6 +8,7 @@ import itertools
 import os
 import random
 import threading
+import time
 import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -289,6 +290,7 @@ class TestAgain:
         with ThreadPoolExecutor(2) as pool:
             parts = [pool.submit(upload.part, 2, data, body=Announced(data)) for _ in range(2)]
             given.wait(60)
+            time.sleep(0.1)  # both are compared by now; if not, the test only shows less
             upload.server.lies.fail_after_body = 1
             upload.part(1, b"held back")
             errors = [part.exception() for part in parts]
@@ -606,6 +608,34 @@ class TestSpool:
         upload.complete()
         upload.check()
 
+    def test_an_abort_on_the_way(self, start: Callable[..., Upload], monkeypatch: pytest.MonkeyPatch) -> None:
+        """A part that is being sent from disk when its upload is aborted ends with an error of ours."""
+        monkeypatch.setattr(multipart_state, "MINIMUM_PART_LENGTH", 64)
+        upload = start({"buffer_size": 0})
+
+        def abort(**_: Any) -> None:
+            upload.client.abort_multipart_upload(Bucket="b", Key="k", UploadId=upload.id)
+
+        upload.client.meta.events.register("before-sign.s3.UploadPart", abort)
+        with pytest.raises(MultipartStateError, match="while this part was being sent"):
+            upload.part(1, os.urandom(3 * MiB))
+        assert upload.sent(1) == []
+
+    def test_a_disk_that_fails(self, start: Callable[..., Upload], monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where the stream may have moved on without its part, the upload ends: nobody could say what was encrypted."""
+        upload = start({"buffer_size": 0})
+
+        def fail(*_: Any) -> None:
+            raise OSError("the disk is gone")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(multipart_storage.PartSpool, "replace", fail)
+            with pytest.raises(OSError, match="the disk is gone"):
+                upload.part(1, os.urandom(100))
+        with pytest.raises(MultipartStateError, match="failed while it was being encrypted"):
+            upload.part(1, os.urandom(100))
+        assert upload.sent(1) == []
+
     @pytest.mark.usefixtures("tiny")
     def test_what_waits_shares_the_memory(self, start: Callable[..., Upload]) -> None:
         """Parts that wait stay in memory up to the limit together; the others go to disk, sealed or encrypted."""
@@ -721,6 +751,12 @@ class TestChecksums:
             upload.complete(ChecksumSHA256="c29tZXRoaW5n")
         upload.complete()
         upload.check()
+
+    def test_that_this_client_cannot_compute(self, start: Callable[..., Upload]) -> None:
+        """An algorithm that only S3 can compute here is no obstacle, as long as no value is given."""
+        skip_unless_known("CreateMultipartUpload", "ChecksumType")
+        upload = start(ChecksumAlgorithm="XXHASH64", ChecksumType="FULL_OBJECT")
+        assert upload.client._s3ec_uploads.find(upload.id)._checksum.observe is None
 
     def test_the_size_of_the_object(self, start: Callable[..., Upload]) -> None:
         """MpuObjectSize means the plaintext."""
