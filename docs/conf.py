@@ -16,6 +16,8 @@ extensions = [
     "sphinx.ext.viewcode",
 ]
 exclude_patterns = ["_build"]
+# Pages that a benchmark writes come and go.
+suppress_warnings = ["toc.not_included"]
 html_theme = "furo"
 html_title = "s3ec"
 
