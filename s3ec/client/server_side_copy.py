@@ -10,6 +10,7 @@ from urllib.parse import urlencode, urlsplit
 
 from botocore.exceptions import ClientError
 
+from s3ec.client import server_side
 from s3ec.errors import UnsupportedOperationError
 
 __all__ = ["copy_in_parts", "grants", "speaks_to_aws"]
@@ -113,10 +114,12 @@ def copy_in_parts(
     key = {name: request[name] for name in _SSE_C_MEMBERS if name in request}
     finish = {"IfMatch": head["ETag"]}
     if speaks_to_aws(view):
-        # MinIO wants the checksums of copied parts from the client, which never sees the bytes, and tries the new SSE-C
-        # key on the old object when it compares ETags.
+        # MinIO wants the checksums of copied parts from the client, which never sees the bytes, and the SSE-C key of
+        # the object that is there, so that it can compare its ETag.
         create.update(_checksum(head))
         finish.update(key)
+    else:
+        finish.update(server_side.source_companion(source))
     upload = {**place, "UploadId": view.create_multipart_upload(**create)["UploadId"]}
 
     def copy(part: tuple[int, str]) -> dict[str, Any]:

@@ -61,17 +61,16 @@ def new_key(keys: Any) -> str:
 
 
 def test_a_key_is_named_in_every_form(keys: Any, client_with: Make, place: dict[str, str]) -> None:
-    """ARN, ID, alias and alias ARN of one key all open what any of them wrote."""
+    """ARN, ID, alias and alias ARN of one key open what another of them wrote."""
     arn = new_key(keys)
     alias = f"alias/{place['Bucket']}"
     keys.create_alias(AliasName=alias, TargetKeyId=arn)
     alias_arn = arn.partition(":key/")[0] + f":{alias}"
     names = [arn, arn.rpartition("/")[2], alias, alias_arn]
-    for writer in names:
+    for writer, reader in zip(names, [*names[1:], names[0]], strict=True):
         client_with(KmsKeyring(writer, client=keys)).put_object(**place, Body=CONTENT, EncryptionContext=CONTEXT)
-        for reader in names:
-            answer = client_with(KmsKeyring(reader, client=keys)).get_object(**place, EncryptionContext=CONTEXT)
-            assert answer["Body"].read() == CONTENT
+        answer = client_with(KmsKeyring(reader, client=keys)).get_object(**place, EncryptionContext=CONTEXT)
+        assert answer["Body"].read() == CONTENT
     answer = client_with(KmsDiscoveryKeyring(client=keys)).get_object(**place, EncryptionContext=CONTEXT)
     assert answer["Body"].read() == CONTENT
 

@@ -239,15 +239,28 @@ def test_an_object_goes_through_all_modes(minio: Server, plain: Clients, new_buc
     assert not minio.disk_contains(content[:30])
 
 
+@pytest.mark.parametrize("held", [None, OTHER_KEY], ids=["from-none", "from-customer"])
 @pytest.mark.parametrize("mode", [SseS3(), SseKms(MINIO_KMS_KEY), KEY], ids=["s3", "kms", "customer"])
-def test_a_large_object_is_changed_in_parts(minio: Server, plain: Clients, new_bucket: Buckets, mode: Any) -> None:
+def test_a_large_object_is_changed_in_parts(
+    minio: Server, plain: Clients, new_bucket: Buckets, mode: Any, held: SseC | None
+) -> None:
     """A copy in parts keeps content, metadata, headers and tags as well."""
     client, bucket = plain(minio), new_bucket(minio)
     content = bytes(range(256)) * 30000
-    client.put_object(
-        Bucket=bucket, Key="k", Body=content, Metadata={"own": "v"}, ContentType="text/x-test", Tagging="a=b%20%2B"
+    send(
+        client,
+        held,
+        "PutObject",
+        Bucket=bucket,
+        Key="k",
+        Body=content,
+        Metadata={"own": "v"},
+        ContentType="text/x-test",
+        Tagging="a=b%20%2B",
     )
-    change = change_server_side_encryption(client, Bucket=bucket, Key="k", mode=mode, copy_limit=PART)
+    change = change_server_side_encryption(
+        client, Bucket=bucket, Key="k", mode=mode, customer_key=held, copy_limit=PART
+    )
     assert change.method == "multipart-copy"
     answer = send(client, mode if isinstance(mode, SseC) else None, "GetObject", Bucket=bucket, Key="k")
     assert answer["Body"].read() == content
