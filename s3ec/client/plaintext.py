@@ -293,6 +293,9 @@ class _Cbc(Ready):
 
 
 def _open_cbc(reader: Reader, cipher: ContentCipher, length: int) -> Release:
+    if length == 0 and cipher.padded:
+        # Padding fills at least one block: an object without any was cut off, and is not the empty one.
+        raise cipher.failure()
     return _Cbc(reader, cipher, length)
 
 
