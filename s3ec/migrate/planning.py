@@ -126,6 +126,9 @@ class _Total:
             self._kms_calls += settings.keyring.is_kms
             self._requests.update({"copy_object": 1, "head_object": 2})
             return
+        if outcome.format_before == outcome.format_after:
+            self._requests.update({"copy_object": 1, "head_object": 2})  # to another place, as it is
+            return
         self._kms_calls += settings.keyring.is_kms * (2 if settings.read_back else 1)
         source = settings.source_keyring or settings.keyring
         self._kms_calls += source.is_kms and outcome.format_before != "plaintext"

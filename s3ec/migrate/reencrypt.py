@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec import formats
+from s3ec.errors import KeyringError, S3ECError
 from s3ec.formats import MetadataLocation
 from s3ec.migrate import plaintext, sealing, writing
 from s3ec.migrate.context import Calls, MigrationContext
@@ -40,23 +42,28 @@ def _reencrypt(source: Source, context: MigrationContext, calls: Calls) -> Outco
     settings = context.settings
     if source.is_committing and settings.in_place:
         return _already(source, context, calls)
-    if source.format in ("V1", "V2") and settings.action is not Action.UPGRADE:
+    as_it_is = _moves_as_it_is(source, context)
+    if source.format in ("V1", "V2") and settings.action is not Action.UPGRADE and not as_it_is:
         raise TaskEndedError.skip(SkipReason.OLD_FORMAT)
     check_length(source)
     properties = read_properties(source.task, source.response, context=context, calls=calls)
     if context.dry_run:
-        return _planned(source, properties, context)
+        return _planned(source, properties, context, as_it_is=as_it_is)
     target = _target(source, properties, context, calls)
     if target is None:
         return outcome_of(source, Result.ALREADY, context, message="the same object is at the destination already")
-    if source.is_committing and not _is_bound(source):
+    if as_it_is:
         return copy_as_it_is(source, properties, target, context=context, calls=calls)
     with context.memory.reserve(writing.memory_for(source.plaintext_length, context)):
         return _write(source, properties, target, context, calls)
 
 
-def _is_bound(source: Source) -> bool:
-    return source.content_metadata is not None and "aws:s3:arn" in source.content_metadata.description
+def _moves_as_it_is(source: Source, context: MigrationContext) -> bool:
+    """To another place goes as it is what is encrypted as wanted, unless it is bound to the place where it lies."""
+    stored = source.content_metadata
+    if stored is None or context.settings.in_place or "aws:s3:arn" in stored.description:
+        return False
+    return source.is_committing or context.settings.action is not Action.UPGRADE
 
 
 def _write(source: Source, properties: Properties, target: Target, context: MigrationContext, calls: Calls) -> Outcome:
@@ -113,28 +120,39 @@ def _target(source: Source, properties: Properties, context: MigrationContext, c
         return Target(bucket=bucket, key=key, arguments=arguments, replaces=None)
     if found["ETag"] == source.task.replaces:
         return Target(bucket=bucket, key=key, arguments=arguments, replaces=found["ETag"])
-    if _is_same(source, found, bucket, key, context, calls):
+    if _is_copy(source, found) or _is_same(
+        source, properties, Task(bucket=bucket, key=key, etag=found["ETag"]), context, calls
+    ):
         return None
     raise TaskEndedError.skip(SkipReason.DESTINATION_EXISTS)
 
 
-def _is_same(
-    source: Source, found: Mapping[str, Any], bucket: str, key: str, context: MigrationContext, calls: Calls
-) -> bool:
-    """Whether a killed run had written this very object: encrypted, with the plaintext and metadata of the source."""
-    if formats.strip(found.get("Metadata", {})) != formats.strip(source.response.get("Metadata", {})):
-        return False
-    existing = open_source(
-        Task(bucket=bucket, key=key, etag=found["ETag"]), context=context, calls=calls, with_body=True
+def _is_copy(source: Source, found: Mapping[str, Any]) -> bool:
+    """Whether the object there is this ciphertext; no two encryptions share their metadata or their ETag."""
+    return (
+        source.content_metadata is not None
+        and found["ContentLength"] == source.length
+        and found.get("Metadata", {}) == source.response.get("Metadata", {})
+        and (found["ETag"] == source.etag or source.location is MetadataLocation.OBJECT_METADATA)
     )
+
+
+def _is_same(source: Source, properties: Properties, there: Task, context: MigrationContext, calls: Calls) -> bool:
+    """Whether a killed run had written this very object: encrypted, with the plaintext and metadata of the source."""
     try:
-        if not existing.is_committing or existing.plaintext_length != source.plaintext_length:
+        existing = open_source(there, context=context, calls=calls, with_body=True)
+    except (TaskEndedError, S3ECError):
+        return False
+    try:
+        own = formats.strip(existing.response.get("Metadata", {}))
+        if not existing.is_committing or own != dict(properties.metadata):
             return False
         theirs = plaintext.cipher_of(existing, context.write_manager, allow_legacy=False)
         ours = plaintext.cipher_of(source, context.read_manager, allow_legacy=context.settings.allow_legacy)
-        return plaintext.digest(plaintext.plaintext_of(existing, theirs)) == plaintext.digest(
-            plaintext.plaintext_of(source, ours)
-        )
+        found = plaintext.digest(plaintext.plaintext_of(existing, theirs))
+        return found == plaintext.digest(plaintext.plaintext_of(source, ours))
+    except KeyringError:
+        return False
     finally:
         existing.close()
 
@@ -230,12 +248,13 @@ def _read_back(target: Target, written: Written, context: MigrationContext, call
         raise TaskEndedError(Result.FAILED, "read back from S3, the object has another plaintext than was written")
 
 
-def _planned(source: Source, properties: Properties, context: MigrationContext) -> Outcome:
-    """A dry run's answer, with what the write would send."""
-    sealing.check_room(
-        properties.metadata, sealing.context_for(context.settings, source), _allowed_layout(source, context)
-    )
-    return outcome_of(source, Result.PLANNED, context, notes=properties.notes)
+def _planned(source: Source, properties: Properties, context: MigrationContext, *, as_it_is: bool) -> Outcome:
+    """A dry run's answer."""
+    if as_it_is:
+        return outcome_of(source, Result.PLANNED, context, notes=properties.notes)
+    encryption_context = sealing.context_for(context.settings, source)
+    sealing.check_room(properties.metadata, encryption_context, _allowed_layout(source, context))
+    return replace(outcome_of(source, Result.PLANNED, context, notes=properties.notes), format_after="V3")
 
 
 def outcome_of(

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec import formats
 from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH, FormatVersion
-from s3ec.errors import InstructionFileError
+from s3ec.errors import InstructionFileError, MalformedMetadataError
 from s3ec.formats import ContentMetadata, Detection, MetadataLocation
 from s3ec.migrate.context import Calls, MigrationContext
 from s3ec.migrate.ending import TaskEndedError, code_of, status_of
@@ -163,6 +163,10 @@ def _recognised(source: Source, context: MigrationContext, calls: Calls) -> Sour
     if file is None or (detection is Detection.NONE and not formats.is_instruction_file_body(file.body)):
         if detection is Detection.V3_INSTRUCTION_FILE:
             raise InstructionFileError("the instruction file that holds its data key is not there")
+        if any(formats.is_content_metadata_key(name) for name in metadata):
+            raise MalformedMetadataError(
+                "it has a part of content metadata, so that it may be encrypted; no file has the rest"
+            )
         return source
     return Source(
         task=source.task,

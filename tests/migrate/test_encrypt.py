@@ -305,6 +305,7 @@ def test_objects_can_go_to_another_place(
     assert plain_s3.head_object(Bucket=bucket, Key="in/a/b")["ETag"] == etag
     assert read(make_client, bucket, "out/a/b") == b"x"
     assert step("in/a/b", **where).result is Result.ALREADY
+    assert step("in/a/b", keep_last_modified="t", **where).reason is SkipReason.DESTINATION_EXISTS
 
 
 def test_nothing_at_the_destination_is_overwritten(step: Step, bucket: str, plain_s3: Any) -> None:

@@ -160,6 +160,17 @@ def test_what_cannot_be_said_again_is_left_alone(
     assert plain_s3.head_object(Bucket=bucket, Key="k")["ETag"] == etag
 
 
+def test_half_of_content_metadata_is_no_plaintext(
+    settings: Settings, open_context: Open, bucket: str, plain_s3: Any
+) -> None:
+    """An object whose instruction file lies under another suffix, or is lost, is not encrypted a second time."""
+    metadata = {"x-amz-unencrypted-content-length": "1"}
+    etag = plain_s3.put_object(Bucket=bucket, Key="k", Body=b"x" * 17, Metadata=metadata)["ETag"]
+    outcome = _do(open_context(settings()), bucket)
+    assert (outcome.reason, outcome.leaves_undone) == (SkipReason.MALFORMED, True)
+    assert plain_s3.head_object(Bucket=bucket, Key="k")["ETag"] == etag
+
+
 def test_an_object_above_one_gcm_stream_is_left_alone() -> None:
     """2^36 - 32 bytes is what one stream carries; one more is refused before anything is read."""
     task = Task(bucket="b", key="k")
