@@ -45,6 +45,7 @@ def begin(
     commitment_policy: CommitmentPolicy,
     algorithm_suite: AlgorithmSuite | None,
     encryption_context: Mapping[str, str] | None,
+    plaintext_length: int | None = None,
 ) -> tuple[ContentMetadata, ContentCipher]:
     """Get a fresh data key for one object.
 
@@ -53,6 +54,7 @@ def begin(
         commitment_policy: the client's policy.
         algorithm_suite: the client's choice, or None for the policy's own suite.
         encryption_context: the caller's pairs without reserved ones, in the caller's order, or None.
+        plaintext_length: bytes of the content where they are known; data-key caches count them.
 
     Returns:
         What to store beside the content, and the cipher for exactly one plaintext.
@@ -69,6 +71,7 @@ def begin(
         commitment_policy=commitment_policy,
         content_algorithm=COMMITTING if suite.commits else GCM,
         encryption_context=dict(context),
+        plaintext_length=plaintext_length,
     )
     materials = materials_manager.get_encryption_materials(request)
     if fault := _fault(materials, request):

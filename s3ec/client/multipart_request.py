@@ -13,17 +13,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from s3ec import encryption
 from s3ec.client import instruction_objects, server_side
 from s3ec.client.objects import EncryptedObject, describe, speak_plaintext
-from s3ec.client.puts import place_content_metadata
 from s3ec.client.requests import (
-    check_metadata_size,
-    check_user_metadata,
     refuse_write_suffix,
-    write_context,
 )
 from s3ec.client.wire import Wire
+from s3ec.client.writes import begin_write
 from s3ec.crypto.content import ContentCipher
 from s3ec.formats import ContentMetadata, MetadataLocation
 
@@ -149,28 +145,16 @@ def create_upload(wire: Wire, parameters: dict[str, Any]) -> tuple[EncryptedUplo
     refuse_write_suffix(parameters)
     context = parameters.pop("EncryptionContext", None)
     wire.validate("CreateMultipartUpload", parameters)
-    pairs = write_context(context, parameters, wire.options)
-    check_user_metadata(parameters.get("Metadata"))
-    check_metadata_size(parameters.get("Metadata", {}), own=0)
     own_wire = with_server_side_mode_of(wire, parameters)
-    server_side.apply(
-        "CreateMultipartUpload", parameters, own_wire.options.server_side_encryption, secure=own_wire.secure
-    )
-    content_metadata, cipher = encryption.begin(
-        materials_manager=wire.options.manager,
-        commitment_policy=wire.options.commitment_policy,
-        algorithm_suite=wire.options.algorithm_suite,
-        encryption_context=pairs,
-    )
-    placement = place_content_metadata(wire.options, parameters.get("Metadata"), content_metadata)
-    response = own_wire.call("CreateMultipartUpload", {**parameters, "Metadata": placement.metadata})
+    write = begin_write(own_wire, "CreateMultipartUpload", parameters, context)
+    response = own_wire.call("CreateMultipartUpload", {**parameters, "Metadata": write.placement.metadata})
     upload = EncryptedUpload(
         wire=own_wire,
         upload_id=response["UploadId"],
         request=parameters,
-        content_metadata=content_metadata,
-        cipher=cipher,
-        instruction_file=placement.instruction_file,
+        content_metadata=write.content_metadata,
+        cipher=write.cipher,
+        instruction_file=write.placement.instruction_file,
     )
     return upload, response
 

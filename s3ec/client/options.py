@@ -12,7 +12,7 @@ from s3ec import encryption
 from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy
 from s3ec.client.server_side import ServerSideMode
 from s3ec.errors import ConfigurationError
-from s3ec.keyrings import DefaultMaterialsManager
+from s3ec.keyrings import DefaultMaterialsManager, KmsDiscoveryKeyring, KmsKeyring
 from s3ec.materials import Keyring, MaterialsManager
 
 __all__ = ["OPTION_NAMES", "Options"]
@@ -109,6 +109,16 @@ class Options:
             return self.materials_manager
         assert self.keyring is not None  # noqa: S101 - narrows the type; exactly one is given
         return DefaultMaterialsManager(self.keyring)
+
+    def for_client(self, **arguments: Any) -> Options:
+        """These options, with a KMS keyring that reaches KMS as the client reaches S3, where it was not told how.
+
+        Args:
+            **arguments: ``session``, region and credentials that the client is made with.
+        """
+        if not isinstance(self.keyring, (KmsKeyring, KmsDiscoveryKeyring)):
+            return self
+        return dataclasses.replace(self, keyring=self.keyring.with_client_defaults(**arguments))
 
     @classmethod
     def split(cls, keywords: Mapping[str, Any]) -> tuple[Options, dict[str, Any]]:

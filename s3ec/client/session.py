@@ -54,6 +54,7 @@ def make_client(*args: Any, session: boto3.Session | None = None, **keywords: An
     options, boto_keywords = Options.split(keywords)
     if args and args != ("s3",):
         raise ConfigurationError("EncryptionClient takes keywords only; boto3's arguments keep their names")
+    options = options.for_client(session=session, **boto_keywords)
     session = session if session is not None else boto3.Session()
     events = session._session.get_component("event_emitter")
     with _one_off_lock:
@@ -83,7 +84,8 @@ def install(session: boto3.Session, **options: Any) -> None:
         raise TypeError(f"install() got unexpected options: {', '.join(sorted(unknown))}")
     if getattr(session, "_s3ec_installed", False):
         raise ConfigurationError("this session encrypts already; s3ec.uninstall(session) first")
-    session._session.get_component("event_emitter").register_last(_EVENT, _Hook(checked), unique_id=_INSTALLED)
+    hook = _Hook(checked.for_client(session=session))
+    session._session.get_component("event_emitter").register_last(_EVENT, hook, unique_id=_INSTALLED)
     session._s3ec_installed = True  # type: ignore[attr-defined]  # a mark of ours on the caller's session, asked for
 
 
@@ -104,5 +106,5 @@ class Session(boto3.Session):
         options, boto_keywords = Options.split(keywords)
         super().__init__(*args, **boto_keywords)
         emitter = self._session.get_component("event_emitter")
-        emitter.register_last(_EVENT, _Hook(options), unique_id=_INSTALLED)
+        emitter.register_last(_EVENT, _Hook(options.for_client(session=self)), unique_id=_INSTALLED)
         self._s3ec_installed = True
