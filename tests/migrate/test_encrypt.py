@@ -74,6 +74,15 @@ def test_everything_that_hangs_on_an_object_is_carried_over(step: Step, bucket: 
     assert plain_s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == tags
 
 
+def test_another_server_side_mode_can_be_asked_for(step: Step, bucket: str, plain_s3: Any) -> None:
+    """Given a mode, it is used for what is written, whatever the object had."""
+    plain_s3.put_object(Bucket=bucket, Key="k", Body=b"x", ServerSideEncryption="AES256")
+    wanted = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "another"}
+    assert step("k", server_side_encryption=wanted).result is Result.DONE
+    head = plain_s3.head_object(Bucket=bucket, Key="k")
+    assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", "another")
+
+
 def test_a_second_run_encrypts_nothing_twice(step: Step, bucket: str, plain_s3: Any) -> None:
     """What is encrypted as wanted is left alone, without a request to KMS."""
     plain_s3.put_object(Bucket=bucket, Key="k", Body=b"x")

@@ -66,6 +66,21 @@ def test_another_kms_key(
     assert step("k", action=Action.REWRAP, keyring=spec).result is Result.ALREADY
 
 
+def test_with_a_pinned_source_key_the_destinations_key_is_tried_first(
+    step: Step, bucket: str, make_client: Callable[..., Any], other_key: str, kms_key: str
+) -> None:
+    """The pinned key cannot open what a killed run has rewrapped already; the destination's can, and that is enough."""
+    make_client().put_object(Bucket=bucket, Key="k", Body=b"text")
+    changes = {
+        "action": Action.REWRAP,
+        "keyring": KeyringSpec(kind="kms", key_id=other_key),
+        "source_keyring": KeyringSpec(kind="kms", key_id=kms_key),
+    }
+    assert step("k", **changes).result is Result.DONE
+    again = step("k", **changes)
+    assert (again.result, again.kms_calls) == (Result.ALREADY, 1)
+
+
 def test_another_context(step: Step, bucket: str, plain_s3: Any, make_client: Callable[..., Any], kms_key: str) -> None:
     """The same key with another context: readers give the new one from then on."""
     make_client().put_object(Bucket=bucket, Key="k", Body=b"text", EncryptionContext={"a": "b"})
