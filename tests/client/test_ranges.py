@@ -484,35 +484,40 @@ class TestCbc:
 class TestParts:
     """``PartNumber``: parts of a multipart object, in plaintext."""
 
-    SIZES = (5 * KiB * KiB, 5 * KiB * KiB + 7, 16)
+    SIZES = (100_000, 200_000, 16)
 
-    @pytest.fixture
-    def in_parts(self, make_client: Callable[..., Any], plain_s3: Any, bucket: str) -> bytes:
-        """An object of three parts, the last of which is the tag alone; its plaintext."""
-        plaintext = random.Random(3).randbytes(sum(self.SIZES) - 16)
-        make_client().put_object(Bucket=bucket, Key="whole", Body=plaintext)
-        stored = plain_s3.get_object(Bucket=bucket, Key="whole")
-        upload = plain_s3.create_multipart_upload(Bucket=bucket, Key="k", Metadata=stored["Metadata"])
-        place = {"Bucket": bucket, "Key": "k", "UploadId": upload["UploadId"]}
-        parts = []
-        for number, size in enumerate(self.SIZES, 1):
-            part = plain_s3.upload_part(**place, PartNumber=number, Body=stored["Body"].read(size))
-            parts.append({"PartNumber": number, "ETag": part["ETag"]})
-        plain_s3.complete_multipart_upload(**place, MultipartUpload={"Parts": parts})
-        return plaintext
-
-    def test_parts_make_the_object(self, make_client: Callable[..., Any], bucket: str, in_parts: bytes) -> None:
-        """Parts one after another are the plaintext; the part that holds the tag is empty."""
-        client = make_client()
-        answers = [client.get_object(Bucket=bucket, Key="k", PartNumber=number) for number in (1, 2, 3)]
-        assert [answer["ContentLength"] for answer in answers] == [self.SIZES[0], self.SIZES[1], 0]
-        assert b"".join(answer["Body"].read() for answer in answers) == in_parts
-        assert answers[0]["ContentRange"] == f"bytes 0-{self.SIZES[0] - 1}/{len(in_parts)}"
-        assert answers[1]["PartsCount"] == 3
+    def test_parts_make_the_object(self, http_liar: LyingS3, make: Callable[..., Any]) -> None:
+        """Parts one after another are the plaintext; the part that holds the tag alone is empty."""
+        client = make()
+        put(client)
+        http_liar.state.objects["b/k"].part_sizes = self.SIZES
+        answers = [client.get_object(Bucket="b", Key="k", PartNumber=number) for number in (1, 2, 3)]
+        assert [answer["ContentLength"] for answer in answers] == [100_000, 200_000, 0]
+        assert [answer["PartsCount"] for answer in answers] == [3, 3, 3]
+        assert b"".join(answer["Body"].read() for answer in answers) == DATA
+        assert answers[0]["ContentRange"] == "bytes 0-99999/300000"
         assert "ContentRange" not in answers[2]
         assert answers[0]["ResponseMetadata"]["ClientSideEncryption"]["authenticated"] is True
-        with pytest.raises(ClientError):
-            client.get_object(Bucket=bucket, Key="k", PartNumber=4)
+        with pytest.raises(ClientError, match="InvalidPartNumber"):
+            client.get_object(Bucket="b", Key="k", PartNumber=4)
+
+    def test_tag_across_two_parts(self, http_liar: LyingS3, make: Callable[..., Any]) -> None:
+        """A part that ends within the tag gives the content that it has."""
+        client = make()
+        put(client)
+        http_liar.state.objects["b/k"].part_sizes = (100_000, 200_003, 13)
+        bodies = [client.get_object(Bucket="b", Key="k", PartNumber=number)["Body"].read() for number in (1, 2, 3)]
+        assert [len(body) for body in bodies] == [100_000, 200_000, 0]
+        assert b"".join(bodies) == DATA
+
+    def test_altered_part(self, http_liar: LyingS3, make: Callable[..., Any]) -> None:
+        """A part is verified like any range."""
+        client = make()
+        put(client)
+        http_liar.state.objects["b/k"].part_sizes = self.SIZES
+        _flip(http_liar, 250_000)
+        with pytest.raises(AuthenticationError):
+            client.get_object(Bucket="b", Key="k", PartNumber=1)
 
     def test_part_of_an_object_put_at_once(self, make_client: Callable[..., Any], bucket: str) -> None:
         """Its only part is the object."""

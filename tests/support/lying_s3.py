@@ -26,6 +26,7 @@ class Stored:
 
     body: bytes
     metadata: dict[str, str]
+    part_sizes: tuple[int, ...] = ()
 
     @property
     def etag(self) -> str:
@@ -284,6 +285,14 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(412, _error("PreconditionFailed"))
         body = lies.tamper(stored.body) if lies.tamper is not None else stored.body
         wanted = None if lies.ignore_ranges else self.headers.get("Range")
+        counted = {}
+        if "partNumber" in self._query and stored.part_sizes:
+            number = int(self._query["partNumber"][0])
+            if number > len(stored.part_sizes):
+                return self._answer(416, _error("InvalidPartNumber"))
+            start = sum(stored.part_sizes[: number - 1])
+            wanted = f"bytes={start}-{start + stored.part_sizes[number - 1] - 1}"
+            counted = {"x_amz_mp_parts_count": str(len(stored.part_sizes))}
         if wanted is None:
             return self._give(stored, body, 200, {})
         span = _span(wanted, len(body))
@@ -292,7 +301,7 @@ class _Handler(BaseHTTPRequestHandler):
         first, last = span
         if lies.wrong_range:
             first, last = min(first + lies.wrong_range, len(body) - 1), min(last + lies.wrong_range, len(body) - 1)
-        extra = {"Content_Range": f"bytes {first}-{last}/{len(body)}"}
+        extra = {"Content_Range": f"bytes {first}-{last}/{len(body)}", **counted}
         return self._give(stored, body[first : last + 1], 206, extra)
 
     def _list_parts(self) -> None:
