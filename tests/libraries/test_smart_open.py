@@ -92,11 +92,13 @@ def test_compression(bucket: str, parameters: dict[str, Any], stored: Callable[[
 
 def test_abandoned_write(client: EncryptionClient, bucket: str, parameters: dict[str, Any], plain_s3: Any) -> None:
     """An exception inside the ``with`` leaves neither an object nor an unfinished upload."""
-    with (
-        pytest.raises(RuntimeError, match="the writer gave up"),
-        smart_open.open(f"s3://{bucket}/partial", "wb", transport_params=parameters) as file,
-    ):
-        file.write(LARGE[:100])
-        raise RuntimeError("the writer gave up")
+
+    def write() -> None:
+        with smart_open.open(f"s3://{bucket}/partial", "wb", transport_params=parameters) as file:
+            file.write(LARGE[:100])
+            raise RuntimeError("the writer gave up")
+
+    with pytest.raises(RuntimeError, match="the writer gave up"):
+        write()
     assert "Contents" not in client.list_objects_v2(Bucket=bucket)
     assert "Uploads" not in plain_s3.list_multipart_uploads(Bucket=bucket)
