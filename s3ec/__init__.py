@@ -29,6 +29,7 @@ from s3ec.client.buckets import (
 from s3ec.client.encryption_client import EncryptionClient
 from s3ec.client.files import open_object as open  # noqa: A004 - the public name, always used as s3ec.open
 from s3ec.client.inspection import Inspection, inspect
+from s3ec.client.presigned import PresignedUpload, decrypt_presigned, presigned_upload
 from s3ec.client.resumable import export_upload, resume_upload
 from s3ec.client.server_side import DsseKms, SseC, SseKms, SseS3
 from s3ec.client.session import Session, install, uninstall
@@ -47,6 +48,7 @@ __all__ = [
     "Inspection",
     "KmsDiscoveryKeyring",
     "KmsKeyring",
+    "PresignedUpload",
     "RsaKeyring",
     "Session",
     "SseC",
@@ -54,12 +56,14 @@ __all__ = [
     "SseS3",
     "UploadStateFile",
     "change_server_side_encryption",
+    "decrypt_presigned",
     "errors",
     "export_upload",
     "get_default_encryption",
     "inspect",
     "install",
     "open",
+    "presigned_upload",
     "require_encryption",
     "resume_upload",
     "set_default_encryption",

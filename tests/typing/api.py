@@ -22,6 +22,7 @@ from s3ec import (
     Inspection,
     KmsDiscoveryKeyring,
     KmsKeyring,
+    PresignedUpload,
     RsaKeyring,
     Session,
     SseC,
@@ -29,11 +30,13 @@ from s3ec import (
     SseS3,
     UploadStateFile,
     change_server_side_encryption,
+    decrypt_presigned,
     errors,
     export_upload,
     get_default_encryption,
     inspect,
     install,
+    presigned_upload,
     require_encryption,
     resume_upload,
     set_default_encryption,
@@ -156,3 +159,10 @@ class OwnKeyring:
 
 OWN: Keyring = OwnKeyring()
 EncryptionClient(keyring=OWN)
+
+
+def presigned(s3: EncryptionClient, keyring: Keyring) -> bytes:
+    """An upload that is handed over, and a download that is opened locally."""
+    ticket: PresignedUpload = presigned_upload(s3, Bucket="b", Key="k", EncryptionContext={"team": "hr"})
+    etag: str = PresignedUpload.from_json(ticket.to_json()).send(b"body")
+    return etag.encode() + decrypt_presigned("https://example.test/b/k", keyring=keyring).read()

@@ -1,0 +1,269 @@
+"""Presigned requests that stay encrypted: an upload whose holder encrypts, a download whose holder decrypts.
+
+A presigned URL lets somebody without AWS credentials talk to S3. Whoever holds a plain one uploads plaintext; here the
+holder is handed, once, what it takes to encrypt one object and nothing else: neither the wrapping key nor a permission
+to use it. A presigned download needs nothing special to be made; its holder needs a keyring to open it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from botocore.awsrequest import AWSRequest, AWSResponse
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+from botocore.httpsession import URLLib3Session
+
+from s3ec import decryption, formats
+from s3ec.algorithms import AlgorithmSuite
+from s3ec.client.ciphertext import check_length, encrypted_body
+from s3ec.client.claims import PlaintextClaims
+from s3ec.client.encryption_client import EncryptionClient, raw_view
+from s3ec.client.options import Options
+from s3ec.client.plaintext import CiphertextReader, DecryptedBody, PlaintextStream, open_plaintext
+from s3ec.client.sources import open_source
+from s3ec.client.wire import Wire
+from s3ec.client.writes import begin_write
+from s3ec.crypto.content import ContentCipher
+from s3ec.errors import ConfigurationError, MultipartStateError, UnsupportedOperationError
+from s3ec.materials import StoredContext
+
+__all__ = ["PresignedUpload", "decrypt_presigned", "presigned_upload"]
+
+_METADATA_PREFIX = "x-amz-meta-"
+
+
+@dataclass(slots=True)
+class PresignedUpload:
+    """One upload to hand to somebody who has no AWS credentials. Holds the key of one object: treat it as a secret.
+
+    Attributes:
+        url: where to PUT, valid for a limited time.
+        headers: what the request must carry; they are part of the signature.
+        cipher: encrypts exactly one plaintext.
+    """
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str]
+    cipher: ContentCipher = field(repr=False)
+    _used: bool = field(default=False, repr=False)
+
+    def send(self, body: Any, *, verify: bool | str = True) -> str:
+        """Encrypt a body and upload it. Once: a second body under the same key would give both away.
+
+        Args:
+            body: any body that put_object takes.
+            verify: as for boto3: True, or the path of a CA bundle.
+
+        Returns:
+            The object's ETag.
+
+        Raises:
+            MultipartStateError: the upload was sent before.
+            botocore.exceptions.ClientError: S3 refuses, for instance with 412 where the object exists already.
+        """
+        if self._used:
+            raise MultipartStateError("this presigned upload was used already; ask for another")
+        source = open_source(body)
+        check_length(source.length)
+        self._used = True
+        ciphertext = encrypted_body(
+            source, self.cipher, PlaintextClaims(None, {}), buffer_size=64 * 1024 * 1024, spool_directory=None
+        )
+        headers = {**self.headers, "Content-Length": str(len(ciphertext))}
+        if isinstance(ciphertext, bytes):
+            answer = _send("PUT", self.url, headers, ciphertext, verify)
+        else:
+            with closing(ciphertext):
+                answer = _send("PUT", self.url, headers, ciphertext, verify)
+        return str(answer.headers.get("ETag"))
+
+    def to_json(self) -> str:
+        """Text to hand over, on a channel that may carry a secret."""
+        cipher = self.cipher
+        secret = {"key": cipher.key, "iv": cipher.iv, "aad": cipher.aad}
+        return json.dumps(
+            {
+                "url": self.url,
+                "headers": dict(self.headers),
+                "algorithm_suite": cipher.suite.name,
+                **{name: base64.b64encode(value).decode() for name, value in secret.items()},
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> PresignedUpload:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ConfigurationError: it is something else.
+        """
+        try:
+            found = json.loads(text)
+            key, iv, aad = (base64.b64decode(found[name], validate=True) for name in ("key", "iv", "aad"))
+            cipher = ContentCipher(AlgorithmSuite[found["algorithm_suite"]], key, iv, aad)
+            return cls(str(found["url"]), {str(k): str(v) for k, v in found["headers"].items()}, cipher)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ConfigurationError("this is not what PresignedUpload.to_json() writes") from None
+
+
+def presigned_upload(
+    client: BaseClient,
+    *,
+    Bucket: str,  # noqa: N803 - boto3's name
+    Key: str,  # noqa: N803 - boto3's name
+    EncryptionContext: Mapping[str, str] | None = None,  # noqa: N803 - the client's name
+    ExpiresIn: int = 3600,  # noqa: N803 - boto3's name
+    overwrite: bool = False,
+    **parameters: Any,
+) -> PresignedUpload:
+    """Make an upload that its holder encrypts locally, with a key for this one object that is handed over once.
+
+    Args:
+        client: an `EncryptionClient`.
+        Bucket: as for put_object.
+        Key: as for put_object.
+        EncryptionContext: as for put_object.
+        ExpiresIn: seconds for which the URL is valid.
+        overwrite: False signs ``If-None-Match: *`` in, so that S3 takes one object at most for the key handed over.
+            True lets the holder replace an object, and relies on him to use the key once.
+        **parameters: other parameters of put_object, such as ``Metadata`` or ``ContentType``.
+
+    Raises:
+        UnsupportedOperationError: instruction files, which a second request would have to write.
+        ConfigurationError, KeyringError: as from put_object.
+    """
+    if not isinstance(client, EncryptionClient):
+        raise ConfigurationError("s3ec.presigned_upload takes an EncryptionClient")
+    wire: Wire = client._s3ec_wire
+    if wire.options.instruction_file_writes:
+        raise UnsupportedOperationError("a presigned upload writes one object; instruction files need a second request")
+    request: dict[str, Any] = {
+        **parameters,
+        "Bucket": Bucket,
+        "Key": Key,
+        **({} if overwrite else {"IfNoneMatch": "*"}),
+    }
+    wire.validate("PutObject", request)
+    write = begin_write(wire, "PutObject", request, EncryptionContext)
+    request["Metadata"] = write.placement.metadata
+    recorded: dict[str, str] = {}
+
+    thread = threading.get_ident()
+    handler_id = f"s3ec-presigned-headers-{thread}"
+
+    def record(request: Any, **_: Any) -> None:
+        # Other threads may be sending requests of their own through the same client meanwhile.
+        if threading.get_ident() == thread:
+            recorded.update({name: _text(value) for name, value in request.headers.items()})
+
+    view: Any = raw_view(client)
+    events = client.meta.events
+    events.register_last("before-sign.s3.PutObject", record, unique_id=handler_id)
+    try:
+        url = view.generate_presigned_url("put_object", Params=request, ExpiresIn=ExpiresIn)
+    finally:
+        events.unregister("before-sign.s3.PutObject", unique_id=handler_id)
+    signed = _signed_headers(url)
+    headers = {name: value for name, value in recorded.items() if name.lower() in signed or _must_be_sent(name)}
+    return PresignedUpload(url, headers, write.cipher)
+
+
+def _must_be_sent(name: str) -> bool:
+    return name.lower().startswith((_METADATA_PREFIX, "if-none-match", "content-type"))
+
+
+def _signed_headers(url: str) -> set[str]:
+    for pair in urlsplit(url).query.split("&"):
+        name, _, value = pair.partition("=")
+        if name == "X-Amz-SignedHeaders":
+            return set(value.replace("%3B", ";").lower().split(";")) - {"host"}
+    return set()
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def decrypt_presigned(
+    url: str,
+    *,
+    EncryptionContext: Mapping[str, str] | StoredContext | None = None,  # noqa: N803 - the client's name
+    headers: Mapping[str, str] | None = None,
+    verify: bool | str = True,
+    **options: Any,
+) -> DecryptedBody:
+    """Download through a presigned URL and decrypt locally; nothing is released before it is verified.
+
+    Args:
+        url: made by ``generate_presigned_url("get_object", …)`` of any client.
+        EncryptionContext: as for get_object.
+        headers: more headers of the request, such as an SSE-C key.
+        verify: as for boto3: True, or the path of a CA bundle.
+        **options: ``keyring`` and other options of `EncryptionClient`.
+
+    Returns:
+        The body, to be read and closed.
+
+    Raises:
+        NotEncryptedError: the object carries no content metadata; a presigned URL reaches no instruction file.
+        PolicyError, KeyringError, SecurityError: as from get_object.
+        botocore.exceptions.ClientError: S3 refuses, for instance an expired URL.
+    """
+    checked, unknown = Options.split(options)
+    if unknown:
+        raise TypeError(f"decrypt_presigned() got unexpected options: {', '.join(sorted(unknown))}")
+    answer = _send("GET", url, dict(headers or {}), None, verify)
+    metadata = {
+        name[len(_METADATA_PREFIX) :]: value
+        for name, value in answer.headers.items()
+        if name.lower().startswith(_METADATA_PREFIX)
+    }
+    try:
+        cipher = decryption.begin(
+            formats.parse_object(metadata),
+            materials_manager=checked.manager,
+            commitment_policy=checked.commitment_policy,
+            enable_legacy_unauthenticated_modes=checked.enable_legacy_unauthenticated_modes,
+            encryption_context=EncryptionContext,
+        )
+    except BaseException:
+        answer.raw.close()
+        raise
+    length = int(answer.headers["Content-Length"])
+    reader = CiphertextReader(answer.raw)
+
+    def opener() -> Any:
+        return open_plaintext(
+            reader,
+            cipher,
+            length,
+            delayed=checked.enable_delayed_authentication,
+            buffer_size=checked.buffer_size,
+            spool_directory=checked.spool_directory,
+        )
+
+    plaintext_length = None if cipher.suite.is_legacy else max(length - cipher.suite.tag_length, 0)
+    return DecryptedBody(PlaintextStream(reader, opener, urlsplit(url).path), plaintext_length)
+
+
+def _send(method: str, url: str, headers: dict[str, str], body: Any, verify: bool | str) -> AWSResponse:
+    request = AWSRequest(method, url, headers=headers, data=body, stream_output=method == "GET")
+    session = URLLib3Session(verify=verify)  # type: ignore[arg-type]  # a path of a CA bundle too, unknown to its stubs
+    answer: AWSResponse = session.send(request.prepare())
+    if answer.status_code >= 300:
+        text = answer.content.decode("utf-8", "replace")
+        code = text.partition("<Code>")[2].partition("</Code>")[0] or str(answer.status_code)
+        parsed: Any = {
+            "Error": {"Code": code, "Message": "the presigned request was refused"},
+            "ResponseMetadata": {"HTTPStatusCode": answer.status_code, "HTTPHeaders": {}, "RetryAttempts": 0},
+        }
+        raise ClientError(parsed, "PutObject" if method == "PUT" else "GetObject")
+    return answer
