@@ -20,9 +20,9 @@ from s3transfer.utils import S3_RETRYABLE_DOWNLOAD_ERRORS, OSUtils
 
 from s3ec.client.bandwidth import Throttle
 from s3ec.client.objects import open_cipher, resolve
-from s3ec.client.plaintext import CiphertextReader, Release, open_plaintext
 from s3ec.client.range_header import parse_content_range
 from s3ec.client.reads import take_read_request
+from s3ec.client.releases import CiphertextReader, Release, open_plaintext
 from s3ec.client.sources import CHUNK_SIZE
 from s3ec.client.wire import Wire
 from s3ec.crypto.content import ContentCipher
@@ -164,7 +164,7 @@ class Download:
         self._parts.close()
 
     def release(self, *, delayed: bool) -> Release:
-        """Plaintext, verified first unless ``delayed``; see `s3ec.client.plaintext.open_plaintext`."""
+        """Plaintext, verified first unless ``delayed``; see `s3ec.client.releases.open_plaintext`."""
         options = self._wire.options
         return open_plaintext(
             self._parts,

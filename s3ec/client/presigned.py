@@ -27,7 +27,8 @@ from s3ec.client.ciphertext import check_length, encrypted_body
 from s3ec.client.claims import PlaintextClaims
 from s3ec.client.encryption_client import EncryptionClient, raw_view
 from s3ec.client.options import Options
-from s3ec.client.plaintext import CiphertextReader, DecryptedBody, PlaintextStream, open_plaintext
+from s3ec.client.plaintext import DecryptedBody, PlaintextStream
+from s3ec.client.releases import CiphertextReader, open_plaintext
 from s3ec.client.sources import open_source
 from s3ec.client.wire import Wire
 from s3ec.client.writes import begin_write

@@ -1,8 +1,8 @@
-"""Plaintext of a part of an object: each is a `s3ec.client.plaintext.Release` over the connection of one answer."""
+"""Plaintext of a part of an object: each is a `s3ec.client.releases.Release` over the connection of one answer."""
 
 from __future__ import annotations
 
-from s3ec.client.plaintext import CiphertextReader, Ready
+from s3ec.client.releases import CiphertextReader, Ready
 from s3ec.client.sources import CHUNK_SIZE
 from s3ec.client.verified_ranges import RANGE_CHUNK_SIZE, VerifiedObject
 from s3ec.crypto.content import ContentCipher

@@ -18,9 +18,10 @@ from s3ec.client.objects import (
     resolve,
     speak_plaintext,
 )
-from s3ec.client.plaintext import CiphertextReader, DecryptedBody, PlaintextStream, Ready
+from s3ec.client.plaintext import DecryptedBody, PlaintextStream
 from s3ec.client.range_bodies import CbcRange, UnverifiedRange, VerifiedRange
 from s3ec.client.range_header import ByteRange, ContentRange, parse_content_range, parse_range
+from s3ec.client.releases import CiphertextReader, Ready
 from s3ec.client.verified_ranges import RANGE_CHUNK_SIZE, VerifiedObject, VerifiedTable, authenticate
 from s3ec.client.wire import Wire, location_of
 from s3ec.errors import AuthenticationError, UnauthenticatedRangeError

@@ -15,7 +15,8 @@ from s3ec.client.objects import (
     resolve,
     speak_plaintext,
 )
-from s3ec.client.plaintext import CiphertextReader, DecryptedBody, PlaintextStream, open_plaintext
+from s3ec.client.plaintext import DecryptedBody, PlaintextStream
+from s3ec.client.releases import CiphertextReader, open_plaintext
 from s3ec.client.requests import take_read_context
 from s3ec.client.wire import Wire, location_of
 from s3ec.crypto.content import ContentCipher

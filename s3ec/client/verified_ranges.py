@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from s3ec.client.plaintext import CiphertextReader
+from s3ec.client.releases import CiphertextReader
 from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.mac import ChunkMac
 from s3ec.errors import AuthenticationError
