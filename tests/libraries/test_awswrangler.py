@@ -14,8 +14,9 @@ from s3ec import Session
 
 pytestmark = [
     pytest.mark.library,
-    # awswrangler's own call of pandas.concat, which pandas 3 wants changed.
-    pytest.mark.filterwarnings("ignore:The copy keyword is deprecated:DeprecationWarning"),
+    # awswrangler's own calls, with keywords that pandas will drop.
+    pytest.mark.filterwarnings(r"ignore::DeprecationWarning:awswrangler\..*"),
+    pytest.mark.filterwarnings(r"ignore::FutureWarning:awswrangler\..*"),
 ]
 
 MIB = 1024 * 1024

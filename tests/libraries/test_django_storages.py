@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import urllib.request
 from collections.abc import Callable
 from typing import Any
 
@@ -79,3 +80,12 @@ def test_names(storage: Any) -> None:
     assert not storage.exists("files/a.txt")
     with pytest.raises(FileNotFoundError):
         storage.open("files/a.txt").read()
+
+
+def test_url(storage: Any, stored: Callable[[str], bytes]) -> None:
+    """``storage.url()`` is a presigned download: whoever follows it without the keyring gets ciphertext."""
+    name = storage.save("invoice.txt", ContentFile(TEXT))
+    url = storage.url(name)
+    assert url.startswith("http://127.0.0.1")
+    with urllib.request.urlopen(url) as answer:  # noqa: S310 - moto's URL, as asserted
+        assert answer.read() == stored(name)

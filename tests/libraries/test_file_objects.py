@@ -7,11 +7,12 @@ import random
 import tarfile
 import zipfile
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.dataset
+import pyarrow.fs
 import pyarrow.parquet as pq
 import pytest
 
@@ -105,6 +106,20 @@ class TestPyarrow:
         store("table.csv", buffer.getvalue())
         with s3ec.open(reader, Bucket=bucket, Key="table.csv") as file:
             assert pyarrow.csv.read_csv(file).equals(table)
+
+    def test_own_s3_client(
+        self, client: EncryptionClient, bucket: str, aws: dict[str, Any], stored: Callable[[str], bytes]
+    ) -> None:
+        """``pyarrow.fs.S3FileSystem`` is a client of its own, in C++: it sees what S3 stores."""
+        client.put_object(Bucket=bucket, Key="table.csv", Body=b"name,salary\nAda,4100\n")
+        filesystem = pyarrow.fs.S3FileSystem(
+            access_key=aws["aws_access_key_id"],
+            secret_key=aws["aws_secret_access_key"],
+            region=aws["region_name"],
+            endpoint_override=aws["endpoint_url"],
+        )
+        with filesystem.open_input_file(f"{bucket}/table.csv") as file:
+            assert file.read() == stored("table.csv")
 
 
 class TestArchives:
