@@ -55,7 +55,12 @@ def make_client(*args: Any, session: boto3.Session | None = None, **keywords: An
     if args and args != ("s3",):
         raise ConfigurationError("EncryptionClient takes keywords only; boto3's arguments keep their names")
     options = options.for_client(session=session, **boto_keywords)
-    session = session if session is not None else boto3.Session()
+    if session is None:
+        # As boto3.client does: one default session, which is cheap to use again, and the one that its user has set up.
+        if boto3.DEFAULT_SESSION is None:
+            boto3.setup_default_session()
+        session = boto3.DEFAULT_SESSION
+        assert session is not None  # noqa: S101 - set up just above
     events = session._session.get_component("event_emitter")
     with _one_off_lock:
         # Registered last on the root event: botocore adds presigning there, which must land in the generated class.
@@ -69,30 +74,33 @@ def make_client(*args: Any, session: boto3.Session | None = None, **keywords: An
 def install(session: boto3.Session, **options: Any) -> None:
     """Make a session's S3 clients and resources encrypt from now on.
 
-    Clients that exist already are left alone; so are other services.
+    Clients that exist already are left alone; so are other services. The same options a second time change nothing.
 
     Args:
         session: any `boto3.Session`, for libraries that build their own clients from one.
         **options: as for `EncryptionClient`.
 
     Raises:
-        ConfigurationError: options that can never work, or the session has been installed on already.
+        ConfigurationError: options that can never work, or the session encrypts already with others.
         TypeError: a misspelt option.
     """
     checked, unknown = Options.split(options)
     if unknown:
         raise TypeError(f"install() got unexpected options: {', '.join(sorted(unknown))}")
-    if getattr(session, "_s3ec_installed", False):
-        raise ConfigurationError("this session encrypts already; s3ec.uninstall(session) first")
+    installed = getattr(session, "_s3ec_installed", None)
+    if installed == checked:
+        return
+    if installed is not None:
+        raise ConfigurationError("this session encrypts already with other options; s3ec.uninstall(session) first")
     hook = _Hook(checked.for_client(session=session))
     session._session.get_component("event_emitter").register_last(_EVENT, hook, unique_id=_INSTALLED)
-    session._s3ec_installed = True  # type: ignore[attr-defined]  # a mark of ours on the caller's session, asked for
+    session._s3ec_installed = checked  # type: ignore[attr-defined]  # a mark of ours on the caller's session, asked for
 
 
 def uninstall(session: boto3.Session) -> None:
     """Make a session's S3 clients plain again from now on; those made meanwhile keep encrypting."""
     session._session.get_component("event_emitter").unregister(_EVENT, unique_id=_INSTALLED)
-    session._s3ec_installed = False  # type: ignore[attr-defined]  # see install
+    session._s3ec_installed = None  # type: ignore[attr-defined]  # see install
 
 
 class Session(boto3.Session):
@@ -107,4 +115,4 @@ class Session(boto3.Session):
         super().__init__(*args, **boto_keywords)
         emitter = self._session.get_component("event_emitter")
         emitter.register_last(_EVENT, _Hook(options.for_client(session=self)), unique_id=_INSTALLED)
-        self._s3ec_installed = True
+        self._s3ec_installed = options
