@@ -17,6 +17,8 @@ pytestmark = [
     # awswrangler's own calls, with keywords that pandas will drop.
     pytest.mark.filterwarnings(r"ignore::DeprecationWarning:awswrangler\..*"),
     pytest.mark.filterwarnings(r"ignore::FutureWarning:awswrangler\..*"),
+    # What pandas 2.2 says about a call that pyarrow made before its version 15.
+    pytest.mark.filterwarnings("ignore:Passing a BlockManager to DataFrame:DeprecationWarning"),
 ]
 
 MIB = 1024 * 1024

@@ -62,10 +62,13 @@ class TestResource:
         resource.Bucket(bucket).download_fileobj("file", target)
         assert target.getvalue() == LARGE
 
-    def test_filter_and_delete(self, resource: Any, bucket: str, plain_s3: Any) -> None:
+    def test_filter_and_delete(
+        self, resource: Any, bucket: str, plain_s3: Any, assert_ciphertext: AssertCiphertext
+    ) -> None:
         """``objects.filter(Prefix=...).delete()`` removes these objects and no others."""
         for key in ("old/1", "old/2", "new/1"):
             resource.Object(bucket, key).put(Body=SMALL)
+            assert_ciphertext(key, SMALL)
         resource.Bucket(bucket).objects.filter(Prefix="old/").delete()
         assert [entry.key for entry in resource.Bucket(bucket).objects.all()] == ["new/1"]
         listed = plain_s3.list_objects_v2(Bucket=bucket)

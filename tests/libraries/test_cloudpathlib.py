@@ -59,10 +59,11 @@ def test_copy_and_rename(folder: Any, assert_ciphertext: AssertCiphertext) -> No
     assert (folder / "third.txt").read_text() == TEXT
 
 
-def test_listing_and_removal(folder: Any) -> None:
+def test_listing_and_removal(folder: Any, assert_ciphertext: AssertCiphertext) -> None:
     """``iterdir``, ``exists``, ``is_file``, ``glob`` and ``unlink`` work on names alone."""
     for name in ("a.txt", "b.txt", "c.csv"):
         (folder / name).write_text(TEXT)
+        assert_ciphertext(f"folder/{name}", TEXT.encode())
     assert sorted(path.name for path in folder.iterdir()) == ["a.txt", "b.txt", "c.csv"]
     assert sorted(path.name for path in folder.glob("*.txt")) == ["a.txt", "b.txt"]
     (folder / "a.txt").unlink()

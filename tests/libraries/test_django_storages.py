@@ -70,10 +70,11 @@ def test_short_write_through_open(storage: Any, assert_ciphertext: AssertCiphert
         assert file.read() == TEXT
 
 
-def test_names(storage: Any) -> None:
-    """``exists``, ``listdir`` and ``delete`` work on names; a taken name is avoided only where the settings say so."""
+def test_names(storage: Any, assert_ciphertext: AssertCiphertext) -> None:
+    """``exists``, ``listdir`` and ``delete`` work on names, and an absent file is Django's own error."""
     storage.save("files/a.txt", ContentFile(TEXT))
     storage.save("files/b.txt", ContentFile(TEXT))
+    assert_ciphertext("files/b.txt", TEXT)
     assert storage.exists("files/a.txt")
     assert sorted(storage.listdir("files")[1]) == ["a.txt", "b.txt"]
     storage.delete("files/a.txt")

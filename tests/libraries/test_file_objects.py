@@ -19,7 +19,11 @@ import pytest
 import s3ec
 from s3ec import EncryptionClient
 
-pytestmark = pytest.mark.library
+pytestmark = [
+    pytest.mark.library,
+    # What pandas 2.2 says about a call that pyarrow made before its version 15.
+    pytest.mark.filterwarnings("ignore:Passing a BlockManager to DataFrame:DeprecationWarning"),
+]
 
 MIB = 1024 * 1024
 ROWS = 200_000

@@ -68,9 +68,12 @@ def test_empty(bucket: str, parameters: dict[str, Any], assert_ciphertext: Asser
         assert file.read() == b""
 
 
-def test_seek(client: EncryptionClient, bucket: str, parameters: dict[str, Any]) -> None:
+def test_seek(
+    client: EncryptionClient, bucket: str, parameters: dict[str, Any], assert_ciphertext: AssertCiphertext
+) -> None:
     """Reads after ``seek`` return the plaintext at that offset, from the start, the position and the end."""
     client.put_object(Bucket=bucket, Key="large", Body=LARGE)
+    assert_ciphertext("large", LARGE)
     with smart_open.open(f"s3://{bucket}/large", "rb", transport_params=parameters) as file:
         file.seek(6 * MIB + 1)
         assert file.read(1000) == LARGE[6 * MIB + 1 :][:1000]
