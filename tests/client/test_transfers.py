@@ -328,7 +328,7 @@ class TestDownloads:
         client = make()
         put(client)
         setattr(http_liar.lies, lie, 16)
-        with pytest.raises(AuthenticationError):
+        with pytest.raises(AuthenticationError, match="another range|makes no sense"):
             client.download_file("b", "k", str(tmp_path / "f"), Config=DOWN)
         assert os.listdir(tmp_path) == []
 
