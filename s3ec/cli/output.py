@@ -69,7 +69,7 @@ class Table:
 
     def rich(self) -> RichTable:
         """The table as `rich` draws it."""
-        table = RichTable(title=self.title or None, title_justify="left", header_style="bold")
+        table = RichTable(title=Text(self.title) if self.title else None, title_justify="left", header_style="bold")
         for name in self.columns:
             table.add_column(name.lstrip(">"), justify="right" if name.startswith(">") else "left", overflow="fold")
         for row in self.rows:
