@@ -64,7 +64,8 @@ class RangeReader:
             found = resolve(wire, request, response.get("Metadata", {}))
             if found is None:
                 response["Body"].close()
-                response = wire.call("GetObject", request.parameters)
+                # Pinned: an encrypted object put there meanwhile must not come back marked as unencrypted.
+                response = wire.call("GetObject", {**request.parameters, "IfMatch": response["ETag"]})
                 response["ResponseMetadata"]["ClientSideEncryption"] = describe_unencrypted()
                 return response
             check(wire, request, found)
