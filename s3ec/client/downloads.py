@@ -30,7 +30,7 @@ from s3ec.errors import AuthenticationError
 
 __all__ = ["Download", "begin", "to_file", "to_fileobj"]
 
-_LARGEST_PART = 16 * 1024 * 1024
+_LARGEST_PART = 4 * 1024 * 1024  # ten of them in flight take less than ten parts of boto3's own size
 
 
 class _Parts:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -52,9 +52,14 @@ def test_closing_gives_leases_back(tmp_path: Path) -> None:
         assert journal.counts() == {"open": 3}
 
 
-def _claim_and_die(path: str) -> None:
-    Journal.open(path, SETTINGS).claim(5)
-    os.kill(os.getpid(), signal.SIGKILL)
+CLAIM_AND_DIE = """
+import os, signal, sys
+from s3ec.migrate import MigrationSettings
+from s3ec.migrate.journal import Journal
+
+Journal.open(sys.argv[1], MigrationSettings.from_json(sys.argv[2])).claim(5)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def test_leases_of_a_killed_process_end_at_once(tmp_path: Path) -> None:
@@ -62,10 +67,8 @@ def test_leases_of_a_killed_process_end_at_once(tmp_path: Path) -> None:
     path = tmp_path / "j"
     with Journal.open(path, SETTINGS) as journal:
         journal.record_listing(_tasks(5))
-        process = multiprocessing.get_context("spawn").Process(target=_claim_and_die, args=(str(path),))
-        process.start()
-        process.join()
-        assert process.exitcode == -signal.SIGKILL
+        process = subprocess.run([sys.executable, "-c", CLAIM_AND_DIE, str(path), SETTINGS.to_json()], check=False)
+        assert process.returncode == -signal.SIGKILL
         assert journal.counts() == {"leased": 5}
         assert len(journal.claim(5)) == 5
 
