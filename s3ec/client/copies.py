@@ -99,7 +99,6 @@ def copy_object(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
     """
     wire.validate("CopyObject", parameters)
     check_user_metadata(parameters.get("Metadata"))
-    server_side.apply("CopyObject", parameters, wire.options.server_side_encryption, secure=wire.secure)
     source = parse_copy_source(parameters["CopySource"])
     head = head_source(wire, parameters, source)
     metadata = head.get("Metadata", {})

@@ -146,7 +146,7 @@ def create_upload(wire: Wire, parameters: dict[str, Any]) -> tuple[EncryptedUplo
     context = parameters.pop("EncryptionContext", None)
     wire.validate("CreateMultipartUpload", parameters)
     own_wire = with_server_side_mode_of(wire, parameters)
-    write = begin_write(own_wire, "CreateMultipartUpload", parameters, context)
+    write = begin_write(own_wire, parameters, context)
     response = own_wire.call("CreateMultipartUpload", {**parameters, "Metadata": write.placement.metadata})
     upload = EncryptedUpload(
         wire=own_wire,

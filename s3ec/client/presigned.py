@@ -153,7 +153,7 @@ def presigned_upload(
         **({} if overwrite else {"IfNoneMatch": "*"}),
     }
     wire.validate("PutObject", request)
-    write = begin_write(wire, "PutObject", request, EncryptionContext)
+    write = begin_write(wire, request, EncryptionContext)
     request["Metadata"] = write.placement.metadata
     recorded: dict[str, str] = {}
 

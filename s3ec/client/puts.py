@@ -50,7 +50,7 @@ def _put(
     wire: Wire, parameters: dict[str, Any], context: object, claims: PlaintextClaims, source: Source
 ) -> dict[str, Any]:
     check_length(source.length)
-    write = begin_write(wire, "PutObject", parameters, context, source.length)
+    write = begin_write(wire, parameters, context, source.length)
     placement = write.placement
     with ExitStack() as stack:
         ciphertext = encrypted_body(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from s3ec import encryption, formats
-from s3ec.client import server_side
 from s3ec.client.options import Options
 from s3ec.client.requests import check_metadata_size, check_user_metadata, metadata_size, write_context
 from s3ec.client.wire import Wire
@@ -51,15 +50,12 @@ class Write:
     placement: Placement
 
 
-def begin_write(
-    wire: Wire, operation_name: str, parameters: dict[str, Any], context: object, plaintext_length: int | None = None
-) -> Write:
+def begin_write(wire: Wire, parameters: dict[str, Any], context: object, plaintext_length: int | None = None) -> Write:
     """Refuse what can never work, then get a data key.
 
     Args:
         wire: plain calls.
-        operation_name: ``PutObject`` or ``CreateMultipartUpload``.
-        parameters: the request, without our own parameters.
+        parameters: the request, without our own parameters, after `Wire.validate`.
         context: the caller's ``EncryptionContext``, or None.
         plaintext_length: bytes that will follow, where they are known.
 
@@ -71,7 +67,6 @@ def begin_write(
     metadata = parameters.get("Metadata") or {}
     check_user_metadata(metadata)
     check_metadata_size(metadata, own=0)
-    server_side.apply(operation_name, parameters, wire.options.server_side_encryption, secure=wire.secure)
     content_metadata, cipher = encryption.begin(
         materials_manager=wire.options.manager,
         commitment_policy=wire.options.commitment_policy,
