@@ -142,6 +142,10 @@ class _Pool:
             entry = self._queue.get()
             if entry is None:
                 return
+            if self._stop.is_set():
+                # Whoever feeds the queue may be waiting for the journal and see the stop later than this thread.
+                self._journal.release([entry[0]])
+                continue
             try:
                 self._do(*entry)
             except (ClientError, BotoCoreError, S3ECError, OSError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sqlite3
 import subprocess
@@ -80,10 +81,10 @@ def test_leases_of_a_silent_host_end_after_a_while(tmp_path: Path) -> None:
         journal.record_listing(_tasks(2))
         remote.claim(2)
         remote._stop.set()  # its heart stops
-        with sqlite3.connect(path) as database:
+        with contextlib.closing(sqlite3.connect(path)) as database, database:
             database.execute("UPDATE runs SET host = 'elsewhere' WHERE id = ?", (remote.run_id,))
         assert journal.claim(2) == []
-        with sqlite3.connect(path) as database:
+        with contextlib.closing(sqlite3.connect(path)) as database, database:
             database.execute("UPDATE runs SET heartbeat = heartbeat - 1000 WHERE id = ?", (remote.run_id,))
         assert len(journal.claim(2)) == 2
 
@@ -191,7 +192,7 @@ def test_already_keeps_the_evidence_of_the_run_that_did_it(tmp_path: Path) -> No
         ((number, task),) = journal.claim(1)
         journal.finish(number, Outcome(task=task, result=Result.DONE, etag_out='"2"', plaintext_sha256="ab" * 32))
         journal.finish(number, Outcome(task=task, result=Result.ALREADY, etag_in='"2"'))
-    with sqlite3.connect(path) as database:
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
         row = database.execute("SELECT result, plaintext_sha256, etag_out FROM objects").fetchone()
     assert row == ("done", "ab" * 32, '"2"')
 
