@@ -62,6 +62,7 @@ class Journal(JournalViews):
         self.run_id = uuid.uuid4().hex
         self._lock = threading.RLock()
         self._stop = threading.Event()
+        self._closed = False
         with contextlib.ExitStack() as on_failure:
             try:
                 if self.path != ":memory:":
@@ -96,14 +97,14 @@ class Journal(JournalViews):
 
     def close(self) -> None:
         """Give back what this run has leased, and close the file."""
-        if self._stop.is_set():
+        if self._closed:
             return
+        self._closed = True
         self._stop.set()
         self._beat.join()
-        with self._change() as database:
+        with contextlib.closing(self._database), self._change() as database:
             database.execute("UPDATE objects SET state = 'open', run = NULL WHERE run = ?", (self.run_id,))
             database.execute("DELETE FROM runs WHERE id = ?", (self.run_id,))
-        self._database.close()
 
     def _prepare(self, settings: MigrationSettings) -> None:
         self._database.execute("PRAGMA journal_mode = WAL")
