@@ -1,11 +1,12 @@
 """Downloads: parallel ranges of one version, put in order, decrypted in order, delivered after the tag verified.
 
-Parts are fetched by a few threads into buffers that are used again; one decryptor takes them in order, so that the
-object's own tag authenticates a parallel download for free. Nothing is kept but the window of parts in flight.
+Parts are fetched by a few threads; one decryptor takes them in order, so that the object's own tag authenticates a
+parallel download for free. Nothing is kept but the window of parts in flight.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import threading
@@ -43,8 +44,11 @@ class _Parts:
         total: int,
         config: TransferConfig,
         progress: Callable[[int], None],
+        *,
+        has_tag: bool,
     ) -> None:
         self._wire = wire
+        self._has_tag = has_tag
         self._pinned = pinned
         self._total = total
         self._attempts = config.num_download_attempts
@@ -55,94 +59,85 @@ class _Parts:
         self._workers = min(config.max_request_concurrency, count) if parallel else 1
         self._executor = ThreadPoolExecutor(self._workers, "s3ec-download") if self._workers > 1 else None
         self._starts = iter(range(0, total, self._size))
-        self._window: deque[tuple[bytearray, Future[int] | int]] = deque()
-        self._current: tuple[bytearray, memoryview] | None = None
+        self._window: deque[Future[deque[bytes]] | int] = deque()
+        self._current: deque[bytes] = deque()
         self._stopped = threading.Event()
         self._throttle = Throttle(config, self._stopped)
         for _ in range(self._workers):
-            self._submit(bytearray(self._size))
+            self._submit()
 
-    def fill(self, view: memoryview) -> int:
-        filled = 0
-        while filled < len(view) and self._ready():
-            assert self._current is not None  # noqa: S101 - narrows the type; _ready has set it
-            buffer, rest = self._current
-            count = min(len(rest), len(view) - filled)
-            view[filled : filled + count] = rest[:count]
-            filled += count
-            self._current = (buffer, rest[count:])
-        self._progress(filled)
-        return filled
-
-    def at_end(self) -> bool:
-        return not self._ready()
-
-    def drain(self) -> None:
-        """Parts end where they were asked to."""
+    def read(self, size: int) -> bytes:
+        pieces: list[bytes] = []
+        left = size
+        while left and self._ready():
+            chunk = self._current.popleft()
+            if len(chunk) > left:
+                self._current.appendleft(chunk[left:])
+                chunk = chunk[:left]
+            pieces.append(chunk)
+            left -= len(chunk)
+        self._progress(size - left)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def close(self) -> None:
         self._stopped.set()
         if self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
         self._window.clear()
-        self._current = None
+        self._current.clear()
 
     def _ready(self) -> bool:
-        """Make sure that the current part has bytes left; False at the end."""
-        while self._current is None or not self._current[1]:
-            if self._current is not None:
-                self._submit(self._current[0])
-                self._current = None
+        """Make sure that there is a chunk to read; False at the end."""
+        while not self._current:
             if not self._window:
                 return False
-            buffer, pending = self._window.popleft()
-            count = self._fetch(buffer, pending) if isinstance(pending, int) else pending.result()
-            self._current = (buffer, memoryview(buffer)[:count])
+            pending = self._window.popleft()
+            self._current = self._fetch(pending) if isinstance(pending, int) else pending.result()
+            self._submit()
         return True
 
-    def _submit(self, buffer: bytearray) -> None:
+    def _submit(self) -> None:
         start = next(self._starts, None)
-        if start is None:
-            return
-        pending = start if self._executor is None else self._executor.submit(self._fetch, buffer, start)
-        self._window.append((buffer, pending))
+        if start is not None:
+            self._window.append(start if self._executor is None else self._executor.submit(self._fetch, start))
 
-    def _fetch(self, buffer: bytearray, start: int) -> int:
+    def _fetch(self, start: int) -> deque[bytes]:
         """Fetch one part, again where the connection broke."""
         size = min(self._size, self._total - start)
-        for attempt in range(1, self._attempts + 1):
-            try:
-                self._fetch_once(memoryview(buffer)[:size], start)
-            except S3_RETRYABLE_DOWNLOAD_ERRORS as error:
-                if attempt == self._attempts:
-                    raise RetriesExceededError(error) from error
-            else:
-                break
-        return size
+        for _ in range(1, self._attempts):
+            with contextlib.suppress(*S3_RETRYABLE_DOWNLOAD_ERRORS):
+                return self._fetch_once(start, size)
+        try:
+            return self._fetch_once(start, size)
+        except S3_RETRYABLE_DOWNLOAD_ERRORS as error:
+            raise RetriesExceededError(error) from error
 
-    def _fetch_once(self, view: memoryview, start: int) -> None:
+    def _fetch_once(self, start: int, size: int) -> deque[bytes]:
         request = dict(self._pinned)
-        whole = len(view) == self._total
+        whole = size == self._total
         if not whole:
-            request["Range"] = f"bytes={start}-{start + len(view) - 1}"
+            request["Range"] = f"bytes={start}-{start + size - 1}"
         response = self._wire.call("GetObject", request)
+        chunks: deque[bytes] = deque()
         with response["Body"]:
             if not whole:
                 answered = parse_content_range(response.get("ContentRange", ""))
-                if (answered.first, answered.last, answered.total) != (start, start + len(view) - 1, self._total):
+                if (answered.first, answered.last, answered.total) != (start, start + size - 1, self._total):
                     raise AuthenticationError(f"S3 was asked for another range than it answered with ({answered})")
             if response["ETag"] != self._pinned["IfMatch"]:
                 raise AuthenticationError("the object was replaced while it was downloaded")
-            reader = CiphertextReader(response["Body"])
-            for offset in range(0, len(view), CHUNK_SIZE):
+            reader = CiphertextReader(response["Body"], has_tag=self._has_tag)
+            for offset in range(0, size, CHUNK_SIZE):
                 if self._stopped.is_set():
-                    return
-                piece = view[offset : offset + CHUNK_SIZE]
-                self._throttle.wait_for(len(piece))
-                if reader.fill(piece) < len(piece):
+                    return chunks
+                wanted = min(CHUNK_SIZE, size - offset)
+                self._throttle.wait_for(wanted)
+                chunks.append(reader.read(wanted))
+                if len(chunks[-1]) < wanted:
                     raise AuthenticationError("the stored object ended early: it was cut off")
-            if not reader.at_end():
+            if reader.read(1):
                 raise AuthenticationError("S3 answered with more bytes than it was asked for")
+        return chunks
 
 
 class Download:
@@ -175,7 +170,7 @@ class Download:
             spool_directory=options.spool_directory,
         )
 
-    def write_to(self, write: Callable[[memoryview], object], *, delayed: bool) -> None:
+    def write_to(self, write: Callable[[bytes | memoryview], object], *, delayed: bool) -> None:
         """Write all plaintext.
 
         Raises:
@@ -205,7 +200,7 @@ def begin(wire: Wire, parameters: dict[str, Any], config: TransferConfig, callba
         MetadataError, PolicyError, KeyringError, SecurityError: before any content is read.
         botocore.exceptions.ClientError: as from a plain client, which heads the object first too.
     """
-    request = take_read_request(wire, "GetObject", parameters)
+    request = take_read_request(parameters)
     carried = {name: value for name, value in request.parameters.items() if name != "ChecksumMode"}
     head = wire.call("HeadObject", carried)
     found = resolve(wire, request, head.get("Metadata", {}))
@@ -217,7 +212,8 @@ def begin(wire: Wire, parameters: dict[str, Any], config: TransferConfig, callba
     if "VersionId" in head:
         pinned["VersionId"] = head["VersionId"]
     progress = _Progress(callback, max(total - cipher.suite.tag_length, 0))
-    return Download(wire, _Parts(wire, pinned, total, config, progress), cipher, total)
+    parts = _Parts(wire, pinned, total, config, progress, has_tag=not cipher.suite.is_legacy)
+    return Download(wire, parts, cipher, total)
 
 
 class _Progress:
@@ -264,7 +260,8 @@ def to_fileobj(download: Download, fileobj: Any) -> None:
     download.write_to(lambda view: fileobj.write(bytes(view)), delayed=download.delayed_by_option)
 
 
-def _write_all(write: Callable[[memoryview], object], view: memoryview) -> None:
+def _write_all(write: Callable[[bytes | memoryview], object], piece: bytes | memoryview) -> None:
+    view = memoryview(piece)
     while view:
         count = write(view)
         # A raw file may take less than it is given; other objects answer with anything or nothing.

@@ -7,6 +7,7 @@ in ``_make_api_call``; the only thing that does not is the CRT transfer client, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.client import BaseClient
@@ -91,7 +92,7 @@ class EncryptionClient(_Base):
     def _make_api_call(self, operation_name: str, api_params: dict[str, Any]) -> dict[str, Any]:
         parameters = dict(api_params)
         try:
-            refuse_unless_supported(operation_name, on_aws=speaks_to_aws(self))
+            refuse_unless_supported(operation_name, on_aws=partial(speaks_to_aws, self))
             if treatment(operation_name) is Treatment.PASSED:
                 return self._s3ec_wire.call(operation_name, parameters)
             return self._s3ec_handlers[operation_name](self._s3ec_wire, parameters)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from botocore.client import BaseClient
@@ -63,13 +63,8 @@ def open_object(
     if read_ahead < 1:
         raise ConfigurationError("read_ahead is a number of bytes, at least 1")
     wire: Wire = client._s3ec_wire
-    request = take_read_request(
-        wire,
-        "GetObject",
-        {"Bucket": Bucket, "Key": Key, "EncryptionContext": EncryptionContext, **parameters}
-        if EncryptionContext is not None
-        else {"Bucket": Bucket, "Key": Key, **parameters},
-    )
+    context = {} if EncryptionContext is None else {"EncryptionContext": EncryptionContext}
+    request = take_read_request({"Bucket": Bucket, "Key": Key, **context, **parameters})
     try:
         return _open(wire, request, read_ahead)
     except S3ECError as error:
@@ -81,7 +76,7 @@ def _open(wire: Wire, request: ReadRequest, read_ahead: int) -> io.BufferedIOBas
     with response["Body"] as body:
         found = resolve(wire, request, response.get("Metadata", {}))
         if found is None:
-            pinned = _pinned(request, response["ETag"], response.get("VersionId"))
+            pinned = request.pinned(response["ETag"], response.get("VersionId"))
             raw: io.RawIOBase = _ObjectFile(wire, pinned, response["ContentLength"], None, read_ahead)
             return io.BufferedReader(raw, read_ahead)
         if found.content_metadata.algorithm_suite.is_legacy:
@@ -93,15 +88,8 @@ def _open(wire: Wire, request: ReadRequest, read_ahead: int) -> io.BufferedIOBas
             with decrypted_response(wire, request, response, found, cipher)["Body"] as plaintext:
                 return io.BytesIO(plaintext.read())
         verified = authenticate({**response, "Body": body}, cipher, found.content_metadata)
-    pinned = _pinned(request, verified.etag, verified.version_id)
+    pinned = request.pinned(verified.etag, verified.version_id)
     return io.BufferedReader(_ObjectFile(wire, pinned, verified.length, verified, read_ahead), read_ahead)
-
-
-def _pinned(request: ReadRequest, etag: str, version_id: str | None) -> dict[str, Any]:
-    pinned = {**request.parameters, "IfMatch": etag}
-    if version_id is not None:
-        pinned["VersionId"] = version_id
-    return pinned
 
 
 class _ObjectFile(io.RawIOBase):
@@ -160,17 +148,15 @@ class _ObjectFile(io.RawIOBase):
             if (answered.first, answered.last) != (first, last):
                 raise AuthenticationError(f"S3 was asked for another range than it answered with ({answered})")
             reader = CiphertextReader(response["Body"])
-            if self._verified is None:
-                filled = reader.fill(view)
-            else:
-                filled = _drain_into(view, VerifiedRange(self._verified, first, span, reader))
+            ranged = None if self._verified is None else VerifiedRange(self._verified, first, span, reader)
+            filled = _fill(view, ranged.take if ranged else reader.read)
         if filled < len(view):
             raise AuthenticationError("the answer ended before the range that it announced")
 
 
-def _drain_into(view: memoryview, release: VerifiedRange) -> int:
+def _fill(view: memoryview, take: Callable[[int], bytes | memoryview]) -> int:
     filled = 0
-    while filled < len(view) and (piece := release.take(len(view) - filled)):
+    while filled < len(view) and (piece := take(len(view) - filled)):
         view[filled : filled + len(piece)] = piece
         filled += len(piece)
     return filled

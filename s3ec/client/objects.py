@@ -41,6 +41,15 @@ class ReadRequest:
     encryption_context: Mapping[str, str] | StoredContext | None
     suffix: str | None
 
+    def pinned(self, etag: str, version_id: str | None) -> dict[str, Any]:
+        """The same read of the whole object, tied to the version that an answer was about."""
+        conditional = ("Range", "PartNumber", "IfNoneMatch")
+        pinned = {name: value for name, value in self.parameters.items() if name not in conditional}
+        pinned["IfMatch"] = etag
+        if version_id is not None:
+            pinned["VersionId"] = version_id
+        return pinned
+
 
 @dataclass(frozen=True, slots=True)
 class EncryptedObject:

@@ -7,6 +7,7 @@ plaintext leaves by a door that nobody has looked at.
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 
 from s3ec.errors import UnsupportedOperationError
 
@@ -178,17 +179,17 @@ def treatment(operation_name: str) -> Treatment:
     return OPERATIONS.get(operation_name, Treatment.REFUSED)
 
 
-def refuse_unless_supported(operation_name: str, *, on_aws: bool) -> None:
+def refuse_unless_supported(operation_name: str, *, on_aws: Callable[[], bool]) -> None:
     """Stop an operation that would leak or corrupt.
 
     Args:
         operation_name: as botocore spells it.
-        on_aws: whether the client's endpoint is one of AWS's own.
+        on_aws: says whether the client's endpoint is one of AWS's own; asked for few operations only.
 
     Raises:
         UnsupportedOperationError: with the reason and the way out.
     """
-    if operation_name in DESTRUCTIVE_ELSEWHERE and not on_aws:
+    if operation_name in DESTRUCTIVE_ELSEWHERE and not on_aws():
         raise UnsupportedOperationError(
             f"{operation_name} is refused on endpoints that are not AWS's: a server that does not know it "
             f"{DESTRUCTIVE_ELSEWHERE[operation_name]}; where yours knows it, use a plain boto3 client"

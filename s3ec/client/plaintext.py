@@ -48,7 +48,7 @@ class PlaintextStream(io.RawIOBase):
         """Bytes of plaintext read so far."""
         return self._position
 
-    def _take(self, size: int) -> memoryview:
+    def _take(self, size: int) -> bytes | memoryview:
         """The next bytes; none only at the end.
 
         Raises:

@@ -11,39 +11,39 @@ from s3ec.errors import AuthenticationError
 __all__ = ["CbcRange", "UnverifiedRange", "VerifiedRange"]
 
 _BLOCK_LENGTH = 16
-_ROOM = 15
+_WIDENED = 2 * _BLOCK_LENGTH  # up to the block's end, and by the tag
 
 
 class _Range(Ready):
     """Hands out the bytes of a span, chunk by chunk, and skips what was read around it."""
 
-    def __init__(self, reader: CiphertextReader, start: int, span: tuple[int, int]) -> None:
+    def __init__(self, reader: CiphertextReader, span: tuple[int, int], offset: int) -> None:
         self._reader = reader
-        self._offset = start
         self._next, self._last = span
+        self._offset = offset
 
     def _more(self) -> bool:
         if self._next > self._last:
             return False
-        self._ready = self._wanted(self._decrypt_more())
+        offset = self._offset
+        plaintext = self._decrypt_more()
+        self._offset += len(plaintext)
+        start, end = max(self._next - offset, 0), self._last + 1 - offset
+        whole = start == 0 and end >= len(plaintext)
+        self._ready = plaintext if whole else memoryview(plaintext)[start:end]
+        self._next += len(self._ready)
         if self._next > self._last:
             self._reader.drain()
         return True
 
-    def _decrypt_more(self) -> tuple[int, memoryview]:
-        """The next chunk: its offset in the plaintext and its bytes."""
+    def _decrypt_more(self) -> bytes:
+        """The plaintext of the next chunk, which stands at ``_offset``."""
         raise NotImplementedError("each kind of range has its own")  # pragma: no cover - abstract
 
-    def _wanted(self, found: tuple[int, memoryview]) -> memoryview:
-        offset, chunk = found
-        piece = chunk[max(self._next - offset, 0) : self._last + 1 - offset]
-        self._next += len(piece)
-        return piece
-
-    def _fill(self, view: memoryview) -> memoryview:
-        if self._reader.fill(view) < len(view):
-            raise AuthenticationError("the answer ended before the range that it announced")
-        return view
+    def _read(self, size: int) -> memoryview:
+        """Ciphertext from ``_offset`` on; with the last of it comes what the range was widened by, in one read."""
+        is_last = self._offset + size > self._last
+        return memoryview(_read_exactly(self._reader, size, at_most=size + _WIDENED * is_last))[:size]
 
 
 class VerifiedRange(_Range):
@@ -51,20 +51,17 @@ class VerifiedRange(_Range):
 
     def __init__(self, verified: VerifiedObject, start: int, span: tuple[int, int], reader: CiphertextReader) -> None:
         """Take an answer that starts at ``start`` of the ciphertext and reaches at least the span's end."""
-        super().__init__(reader, start, span)
-        self._verified = verified
-        self._buffer = memoryview(bytearray(RANGE_CHUNK_SIZE + _ROOM))
         first = span[0] // RANGE_CHUNK_SIZE * RANGE_CHUNK_SIZE
+        super().__init__(reader, span, first)
         _skip(reader, first - start)
-        self._offset = first
+        self._verified = verified
         self._decryptor = verified.cipher.decryptor_at(first)
 
-    def _decrypt_more(self) -> tuple[int, memoryview]:
-        offset = self._offset
-        chunk = self._fill(self._buffer[: min(RANGE_CHUNK_SIZE, self._verified.length - offset)])
-        self._verified.check(offset // RANGE_CHUNK_SIZE, chunk)
-        self._offset += self._decryptor.update_into(chunk, self._buffer)
-        return offset, chunk
+    def _decrypt_more(self) -> bytes:
+        size = min(RANGE_CHUNK_SIZE, self._verified.length - self._offset)
+        chunk = self._read(size)
+        self._verified.check(self._offset // RANGE_CHUNK_SIZE, chunk)
+        return self._decryptor.update(chunk)
 
 
 class UnverifiedRange(_Range):
@@ -72,20 +69,13 @@ class UnverifiedRange(_Range):
 
     def __init__(self, cipher: ContentCipher, start: int, span: tuple[int, int], reader: CiphertextReader) -> None:
         """Take an answer that starts at ``start`` of the ciphertext and reaches at least the span's end."""
-        super().__init__(reader, start, span)
         first = span[0] // _BLOCK_LENGTH * _BLOCK_LENGTH
+        super().__init__(reader, span, first)
         _skip(reader, first - start)
-        self._offset = first
         self._decryptor = cipher.decryptor_at(first)
-        size = min(CHUNK_SIZE, span[1] + 1 - first)
-        self._size = size
-        self._buffer = memoryview(bytearray(size + _ROOM))
 
-    def _decrypt_more(self) -> tuple[int, memoryview]:
-        offset = self._offset
-        chunk = self._fill(self._buffer[: min(self._size, self._last + 1 - offset)])
-        self._offset += self._decryptor.update_into(chunk, self._buffer)
-        return offset, chunk
+    def _decrypt_more(self) -> bytes:
+        return self._decryptor.update(self._read(min(CHUNK_SIZE, self._last + 1 - self._offset)))
 
 
 class CbcRange(_Range):
@@ -93,21 +83,15 @@ class CbcRange(_Range):
 
     def __init__(self, cipher: ContentCipher, start: int, span: tuple[int, int], reader: CiphertextReader) -> None:
         """Take an answer that starts one block before the span, or at 0, and ends with the span's last block."""
-        super().__init__(reader, start, span)
         first = span[0] // _BLOCK_LENGTH * _BLOCK_LENGTH
-        previous = cipher.iv if first == 0 else bytes(self._fill(memoryview(bytearray(_BLOCK_LENGTH))))
-        self._offset = first
+        super().__init__(reader, span, first)
+        previous = cipher.iv if first == 0 else _read_exactly(reader, _BLOCK_LENGTH)
         self._end = (span[1] // _BLOCK_LENGTH + 1) * _BLOCK_LENGTH
         # The padding was looked at before (plaintext_length), and the span ends before it.
         self._decryptor = cipher.cbc_decryptor_from(previous, reaches_end=False)
-        self._ciphertext = memoryview(bytearray(min(CHUNK_SIZE, self._end - first)))
 
-    def _decrypt_more(self) -> tuple[int, memoryview]:
-        offset = self._offset
-        chunk = self._fill(self._ciphertext[: self._end - offset])
-        plaintext = self._decryptor.update(chunk)
-        self._offset += len(plaintext)
-        return offset, memoryview(plaintext)
+    def _decrypt_more(self) -> bytes:
+        return self._decryptor.update(self._read(min(CHUNK_SIZE, self._end - self._offset)))
 
     @staticmethod
     def plaintext_length(cipher: ContentCipher, tail: bytes, total: int) -> int:
@@ -124,11 +108,14 @@ class CbcRange(_Range):
         return total - _BLOCK_LENGTH + len(last)
 
 
+def _read_exactly(reader: CiphertextReader, size: int, *, at_most: int | None = None) -> bytes:
+    data = reader.read(at_most or size)
+    if len(data) < size:
+        raise AuthenticationError("the answer ended before the range that it announced")
+    return data
+
+
 def _skip(reader: CiphertextReader, count: int) -> None:
     """Read past what comes before the first whole chunk."""
-    scratch = memoryview(bytearray(min(count, RANGE_CHUNK_SIZE)))
     while count > 0:
-        got = reader.fill(scratch[: min(count, len(scratch))])
-        if got == 0:
-            raise AuthenticationError("the answer ended before the range that it announced")
-        count -= got
+        count -= len(_read_exactly(reader, min(count, RANGE_CHUNK_SIZE)))

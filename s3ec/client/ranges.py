@@ -48,12 +48,15 @@ class RangeReader:
             UnauthenticatedRangeError: a partial range that cannot be verified within the client's limits.
             botocore.exceptions.ClientError: S3's own, 416 past the end of the plaintext among them.
         """
-        request = reads.take_read_request(wire, "GetObject", parameters)
+        request = reads.take_read_request(parameters)
         if "PartNumber" in parameters:
             return self._get_part(wire, request)
-        wanted = parse_range(parameters["Range"]) if "Range" in parameters else None
+        if not isinstance(parameters.get("Range"), str):
+            return reads.get_whole_object(wire, request)
+        wanted = parse_range(parameters["Range"])
         if wanted is None:
-            parameters.pop("Range", None)
+            # What is no range of bytes is ignored (RFC 9110, section 14.2).
+            del parameters["Range"]
             return reads.get_whole_object(wire, request)
         return self._get_range(wire, request, wanted)
 
@@ -139,7 +142,7 @@ class RangeReader:
         again = wire.call(
             "GetObject",
             {
-                **_pinned(request, verified.etag, verified.version_id),
+                **request.pinned(verified.etag, verified.version_id),
                 "Range": wanted.widened(self._granularity, _TAG_LENGTH),
             },
         )
@@ -159,7 +162,7 @@ class RangeReader:
     ) -> VerifiedObject:
         """Read the whole object that an answer was about, and verify its tag."""
         cipher = open_cipher(wire, request, found)
-        whole = wire.call("GetObject", _pinned(request, response["ETag"], response.get("VersionId")))
+        whole = wire.call("GetObject", request.pinned(response["ETag"], response.get("VersionId")))
         with whole["Body"]:
             return authenticate(whole, cipher, found.content_metadata)
 
@@ -181,7 +184,7 @@ class RangeReader:
             )
         response["Body"].close()
         cipher = open_cipher(wire, request, found)
-        pinned = _pinned(request, response["ETag"], response.get("VersionId"))
+        pinned = request.pinned(response["ETag"], response.get("VersionId"))
         if total % _BLOCK_LENGTH:
             raise cipher.failure()
         length = total
@@ -219,7 +222,7 @@ class RangeReader:
             raise
         response["Body"].close()
         pinned = ReadRequest(
-            _pinned(request, response["ETag"], response.get("VersionId")), request.encryption_context, request.suffix
+            request.pinned(response["ETag"], response.get("VersionId")), request.encryption_context, request.suffix
         )
         ranged = self._get_range(wire, pinned, ByteRange(part.first, part.last))
         if "PartsCount" in response:
@@ -240,17 +243,6 @@ def _tag_part(request: ReadRequest, response: dict[str, Any], found: EncryptedOb
 
 def _place(request: ReadRequest) -> tuple[str, ...]:
     return tuple(str(request.parameters.get(name, "")) for name in ("Bucket", "Key", "VersionId"))
-
-
-def _pinned(request: ReadRequest, etag: str, version_id: str | None) -> dict[str, Any]:
-    """The caller's read without its range, tied to one version of the object."""
-    left = {
-        name: value for name, value in request.parameters.items() if name not in ("Range", "PartNumber", "IfNoneMatch")
-    }
-    pinned = {**left, "IfMatch": etag}
-    if version_id is not None:
-        pinned["VersionId"] = version_id
-    return pinned
 
 
 def _span(wire: Wire, wanted: ByteRange, length: int) -> tuple[int, int]:

@@ -28,16 +28,14 @@ __all__ = ["decrypted_response", "get_whole_object", "head_object", "take_read_r
 _TAG_LENGTH = 16
 
 
-def take_read_request(wire: Wire, operation_name: str, parameters: dict[str, Any]) -> ReadRequest:
-    """Take a read apart, and refuse what botocore would refuse.
+def take_read_request(parameters: dict[str, Any]) -> ReadRequest:
+    """Take a read apart; botocore refuses what it must when the request is sent, before any key is touched.
 
     Raises:
         ConfigurationError: the context is no map of strings.
-        botocore.exceptions.ParamValidationError: as from a plain client.
     """
     context = take_read_context(parameters)
     suffix = parameters.pop("InstructionFileSuffix", None)
-    wire.validate(operation_name, parameters)
     return ReadRequest(parameters, context, suffix)
 
 
@@ -67,7 +65,7 @@ def decrypted_response(
     """Put the decrypting body and plaintext's own figures into an answer that carries the whole ciphertext."""
     length = response["ContentLength"]
     plaintext_length = None if cipher.suite.is_legacy else max(length - cipher.suite.tag_length, 0)
-    reader = CiphertextReader(response["Body"])
+    reader = CiphertextReader(response["Body"], has_tag=not cipher.suite.is_legacy)
     opener = partial(
         open_plaintext,
         reader,
@@ -88,7 +86,7 @@ def decrypted_response(
 
 def head_object(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
     """Head an object in plaintext's terms; always answers, whatever the object is, and touches no key."""
-    request = take_read_request(wire, "HeadObject", parameters)
+    request = take_read_request(parameters)
     response = wire.call("HeadObject", request.parameters)
     metadata = response.get("Metadata", {})
     try:

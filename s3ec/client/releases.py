@@ -6,8 +6,12 @@
 from __future__ import annotations
 
 import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import IO, Any, Protocol
 
+from botocore.httpchecksum import StreamingChecksumBody
 from botocore.response import StreamingBody
 
 from s3ec.client.sources import CHUNK_SIZE
@@ -24,54 +28,49 @@ _ROOM = 15  # what update_into wants beyond its input
 class Reader(Protocol):
     """Ciphertext in order, from one response or from several."""
 
-    def fill(self, view: memoryview) -> int:
-        """Fill the view; fewer bytes only at the end."""
-        ...
-
-    def at_end(self) -> bool:
-        """True where nothing more comes."""
+    def read(self, size: int) -> bytes:
+        """``size`` bytes; fewer only at the verified end."""
         ...
 
 
 class CiphertextReader:
     """Reads botocore's body in filled chunks, to the very end.
 
-    Only a read that gives nothing makes botocore compare lengths and checksums, so the end is always read: then a
-    connection that was cut shows as botocore's own error (which transfers retry), and what is left to find is forgery.
+    Only a read that gives nothing makes botocore compare lengths, so the end is always read: then a connection that was
+    cut shows as botocore's own error (which transfers retry), and what is left to find is forgery.
     """
 
-    def __init__(self, body: Any) -> None:
-        """Take the ``Body`` of a response."""
+    def __init__(self, body: Any, *, has_tag: bool = True) -> None:
+        """Take the ``Body`` of a response.
+
+        Args:
+            body: as botocore made it.
+            has_tag: True where something stronger than a checksum covers every byte that will be read; the checksum
+                that S3 sent is then left alone, since it costs more than the decryption.
+        """
         self._body = body
-        # A fresh bytes object for each read costs more than the decryption; older botocore has no readinto.
-        self._readinto = getattr(body, "readinto", None) if _has_own_readinto(body) else None
+        self._read: Callable[[int], bytes] = body.read
+        if has_tag and type(body) is StreamingChecksumBody:
+            # The checksumming happens in this class's own read(); its base still compares lengths at the end.
+            self._read = partial(StreamingBody.read, body)
+        self._ended = False
 
-    def fill(self, view: memoryview) -> int:
-        """Fill the view; fewer bytes only at the verified end."""
-        filled = 0
-        while filled < len(view):
-            count = self._some(view[filled:])
-            if count == 0:
-                break
-            filled += count
-        return filled
-
-    def _some(self, view: memoryview) -> int:
-        if self._readinto is not None:
-            return int(self._readinto(view))
-        data = self._body.read(len(view))
-        view[: len(data)] = data
-        return len(data)
-
-    def at_end(self) -> bool:
-        """Read on once the expected bytes are here: True where nothing more comes."""
-        return self._some(memoryview(bytearray(1))) == 0
+    def read(self, size: int) -> bytes:
+        """``size`` bytes; fewer only at the verified end."""
+        data = self._read(size)
+        if len(data) == size:
+            return data
+        pieces, left = [data], size - len(data)
+        while left and (piece := self._read(left)):
+            pieces.append(piece)
+            left -= len(piece)
+        self._ended = left > 0
+        return b"".join(pieces) if len(pieces) > 1 else data
 
     def drain(self) -> None:
         """Read what is left of a small surplus, so that the connection can serve the next request."""
-        scratch = memoryview(bytearray(_SURPLUS))
-        while self._some(scratch):
-            pass
+        while not self._ended:
+            self.read(_SURPLUS)
 
     def close(self) -> None:
         """Close the connection's body."""
@@ -82,16 +81,11 @@ class CiphertextReader:
         self._body.set_socket_timeout(timeout)
 
 
-def _has_own_readinto(body: Any) -> bool:
-    # io.IOBase has none, and a checksumming body of older botocore must see the bytes through its own read().
-    return "readinto" in type(body).__dict__ or type(body) is StreamingBody and hasattr(StreamingBody, "readinto")
-
-
 class Release(Protocol):
     """Plaintext that may be handed out."""
 
-    def take(self, size: int) -> memoryview:
-        """The next bytes, ``size`` at most and 0 at the end only. The view is valid until the next call."""
+    def take(self, size: int) -> bytes | memoryview:
+        """The next bytes, ``size`` at most and 0 at the end only."""
         ...
 
     def close(self) -> None:
@@ -100,16 +94,24 @@ class Release(Protocol):
 
 
 class Ready:
-    """Base of releases that decrypt a chunk at a time: hands out what is ready, and asks for more when it is not."""
+    """Base of releases that decrypt a chunk at a time: hands out what is ready, and asks for more when it is not.
 
-    _ready = memoryview(b"")
+    A chunk that is wanted whole is handed out as it is: copying costs as much as decrypting.
+    """
 
-    def take(self, size: int) -> memoryview:
+    _ready: bytes | memoryview = b""
+
+    def take(self, size: int) -> bytes | memoryview:
         """See `Release`."""
         while not self._ready and self._more():
             pass
-        piece, self._ready = self._ready[:size], self._ready[size:]
-        return piece
+        ready = self._ready
+        if len(ready) <= size:
+            self._ready = b""
+            return ready
+        view = memoryview(ready)
+        self._ready = view[size:]
+        return view[:size]
 
     def _more(self) -> bool:
         """Make the next chunk ready; False at the end. A chunk may turn out empty."""
@@ -117,14 +119,25 @@ class Ready:
 
     def close(self) -> None:
         """Forget the plaintext."""
-        self._ready = memoryview(b"")
+        self._ready = b""
 
 
 class _InMemory(Ready):
-    """Verified plaintext held in memory."""
+    """Verified plaintext held in memory, in chunks that are let go as they are read."""
 
-    def __init__(self, plaintext: memoryview) -> None:
-        self._ready = plaintext
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = deque(chunks)
+
+    def _more(self) -> bool:
+        if not self._chunks:
+            return False
+        self._ready = self._chunks.popleft()
+        return True
+
+    def close(self) -> None:
+        """Forget the plaintext."""
+        self._chunks.clear()
+        super().close()
 
 
 class _Delayed(Ready):
@@ -134,21 +147,18 @@ class _Delayed(Ready):
         self._reader = reader
         self._decryptor = cipher.decryptor()
         self._left = length
-        self._buffer = memoryview(bytearray(min(CHUNK_SIZE, length) + _ROOM))
         self._verified = False
 
     def _more(self) -> bool:
         if self._verified:
             return False
-        chunk = self._buffer[: min(CHUNK_SIZE, self._left)]
-        if self._reader.fill(chunk) < len(chunk):
-            raise _cut_off()
+        chunk = _read_exactly(self._reader, min(CHUNK_SIZE, self._left))
         self._left -= len(chunk)
-        self._decryptor.update_into(chunk, self._buffer)
+        plaintext = self._decryptor.update(chunk)
         if self._left == 0:
             self._decryptor.verify(_read_tag(self._reader))
             self._verified = True
-        self._ready = chunk
+        self._ready = plaintext
         return True
 
 
@@ -164,18 +174,15 @@ class _Spooled(Ready):
         self._mac = mac
         self._macs = macs
         self._index = 0
-        self._buffer = memoryview(bytearray(CHUNK_SIZE + _ROOM))
 
     def _more(self) -> bool:
         if self._index == len(self._macs):
             return False
-        count = self._spool.readinto(self._buffer[:CHUNK_SIZE])  # type: ignore[attr-defined]  # raw files have it
-        chunk = self._buffer[:count]
+        chunk = self._spool.read(CHUNK_SIZE)
         if not self._mac.equal(self._mac.of(self._index, chunk), self._macs[self._index]):
             raise AuthenticationError("the spooled ciphertext changed on disk after it was verified")
         self._index += 1
-        self._decryptor.update_into(chunk, self._buffer)
-        self._ready = chunk
+        self._ready = self._decryptor.update(chunk)
         return True
 
     def close(self) -> None:
@@ -188,11 +195,22 @@ def _cut_off() -> AuthenticationError:
     return AuthenticationError("the stored object is shorter than its content metadata allows: it was cut off")
 
 
+def _no_tag_at_the_end() -> AuthenticationError:
+    return AuthenticationError("the stored object does not end with its authentication tag")
+
+
+def _read_exactly(reader: Reader, size: int) -> bytes:
+    data = reader.read(size)
+    if len(data) < size:
+        raise _cut_off()
+    return data
+
+
 def _read_tag(reader: Reader) -> bytes:
-    tag = bytearray(16)
-    if reader.fill(memoryview(tag)) < 16 or not reader.at_end():
-        raise AuthenticationError("the stored object does not end with its authentication tag")
-    return bytes(tag)
+    tag = reader.read(17)
+    if len(tag) != 16:
+        raise _no_tag_at_the_end()
+    return tag
 
 
 def open_plaintext(
@@ -230,29 +248,31 @@ def open_plaintext(
 
 
 def _verify_in_memory(reader: Reader, cipher: ContentCipher, length: int) -> _InMemory:
-    # Decrypted where it lies: fresh memory costs more than the decryption.
-    view = memoryview(bytearray(length + _ROOM))
-    decryptor = cipher.decryptor()
-    for start in range(0, length, CHUNK_SIZE):
-        chunk = view[start : min(start + CHUNK_SIZE, length)]
-        if reader.fill(chunk) < len(chunk):
+    if length <= CHUNK_SIZE:
+        # One byte more than there should be, so that the end is read.
+        ciphertext = reader.read(length + cipher.suite.tag_length + 1)
+        if len(ciphertext) < length + cipher.suite.tag_length:
             raise _cut_off()
-        decryptor.update_into(chunk, view[start:])
+        if len(ciphertext) > length + cipher.suite.tag_length:
+            raise _no_tag_at_the_end()
+        return _InMemory([cipher.decrypt(ciphertext)])
+    decryptor = cipher.decryptor()
+    chunks = [
+        decryptor.update(_read_exactly(reader, min(CHUNK_SIZE, length - start)))
+        for start in range(0, length, CHUNK_SIZE)
+    ]
     decryptor.verify(_read_tag(reader))
-    return _InMemory(view[:length])
+    return _InMemory(chunks)
 
 
 def _verify_on_disk(reader: Reader, cipher: ContentCipher, length: int, directory: str | None) -> _Spooled:
     spool = tempfile.TemporaryFile(dir=directory, buffering=0)  # noqa: SIM115 - closed by the release that owns it
     try:
         mac, macs = ChunkMac(), list[bytes]()
-        scratch = memoryview(bytearray(CHUNK_SIZE))
         discarded = bytearray(CHUNK_SIZE + _ROOM)
         decryptor = cipher.decryptor()
         for offset in range(0, length, CHUNK_SIZE):
-            chunk = scratch[: min(CHUNK_SIZE, length - offset)]
-            if reader.fill(chunk) < len(chunk):
-                raise _cut_off()  # noqa: TRY301 - the handler only closes the file
+            chunk = _read_exactly(reader, min(CHUNK_SIZE, length - offset))
             decryptor.update_into(chunk, discarded)
             macs.append(mac.of(len(macs), chunk))
             spool.write(chunk)
@@ -271,20 +291,17 @@ class _Cbc(Ready):
         self._reader = reader
         self._decryptor = cipher.decryptor()
         self._left = length
-        self._scratch = memoryview(bytearray(min(CHUNK_SIZE, length)))
 
     def _more(self) -> bool:
         if self._left == 0:
             return False
-        chunk = self._scratch[: min(CHUNK_SIZE, self._left)]
-        if self._reader.fill(chunk) < len(chunk):
-            raise _cut_off()
+        chunk = _read_exactly(self._reader, min(CHUNK_SIZE, self._left))
         self._left -= len(chunk)
         plaintext = self._decryptor.update(chunk)
         if self._left == 0:
-            self._reader.at_end()
+            self._reader.read(1)
             plaintext += self._decryptor.finish()
-        self._ready = memoryview(plaintext)
+        self._ready = plaintext
         return True
 
 

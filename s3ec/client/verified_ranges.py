@@ -56,7 +56,7 @@ class VerifiedObject:
         """Bytes of plaintext."""
         return self.total - _TAG_LENGTH
 
-    def check(self, index: int, chunk: memoryview) -> None:
+    def check(self, index: int, chunk: bytes | memoryview) -> None:
         """Hold one chunk against what was authenticated.
 
         Raises:
@@ -84,21 +84,20 @@ def authenticate(response: dict[str, Any], cipher: ContentCipher, content_metada
     if left < 0:
         raise AuthenticationError("the stored object is shorter than its authentication tag: it was cut off")
     decryptor, mac, macs = cipher.decryptor(), ChunkMac(), list[bytes]()
-    scratch = memoryview(bytearray(_BLOCK))
     discarded = bytearray(_BLOCK + 15)
     while left:
-        block = scratch[: min(_BLOCK, left)]
-        if reader.fill(block) < len(block):
+        block = reader.read(min(_BLOCK, left))
+        if len(block) < min(_BLOCK, left):
             raise AuthenticationError("the stored object ended early: it was cut off")
         left -= len(block)
         decryptor.update_into(block, discarded)
+        view = memoryview(block)
         for offset in range(0, len(block), RANGE_CHUNK_SIZE):
-            macs.append(mac.of(len(macs), block[offset : offset + RANGE_CHUNK_SIZE]))
-    tag = bytearray(_TAG_LENGTH)
-    reader.fill(memoryview(tag))
-    if not reader.at_end():
+            macs.append(mac.of(len(macs), view[offset : offset + RANGE_CHUNK_SIZE]))
+    tag = reader.read(_TAG_LENGTH + 1)
+    if len(tag) != _TAG_LENGTH:
         raise AuthenticationError("the stored object does not end with its authentication tag")
-    decryptor.verify(bytes(tag))
+    decryptor.verify(tag)
     return VerifiedObject(
         response["ETag"], response.get("VersionId"), total, content_metadata, cipher, mac, tuple(macs)
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers import AEADDecryptionContext, AEADEncryptionContext, Cipher, CipherContext
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC, CTR, GCM
 from cryptography.hazmat.primitives.padding import PKCS7
@@ -208,6 +209,27 @@ class ContentCipher(Unpicklable):
         context = Cipher(AES(self.key), self._gcm()).decryptor()
         context.authenticate_additional_data(self.aad)
         return ContentDecryptor(context, self.failure)
+
+    def encrypt(self, plaintext: Octets) -> bytes:
+        """Encrypt the whole object at once: ciphertext with its tag behind it.
+
+        For objects that are small; below some MiB a stream of its own costs more than the encryption. As with
+        `encryptor`, whoever calls it twice must give the same bytes.
+        """
+        self._require_gcm()
+        return AESGCM(self.key).encrypt(self.iv, plaintext, self.aad)
+
+    def decrypt(self, ciphertext: Octets) -> bytes:
+        """Decrypt the whole object at once, with the tag that stands behind it; nothing unverified comes out.
+
+        Raises:
+            AuthenticationError: the content, its key or the tag is not what was written.
+        """
+        self._require_gcm()
+        try:
+            return AESGCM(self.key).decrypt(self.iv, ciphertext, self.aad)
+        except InvalidTag:
+            raise self.failure() from None
 
     def encryptor_at(self, offset: int) -> CtrEncryptor:
         """Encrypts the rest of a GCM stream from an offset of plaintext, a multiple of 16, once more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import csv
 import gzip
@@ -11,13 +12,14 @@ import os
 import random
 import shutil
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import IncompleteReadError, ResponseStreamingError
+from botocore.exceptions import FlexibleChecksumError, IncompleteReadError, ResponseStreamingError
 from botocore.response import StreamingBody
 
 from s3ec import AesKeyring, EncryptionClient, KmsKeyring
@@ -583,3 +585,40 @@ def test_another_key(http_liar: LyingS3, make: Callable[..., Any]) -> None:
     put(make(http_liar), b"x")
     with pytest.raises(S3ECError):
         get(make(http_liar, keyring=AesKeyring(bytes(32))))
+
+
+def _with_a_wrong_checksum(server: LyingS3, plain: Any) -> None:
+    """Let the server say, of its object as it is, a checksum that is another content's."""
+    stored = server.state.objects["b/k"]
+    wrong = zlib.crc32(stored.body + b"other").to_bytes(4, "big")
+    stored.metadata["x-amz-checksum-crc32"] = base64.b64encode(wrong).decode()
+    with pytest.raises(FlexibleChecksumError):
+        plain.get_object(Bucket="b", Key="k")["Body"].read()
+
+
+@pytest.mark.parametrize("options", [{}, SPOOLED, {"enable_delayed_authentication": True}], ids=str)
+@pytest.mark.parametrize("size", [0, 1000, 2 * MiB + 5])
+def test_the_tag_makes_the_checksum_idle(
+    make: Callable[..., Any], http_liar: LyingS3, plain: Any, size: int, options: dict[str, Any]
+) -> None:
+    """Content that its tag covers is not run through the checksum as well, which would cost more than decrypting it."""
+    client, body = make(http_liar, **options), os.urandom(size)
+    client.put_object(Bucket="b", Key="k", Body=body)
+    _with_a_wrong_checksum(http_liar, plain)
+    assert client.get_object(Bucket="b", Key="k")["Body"].read() == body
+    sink = io.BytesIO()
+    client.download_fileobj("b", "k", sink)
+    assert sink.getvalue() == body
+
+
+@pytest.mark.parametrize("encrypted", [True, False], ids=["CBC", "not encrypted"])
+def test_without_a_tag_the_checksum_is_looked_at(
+    make: Callable[..., Any], http_liar: LyingS3, plain: Any, encrypted: bool
+) -> None:
+    """Nothing else would notice an error of the line in CBC content, nor in content that is not encrypted."""
+    http_liar.state.objects["b/k"] = cbc_object(b"plaintext") if encrypted else Stored(b"plaintext", {})
+    client = make(http_liar, **cbc_options(unencrypted_objects="allow"))
+    assert client.get_object(Bucket="b", Key="k")["Body"].read() == b"plaintext"
+    _with_a_wrong_checksum(http_liar, plain)
+    with pytest.raises(FlexibleChecksumError):
+        client.get_object(Bucket="b", Key="k")["Body"].read()

@@ -68,7 +68,7 @@ def test_what_other_servers_mistake_goes_to_aws_only(
     with pytest.raises(UnsupportedOperationError, match="not AWS's"):
         client._make_api_call(operation_name, MINIMAL[operation_name])
     assert http_liar.state.requests == []
-    operations.refuse_unless_supported(operation_name, on_aws=True)
+    operations.refuse_unless_supported(operation_name, on_aws=lambda: True)
 
 
 def test_an_unknown_operation_is_refused(http_liar: LyingS3, lied_to: Callable[..., Any]) -> None:

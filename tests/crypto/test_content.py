@@ -102,6 +102,31 @@ def test_gcm_in_any_chunks_is_gcm_at_once(cipher: ContentCipher, pieces: list[by
     decryptor.verify(tag)
 
 
+@given(cipher=gcm_ciphers, plaintext=st.binary(max_size=100))
+def test_at_once_is_the_same_as_in_a_stream(cipher: ContentCipher, plaintext: bytes) -> None:
+    """Ciphertext with its tag behind it, and back, whichever way it is done."""
+    whole = cipher.encrypt(plaintext)
+    assert whole == b"".join(encrypt(cipher, plaintext))
+    assert cipher.decrypt(memoryview(whole)) == plaintext
+
+
+@given(cipher=gcm_ciphers, plaintext=st.binary(max_size=100), position=st.integers(min_value=0))
+def test_at_once_nothing_altered_or_cut_off_verifies(cipher: ContentCipher, plaintext: bytes, position: int) -> None:
+    """Nothing comes out of content that is not what was encrypted, down to no bytes at all."""
+    whole = bytearray(cipher.encrypt(plaintext))
+    position %= len(whole)
+    for other in (whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :], whole[:position]):
+        with pytest.raises(AuthenticationError):
+            cipher.decrypt(bytes(other))
+
+
+def test_cbc_is_neither_written_nor_read_at_once() -> None:
+    """What has no tag goes through the stream that takes its padding off."""
+    for way in (CBC_CIPHER.encrypt, CBC_CIPHER.decrypt):
+        with pytest.raises(ValueError, match="AES-CBC"):
+            way(b"x" * 32)
+
+
 @given(cipher=gcm_ciphers, pieces=chunks)
 def test_one_buffer_serves_every_chunk(cipher: ContentCipher, pieces: list[bytes]) -> None:
     """`update_into` a buffer that is used again gives the same, for encryption, decryption and counter mode."""
