@@ -41,7 +41,7 @@ _ADVICE = {
     "plaintext": "migrate: such objects are refused by default",
     "V1": "migrate --upgrade --allow-legacy: content that is not authenticated",
     "V2": "migrate --upgrade: content that does not commit to its key",
-    UNREADABLE: "nobody can tell what it is: see what blocks it",
+    UNREADABLE: "nobody can tell what it is: find out why its headers cannot be read",
 }
 
 
@@ -238,7 +238,8 @@ def blocks(found: SurveyedObject) -> list[str]:
         _FORBIDDEN: found.format == UNREADABLE and found.error in {"403", "AccessDenied", "Forbidden"},
         SkipReason.MALFORMED.value: found.error in {"MalformedMetadataError", "InstructionFileError"},
     }
-    return [reason for reason, holds in checks.items() if holds]
+    reasons = [reason for reason, holds in checks.items() if holds]
+    return reasons or ([UNREADABLE] if found.format == UNREADABLE else [])
 
 
 def audit(survey: Survey) -> Audit:

@@ -66,7 +66,7 @@ def _in_file(
     _, body = formats.render_instruction_file(new)
     # The file as it will be must still fit its object, or the object could not be opened any more.
     formats.parse_instruction_file(body, source.response.get("Metadata", {}))
-    answer = calls(
+    calls(
         "put_object",
         Bucket=source.task.bucket,
         Key=file.key,
@@ -79,7 +79,7 @@ def _in_file(
     if context.settings.read_back:
         _read_back(source.task, source.etag, context, calls)
     written = Written(etag=source.etag, version_id=source.version_id, length=source.length)
-    notes = (*properties.notes, f"only the instruction file was replaced (ETag {answer['ETag']})")
+    notes = (*properties.notes, "only the instruction file was replaced")
     return _outcome(source, Result.DONE, context, new, written=written, notes=notes)
 
 

@@ -154,6 +154,8 @@ def test_only_the_instruction_file_is_replaced(
     outcome = step("k", action=Action.REWRAP, keyring=spec)
     assert outcome.result is Result.DONE, outcome.message
     assert "copy_object" not in outcome.requests
+    # A summary counts notes: one that names the object's own values would be a line for each object.
+    assert outcome.notes == ("only the instruction file was replaced",)
     after = plain_s3.head_object(Bucket=bucket, Key="k")
     assert (after["LastModified"], after["Metadata"]) == (before["LastModified"], before["Metadata"])
     reader = make_client(keyring=KmsKeyring(other_key, client=kms))
