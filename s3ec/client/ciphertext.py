@@ -18,7 +18,7 @@ from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.mac import ChunkMac
 from s3ec.errors import ObjectTooLargeError, S3ECError, SourceChangedError
 
-__all__ = ["EncryptingBody", "StoredBody", "check_length", "encrypted_body"]
+__all__ = ["CiphertextBody", "EncryptingBody", "StoredBody", "check_length", "encrypted_body"]
 
 _ROOM = 16 + 15  # for the tag, and what update_into wants beyond its input
 
@@ -66,8 +66,7 @@ def _encrypt_at_once(source: BytesSource, cipher: ContentCipher, claims: Plainte
     plaintext = source.read_chunk(CHUNK_SIZE)
     claims.update(plaintext)
     claims.check()
-    encryptor = cipher.encryptor()
-    return encryptor.update(plaintext) + encryptor.finalize()
+    return cipher.encrypt(plaintext)
 
 
 def _encrypt_into(spool: IO[bytes], source: Source, cipher: ContentCipher, claims: PlaintextClaims) -> int:
@@ -94,7 +93,7 @@ def _check_not_longer(read: int, length: int | None) -> None:
         raise SourceChangedError(f"Body gives more than the {length} bytes that it had; it grew while it was sent")
 
 
-class _CiphertextBody(io.RawIOBase):
+class CiphertextBody(io.RawIOBase):
     """What both kinds share: the length, the position, and s3transfer's progress signals."""
 
     def __init__(self, length: int, source: Source) -> None:
@@ -109,9 +108,11 @@ class _CiphertextBody(io.RawIOBase):
         return True
 
     def readable(self) -> bool:
+        """Always."""
         return True
 
     def seekable(self) -> bool:
+        """Always, to be rewound and measured."""
         return True
 
     def signal_transferring(self) -> None:
@@ -123,7 +124,7 @@ class _CiphertextBody(io.RawIOBase):
         self._source.signal("signal_not_transferring")
 
 
-class StoredBody(_CiphertextBody):
+class StoredBody(CiphertextBody):
     """Ciphertext that is kept, in memory or in an unlinked file, and replayed."""
 
     def __init__(self, spool: IO[bytes], length: int, source: Source) -> None:
@@ -166,7 +167,7 @@ class StoredBody(_CiphertextBody):
         super().close()
 
 
-class EncryptingBody(_CiphertextBody):
+class EncryptingBody(CiphertextBody):
     """A large body that can be read again: encrypted as it is read, in constant memory.
 
     Attributes:
@@ -185,7 +186,6 @@ class EncryptingBody(_CiphertextBody):
         self._claims = claims
         self._mac = ChunkMac()
         self._macs: list[bytes] = []
-        self._buffer = bytearray(CHUNK_SIZE + _ROOM)
         self.failure: S3ECError | None = None
         self._at_end = False
         self._start_pass()
@@ -195,7 +195,7 @@ class EncryptingBody(_CiphertextBody):
         self._index = 0
         self._encrypted = 0
         self._position = 0
-        self._ready = memoryview(b"")
+        self._ready: bytes | memoryview = b""
         self._finished = False
 
     def read(self, size: int | None = -1) -> bytes:
@@ -208,10 +208,12 @@ class EncryptingBody(_CiphertextBody):
             return b""
         if not self._ready and not self._finished:
             self._produce()
-        piece = bytes(self._ready[:size])
-        self._ready = self._ready[size:]
+        piece, self._ready = self._ready, b""
+        if len(piece) > size:
+            view = memoryview(piece)
+            piece, self._ready = view[:size], view[size:]
         self._position += len(piece)
-        return piece
+        return bytes(piece)
 
     def readinto(self, buffer: Any) -> int:
         """See `io.RawIOBase.readinto`."""
@@ -220,25 +222,25 @@ class EncryptingBody(_CiphertextBody):
         return len(data)
 
     def _produce(self) -> None:
-        """Encrypt the next chunk into the buffer, with the tag behind the last one."""
+        """Encrypt the next chunk, with the tag behind the last one."""
         wanted = min(CHUNK_SIZE, self._plaintext_length - self._encrypted)
         chunk = self._source.read_chunk(wanted)
         if len(chunk) != wanted:
             self._fail(f"Body ended after {self._encrypted + len(chunk)} of {self._plaintext_length} bytes")
         self._prove_unchanged(chunk)
-        count = self._encryptor.update_into(chunk, self._buffer)
+        ciphertext = self._encryptor.update(chunk)
         self._index += 1
         self._encrypted += wanted
         if self._encrypted == self._plaintext_length:
             if self._source.read_chunk(1):
                 self._fail(f"Body gives more than the {self._plaintext_length} bytes that it had")
-            self._buffer[count : count + 16] = self._encryptor.finalize()
-            count += 16
+            ciphertext += self._encryptor.finalize()
             self._finished = True
-        self._ready = memoryview(self._buffer)[:count]
+        self._ready = ciphertext
 
     def _prove_unchanged(self, chunk: memoryview) -> None:
-        mac = self._mac.of(self._index, chunk)
+        # Bytes cannot change: their MAC would be work for nothing.
+        mac = b"" if self._source.immutable else self._mac.of(self._index, chunk)
         if self._index < len(self._macs):
             if not self._mac.equal(mac, self._macs[self._index]):
                 self._fail("Body gave other bytes when it was read again")

@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.client import BaseClient
 
-from s3ec.client import copies, deletes, multipart, presigning, puts, ranges, reads, server_side_presigned, transfers
+from s3ec.client import (
+    copies,
+    deletes,
+    framing,
+    multipart,
+    presigning,
+    puts,
+    ranges,
+    reads,
+    server_side_presigned,
+    transfers,
+)
 from s3ec.client.operations import Treatment, refuse_unless_supported, treatment
 from s3ec.client.options import Options
 from s3ec.client.server_side_copy import speaks_to_aws
@@ -85,6 +96,12 @@ class EncryptionClient(_Base):
             "needs-retry.s3",
             _veto_retry,  # type: ignore[arg-type]  # handlers of this event do answer
             unique_id="s3ec-no-retry-of-own-errors",
+        )
+        # Behind every other handler: whoever answers in the server's place gets the body as botocore made it.
+        self.meta.events.register_last(
+            "before-send.s3",
+            framing.frame,
+            unique_id="s3ec-frame-of-known-length",
         )
 
     _s3ec_options: Options

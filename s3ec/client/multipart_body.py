@@ -10,6 +10,8 @@ from s3ec.errors import S3ECError
 
 __all__ = ["PartBody", "pieces"]
 
+_MOST_AT_ONCE = 256 * 1024  # for each of ten parts in flight, whatever botocore likes to read at a time
+
 
 def pieces(read_at: Callable[[int, int], bytes], offset: int, wanted: int) -> Iterator[bytes]:
     """Read on until there are as many bytes as wanted, or no more."""
@@ -62,8 +64,8 @@ class PartBody(io.RawIOBase):
         return True
 
     def read(self, size: int | None = -1) -> bytes:
-        """See `io.RawIOBase.read`; filled, short only at the end."""
-        wanted = self._length - self._position if size is None or size < 0 else size
+        """See `io.RawIOBase.read`; short at the end, and where more is asked for than should be in memory twice."""
+        wanted = self._length - self._position if size is None or size < 0 else min(size, _MOST_AT_ONCE)
         try:
             found = list(pieces(self._read_at, self._position, wanted))
         except S3ECError as error:

@@ -46,6 +46,8 @@ _KMS_MEMBERS = ("SSEKMSKeyId", "SSEKMSEncryptionContext", "BucketKeyEnabled")
 _MODE_MEMBERS = ("ServerSideEncryption", *_KMS_MEMBERS)
 _SSE_C_MEMBERS = ("SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5")
 
+_EVERY_MEMBER = frozenset({*_MODE_MEMBERS, *_SSE_C_MEMBERS, *(f"CopySource{member}" for member in _SSE_C_MEMBERS)})
+
 _COPY_OPERATIONS = frozenset({"CopyObject", "UploadPartCopy"})
 _CREATING_OPERATIONS = frozenset({"PutObject", "CopyObject", "CreateMultipartUpload"})
 # A session with a directory bucket may name a mode; AWS advises to leave it to the bucket, so no default goes there.
@@ -83,6 +85,8 @@ def apply(
     Raises:
         ConfigurationError: as `check`.
     """
+    if default is None and _EVERY_MEMBER.isdisjoint(parameters):
+        return dict(parameters)
     # The request alone comes first: a default must not complete what the caller left half said.
     check(operation_name, parameters, secure=secure)
     completed = {**_default_members(operation_name, parameters, default), **parameters}

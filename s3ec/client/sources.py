@@ -24,10 +24,12 @@ class Source(Protocol):
     Attributes:
         length: bytes in all, or None where only the end will tell.
         rewindable: True where `rewind` works.
+        immutable: True where every reading must give the same bytes.
     """
 
     length: int | None
     rewindable: bool
+    immutable: bool
 
     def read_chunk(self, size: int) -> memoryview:
         """The next ``size`` bytes; fewer only at the end. The view is valid until the next call."""
@@ -59,6 +61,7 @@ class BytesSource:
         self._view = view.cast("B")
         self._offset = 0
         self.length: int | None = self._view.nbytes
+        self.immutable = type(data) is bytes
 
     def read_chunk(self, size: int) -> memoryview:
         """See `Source`."""
@@ -79,6 +82,8 @@ class BytesSource:
 
 class _Reader:
     """Fills chunks from anything with ``read``; short reads happen."""
+
+    immutable = False
 
     def __init__(self, body: Any) -> None:
         self._body = body

@@ -102,6 +102,7 @@ class _Joined:
 
     length: int | None = None
     rewindable: bool = False
+    immutable: bool = False
 
     def __init__(self, head: bytes, rest: Source) -> None:
         self._head = BytesSource(head)

@@ -153,6 +153,28 @@ def test_a_source_that_changed_is_an_error_before_a_differing_byte_leaves(
     assert liar.state.objects == {}
 
 
+@pytest.mark.parametrize("view", [False, True], ids=["bytearray", "memoryview of one"])
+def test_bytes_in_memory_that_changed_are_no_less_an_error(
+    liar: LyingS3, lied_to: Callable[..., Any], view: bool
+) -> None:
+    """Only what nobody can change, bytes, is believed to be the same without a second look."""
+    body = bytearray(b"A" * (3 * CHUNK_SIZE))
+    client = lied_to(liar)
+    liar.lies.fail_after_body = 5
+    attempts: list[int] = []
+
+    def change(**_: Any) -> None:
+        attempts.append(1)
+        if len(attempts) == 2:
+            body[2 * CHUNK_SIZE] = ord("B")
+
+    client.meta.events.register_first("request-created.s3.PutObject", change)
+    with pytest.raises(SourceChangedError):
+        client.put_object(Bucket="b", Key="k", Body=memoryview(body) if view else body)
+    whole = liar.state.bodies()[0]
+    assert all(whole.startswith(body) for body in liar.state.bodies())
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_an_error_raised_while_sending_surfaces_as_itself(
     liar: LyingS3, lied_to: Callable[..., Any], tmp_path: Path, mode: str
