@@ -97,7 +97,9 @@ def read_properties(task: Task, response: Mapping[str, Any], *, context: Migrati
     arguments |= _lock(response, target, notes)
     # Asked of the object as it stands, which takes fewer permissions than asking a version: should it be another one by
     # now, the condition of the write will say so.
-    if response.get("TagCount") or not settings.trust_tag_count:
+    # An SDK of 2025 shows the count of a GET and drops that of a HEAD: there, nothing said is not "none".
+    is_counted = settings.trust_tag_count and "Body" in response
+    if response.get("TagCount") or not is_counted:
         arguments |= _tags(task, calls, ignore=settings.ignore_tags)
     if not settings.ignore_acl:
         arguments |= _acl(task, calls, facts, target)

@@ -187,6 +187,7 @@ class MigrationSettings(Jsonable):
         ignore_tags: leave tags behind where they cannot be read.
         trust_tag_count: believe the count of tags that GET answers with, and ask for none where it is absent. S3 leaves
             it out for an identity that may not read an object's tags, so switch it on only for one that may read all.
+            Without effect on a rewrap, which reads headers alone.
         ignore_acl: leave ACLs behind where they cannot be read or set.
         skip_young: leave alone what is younger than its storage class's minimum duration.
         keep_last_modified: name of a metadata entry that keeps the original time, or None.

@@ -213,6 +213,40 @@ def test_purge_says_what_it_must_keep(run: Any, key: Any, bucket: str, plain_s3:
     assert "is kept" in ended.err
 
 
+def test_what_is_written_gets_the_mode_that_was_asked_for(run: Any, key: Any, filled: str, plain_s3: Any, kms: Any):
+    """--sse speaks the words of `sse set`; without it each object keeps its own mode."""
+    plain_s3.put_object(Bucket=filled, Key="own", Body=b"1", ServerSideEncryption="aws:kms", SSEKMSKeyId=key[1])
+    assert run("migrate", f"s3://{filled}/own", *key, "--yes").code == 0
+    assert plain_s3.head_object(Bucket=filled, Key="own")["SSEKMSKeyId"] == key[1]
+    other = kms.create_key()["KeyMetadata"]["Arn"]
+    words = ("migrate", f"s3://{filled}", *key, "--yes", "--sse", "sse-kms", "--sse-kms-key", other, "--bucket-key")
+    assert run(*words, "--instruction-file", "always").code == 0
+    for name in ("a.txt", "a.txt.instruction", "deep/empty"):
+        head = plain_s3.head_object(Bucket=filled, Key=name)
+        assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", other)
+        assert head["BucketKeyEnabled"] is True
+    # What is encrypted as wanted already is not written, and so keeps its mode.
+    assert plain_s3.head_object(Bucket=filled, Key="own")["SSEKMSKeyId"] == key[1]
+
+
+@pytest.mark.parametrize(("mode", "stored"), [("sse-s3", "AES256"), ("dsse-kms", "aws:kms:dsse")])
+def test_the_other_server_side_modes(run: Any, key: Any, bucket: str, plain_s3: Any, mode: str, stored: str):
+    """A mode of the object's own is replaced whole, its key included."""
+    plain_s3.put_object(Bucket=bucket, Key="k", Body=b"1", ServerSideEncryption="aws:kms", SSEKMSKeyId=key[1])
+    assert run("migrate", f"s3://{bucket}", *key, "--yes", "--sse", mode).code == 0
+    head = plain_s3.head_object(Bucket=bucket, Key="k")
+    assert (head["ServerSideEncryption"], head.get("SSEKMSKeyId")) == (stored, None)
+
+
+def test_the_count_of_tags_saves_a_request_for_objects_without(run: Any, key: Any, filled: str, plain_s3: Any):
+    """--trust-tag-count asks for the tags of those alone that have some."""
+    plain_s3.put_object(Bucket=filled, Key="tagged", Body=b"1", Tagging="a=b")
+    ended = run("migrate", f"s3://{filled}", *key, "--yes", "--json", "--trust-tag-count")
+    assert ended.json["counts"] == {"done": 6}
+    assert ended.json["requests"]["get_object_tagging"] == 1
+    assert plain_s3.get_object_tagging(Bucket=filled, Key="tagged")["TagSet"] == [{"Key": "a", "Value": "b"}]
+
+
 def test_the_batch_plan_names_least_privileges(run: Any, kms_key: str, bucket: str):
     """Function, roles and job are one document; the roles reach no further than source, destination and key."""
     words = (
@@ -232,6 +266,11 @@ def test_the_batch_plan_names_least_privileges(run: Any, kms_key: str, bucket: s
     assert statements["WrapDataKeys"]["Resource"] == [kms_key]
     assert document["job"]["Operation"]["LambdaInvoke"]["InvocationSchemaVersion"] == "2.0"
     assert json.loads(document["function"]["environment"]["S3EC_SETTINGS"])["action"] == "migrate"
+    assert "ServerSideKey" not in statements
+    more = ("--sse", "sse-kms", "--sse-kms-key", "0a1b", "--region", "eu-west-1")
+    document = run(*words, "--batch-account", "123456789012", *more).json
+    (statement,) = (one for one in document["function"]["role"]["policy"]["Statement"] if one["Sid"] == "ServerSideKey")
+    assert [arn.rpartition("/")[2] for arn in statement["Resource"]] == ["0a1b"]
 
 
 def test_an_engine_that_is_not_installed_is_named(run: Any, key: Any, filled: str, monkeypatch: pytest.MonkeyPatch):

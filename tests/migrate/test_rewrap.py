@@ -12,7 +12,18 @@ import pytest
 from s3ec import AesKeyring
 from s3ec.algorithms import CommitmentPolicy
 from s3ec.errors import S3ECError
-from s3ec.migrate import Action, KeyringSpec, Outcome, Result, SkipReason, copying
+from s3ec.migrate import (
+    Action,
+    KeyringSpec,
+    MigrationContext,
+    MigrationSettings,
+    Outcome,
+    Result,
+    SkipReason,
+    Task,
+    copying,
+    migrate_one,
+)
 
 from support.aws import create_kms_key
 
@@ -234,6 +245,23 @@ def test_a_rewrap_by_somebody_else_is_noticed_though_the_etag_is_the_same(
     outcome = step("k", action=Action.REWRAP, keyring=KeyringSpec(kind="kms", key_id=other_key))
     assert outcome.result is Result.CHANGED
     assert plain_s3.head_object(Bucket=bucket, Key="k")["Metadata"]["theirs"] == "1"
+
+
+def test_tags_are_kept_though_the_headers_count_none(
+    settings: Callable[..., MigrationSettings],
+    open_context: Callable[..., MigrationContext],
+    bucket: str,
+    plain_s3: Any,
+    make_client: Callable[..., Any],
+    other_key: str,
+) -> None:
+    """A HEAD that says nothing of tags, as older SDKs show it, does not mean that there are none."""
+    make_client().put_object(Bucket=bucket, Key="k", Body=b"text", Tagging="a=b")
+    job = settings(action=Action.REWRAP, keyring=KeyringSpec(kind="kms", key_id=other_key), trust_tag_count=True)
+    context = open_context(job)
+    context.s3.meta.events.register("after-call.s3.HeadObject", lambda parsed, **_: parsed.pop("TagCount", None))
+    assert migrate_one(Task(bucket=bucket, key="k"), context=context).result is Result.DONE
+    assert plain_s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == [{"Key": "a", "Value": "b"}]
 
 
 def test_plaintext_is_not_rewrapped(step: Step, bucket: str, plain_s3: Any) -> None:

@@ -15,6 +15,7 @@ from s3ec.cli.failures import ExitCode, located
 from s3ec.cli.jobs import Job, show_plan
 from s3ec.cli.options import Command, Options, shared_options
 from s3ec.cli.output import Output
+from s3ec.cli.server_side import write_options
 from s3ec.cli.sources import Sources, source_options
 from s3ec.cli.urls import S3_URL, S3Url
 from s3ec.migrate import Action, KeyringSpec, Location, MigrationSettings, plan
@@ -25,6 +26,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 _DIRECT = (
     "instruction_file",
     "ignore_tags",
+    "trust_tag_count",
     "ignore_acl",
     "skip_young",
     "keep_last_modified",
@@ -32,6 +34,7 @@ _DIRECT = (
     "reuse_data_keys",
     "kms_requests_per_second",
     "bind_object",
+    "server_side_encryption",
 )
 
 
@@ -72,10 +75,12 @@ def _source_key_options(function: Callable[..., Any]) -> Callable[..., Any]:
     help="Keep the content metadata in a file beside the object.",
 )
 @click.option("--ignore-tags", is_flag=True, help="Leave tags behind where they cannot be read.")
+@click.option("--trust-tag-count", is_flag=True, help="Ask for tags only where GET counts some: one request less.")
 @click.option("--ignore-acl", is_flag=True, help="Leave ACLs behind where they cannot be read or set.")
 @click.option("--skip-young", is_flag=True, help="Leave alone what its storage class would charge for.")
 @click.option("--bind-object", is_flag=True, help="Put each object's ARN into its encryption context.")
 @click.option("--keep-last-modified", metavar="NAME", help="Keep the original time under this metadata name.")
+@write_options
 @click.option("--processes", type=click.IntRange(1, 256), default=1, metavar="N", help="Processes on this machine.")
 @click.option(
     "--engine", type=click.Choice(ENGINES), default="local", show_default=True, help="Where the work is done."

@@ -11,41 +11,17 @@ from s3ec.cli.environment import Environment
 from s3ec.cli.failures import located
 from s3ec.cli.options import Command, Options, shared_options
 from s3ec.cli.output import Output
+from s3ec.cli.server_side import MODES, describe, key_options
+from s3ec.cli.server_side import mode as mode_of
 from s3ec.cli.urls import S3_URL, S3Url
 from s3ec.client import buckets
-from s3ec.client.server_side_modes import DsseKms, ServerSideMode, SseC, SseKms, SseS3
 
 __all__ = ["sse"]
 
-_NAMES: dict[str, type[Any]] = {"sse-s3": SseS3, "sse-kms": SseKms, "dsse-kms": DsseKms}
-
-
-def describe(mode: ServerSideMode | None) -> dict[str, Any]:
-    """A mode in JSON."""
-    if mode is None or isinstance(mode, SseC):
-        return {"mode": "none" if mode is None else "sse-c", "key": None, "bucket_key": None}
-    name = next(name for name, kind in _NAMES.items() if isinstance(mode, kind))
-    return {"mode": name, "key": getattr(mode, "key_id", None), "bucket_key": getattr(mode, "bucket_key", None)}
-
-
-def _mode(name: str, key_id: str | None, bucket_key: bool | None) -> ServerSideMode:
-    if name == "sse-s3":
-        if key_id or bucket_key is not None:
-            raise click.UsageError("--sse-kms-key and --bucket-key are for the KMS modes", click.get_current_context())
-        return SseS3()
-    if name == "dsse-kms":
-        if bucket_key is not None:
-            raise click.UsageError("S3 knows no bucket key with dsse-kms", click.get_current_context())
-        return DsseKms(key_id)
-    return SseKms(key_id, bucket_key=bucket_key)
-
 
 def _mode_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    function = click.option("--bucket-key/--no-bucket-key", default=None, help="S3 Bucket Keys (sse-kms).")(function)
-    function = click.option("--sse-kms-key", metavar="KEY", help="KMS key of the server side; the ARN for `require`.")(
-        function
-    )
-    return click.option("--mode", type=click.Choice(list(_NAMES)), required=True, help="Server-side mode.")(function)
+    function = key_options("KMS key of the server side; the ARN for `require`.")(function)
+    return click.option("--mode", type=MODES, required=True, help="Server-side mode.")(function)
 
 
 @click.group()
@@ -74,7 +50,7 @@ def set_default(
     output: Output, options: Options, url: S3Url, mode: str, sse_kms_key: str | None, bucket_key: bool | None
 ) -> None:
     """Set the mode for objects that come without one; objects that are there keep theirs."""
-    wanted = _mode(mode, sse_kms_key, bucket_key)
+    wanted = mode_of(mode, sse_kms_key, bucket_key)
     environment = Environment(options, output)
     environment.confirm(f"Set the default encryption of {url.bucket} to {mode}?")
     with located(str(url)):
@@ -100,7 +76,7 @@ def require(
     dry_run: bool,
 ) -> None:
     """Deny uploads that do not name the mode, by the bucket's policy; statements of others stay."""
-    wanted = _mode(mode, sse_kms_key, bucket_key)
+    wanted = mode_of(mode, sse_kms_key, bucket_key)
     environment = Environment(options, output)
     environment.confirm(f"Change the policy of {url.bucket} to require {mode}?", dry_run=dry_run)
     with located(str(url)):

@@ -137,6 +137,10 @@ class BatchPlan:
         if reader.is_kms:
             actions = ["kms:Decrypt", "kms:ReEncryptFrom"] if settings.action is Action.REWRAP else ["kms:Decrypt"]
             statements.append(_allow("OpenDataKeys", actions, [self._key_arn(reader)]))
+        server_side_key = (settings.server_side_encryption or {}).get("SSEKMSKeyId")
+        if server_side_key:
+            spec = KeyringSpec(kind="kms", key_id=str(server_side_key))
+            statements.append(_allow("ServerSideKey", ["kms:GenerateDataKey", "kms:Decrypt"], [self._key_arn(spec)]))
         return _policy(*statements)
 
     def _bucket_arn(self, bucket: str) -> str:
