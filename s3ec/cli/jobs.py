@@ -209,8 +209,14 @@ def _interruptible(stop: threading.Event, output: Output) -> Iterator[list[int]]
             signal.signal(number, old)
 
 
-def show_plan(output: Output, plan: Plan) -> None:
-    """A dry run's answer."""
+def show_plan(output: Output, plan: Plan, url: S3Url) -> None:
+    """A dry run's answer.
+
+    Raises:
+        FailureError: nothing lies under the source.
+    """
+    if not plan.objects and url.key:
+        raise nothing_there(url)
     if output.as_json:
         output.document({"dry_run": True, **plan.to_dict()})
         return

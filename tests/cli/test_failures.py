@@ -90,19 +90,31 @@ def test_an_absent_object(run: Any, key: Any, command: str, bucket: str, tmp_pat
     assert not (tmp_path / "x").exists()
 
 
-@pytest.mark.parametrize("command", ["ls", "audit", "verify", "migrate", "rm", "cp", "rewrap"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("ls",),
+        ("audit",),
+        ("verify",),
+        ("migrate", "--yes"),
+        ("migrate", "--dry-run"),
+        ("rm", "--recursive"),
+        ("rm", "--recursive", "--dry-run"),
+        ("cp", "--recursive"),
+        ("rewrap", "--yes"),
+        ("rewrap", "--dry-run"),
+        ("purge-plaintext-versions",),
+    ],
+    ids=" ".join,
+)
 def test_a_prefix_under_which_nothing_lies(
-    run: Any, key: Any, command: str, bucket: str, tmp_path: Path, plain_s3: Any
+    run: Any, key: Any, words: tuple[str, ...], bucket: str, tmp_path: Path, plain_s3: Any
 ):
-    """A mistyped prefix must not look like success."""
+    """A mistyped prefix must not look like success, in a dry run either."""
     plain_s3.put_object(Bucket=bucket, Key="other", Body=b"1")
-    more: dict[str, tuple[object, ...]] = {
-        "migrate": ("--yes",),
-        "rm": ("--recursive",),
-        "cp": (tmp_path / "x", "--recursive"),
-        "rewrap": ("--to-kms-key", key[1], "--yes"),
-    }
-    ended = run(command, f"s3://{bucket}/typo", *more.get(command, ()), *key)
+    command, *options = words
+    more = {"cp": (tmp_path / "x",), "rewrap": ("--to-kms-key", key[1])}.get(command, ())
+    ended = run(command, f"s3://{bucket}/typo", *more, *options, *key)
     assert ended.code == 3
     assert "nothing lies under this name" in ended.err.splitlines()[-1]
 

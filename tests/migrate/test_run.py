@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from s3ec.errors import KeyringError, MigrationError
-from s3ec.migrate import Event, Journal, KeyringSpec, Location, MigrationSettings, Summary, run
+from s3ec.migrate import Event, Journal, KeyringSpec, Location, MigrationSettings, Summary, plan, run
 
 Settings = Callable[..., MigrationSettings]
 
@@ -60,6 +60,22 @@ def test_a_run_does_everything_once(
         again = run(settings(), journal, workers=4)
     assert (again.counts, again.kms_calls) == ({"already": 24}, 0)
     assert Summary.from_json(again.to_json()) == again
+
+
+def test_a_destination_inside_the_source_is_not_moved_into_itself(
+    settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any
+) -> None:
+    """However often the live list is gone through, and in a second run, nothing lands in `encrypted/encrypted/`."""
+    for key in ("a", "b/c"):
+        plain_s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    job = settings(destination=Location(bucket=bucket, prefix="encrypted/"))
+    for name in ("first", "second"):
+        with Journal.open(tmp_path / name, job) as journal:
+            assert run(job, journal, workers=2).undone == 0
+            assert sorted(outcome.task.key for outcome in journal.outcomes()) == ["a", "b/c"]
+    assert plan(job).objects == 2
+    keys = [entry["Key"] for entry in plain_s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    assert keys == ["a", "b/c", "encrypted/a", "encrypted/b/c"]
 
 
 def test_what_is_written_meanwhile_is_done_too(

@@ -126,7 +126,7 @@ def migrate(
     environment.confirm(_question(source, destination, upgrade), dry_run=dry_run)
     with located(str(source)):
         if dry_run:
-            show_plan(output, plan(settings, objects=objects, workers=options.workers))
+            show_plan(output, plan(settings, objects=objects, workers=options.workers), source)
             return ExitCode.DONE
         return Job(
             environment=environment,

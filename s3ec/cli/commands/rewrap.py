@@ -72,7 +72,7 @@ def rewrap(
     objects = sources.open(environment, url)
     with located(str(url)):
         if dry_run:
-            show_plan(output, plan(settings, objects=objects, workers=options.workers))
+            show_plan(output, plan(settings, objects=objects, workers=options.workers), url)
             return ExitCode.DONE
         return Job(environment=environment, settings=settings, url=url, verb="rewrapped", objects=objects).run()
 
