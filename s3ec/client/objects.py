@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +12,8 @@ from s3ec.client import instruction_objects
 from s3ec.client.requests import bound_context
 from s3ec.client.wire import Wire
 from s3ec.crypto.content import ContentCipher
-from s3ec.errors import NotEncryptedError
-from s3ec.formats import ContentMetadata, Detection, MetadataLocation
+from s3ec.errors import InstructionFileError, NotEncryptedError
+from s3ec.formats import ContentMetadata, MetadataLocation
 from s3ec.formats.metadata import RESERVED_CONTEXT_NAMES
 from s3ec.materials import StoredContext
 
@@ -69,10 +70,10 @@ def resolve(wire: Wire, request: ReadRequest, metadata: Mapping[str, str]) -> En
         NotEncryptedError: it is not, and the client does not.
         MetadataError, SecurityError: it cannot be understood, or was tampered with.
     """
-    detection = formats.detect(metadata)
-    explicit = request.suffix is not None
-    if detection in (Detection.V1, Detection.V2, Detection.V3) and not explicit:
-        return EncryptedObject(formats.parse_object(metadata), MetadataLocation.OBJECT_METADATA)
+    if request.suffix is None:
+        # Anything else in the object's metadata is for `fetch` to look at, and to refuse what no file can mend.
+        with contextlib.suppress(InstructionFileError, NotEncryptedError):
+            return EncryptedObject(formats.parse_object(metadata), MetadataLocation.OBJECT_METADATA)
     try:
         found = instruction_objects.fetch(wire, request.parameters, metadata, request.suffix)
     except NotEncryptedError:

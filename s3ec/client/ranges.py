@@ -175,8 +175,10 @@ class RangeReader:
         found: EncryptedObject,
         total: int,
     ) -> dict[str, Any]:
-        """CBC has no tag: partial ranges only unverified, and only where every leave for it is given."""
-        if not wire.options.enable_unauthenticated_ranges:
+        """CBC has no tag: the whole object as get_object gives it, partial ranges only with every leave."""
+        # Plaintext is never longer than its ciphertext: what is the whole of this is the whole of that.
+        whole = wanted.within(total) == (0, total - 1)
+        if not whole and not wire.options.enable_unauthenticated_ranges:
             raise UnauthenticatedRangeError(
                 "a partial range of a CBC object: it has no tag, so nothing can ever verify it; "
                 "enable_unauthenticated_ranges=True accepts unverified bytes",

@@ -436,9 +436,22 @@ class TestCbc:
             assert answer["ContentRange"] == f"bytes {wanted[0]}-{wanted[1]}/{size}"
             assert answer["ResponseMetadata"]["ClientSideEncryption"]["authenticated"] is False
 
-    @pytest.mark.parametrize("header", ["bytes=3-9", "bytes=0-", "bytes=-5"])
+    @pytest.mark.parametrize("header", ["bytes=0-", "bytes=0-999999999", "bytes=-999999999"])
+    def test_the_whole_object_is_no_more_than_without_a_range(
+        self, http_liar: LyingS3, make: Callable[..., Any], header: str
+    ) -> None:
+        """A range that takes in everything needs the same leave as reading without one, and that is all."""
+        http_liar.state.objects["b/k"] = cbc_object(DATA)
+        answer = get(make(**cbc_options()), header)
+        assert answer["Body"].read() == DATA
+        assert answer["ContentRange"] == f"bytes 0-{len(DATA) - 1}/{len(DATA)}"
+        assert answer["ResponseMetadata"]["ClientSideEncryption"]["authenticated"] is False
+        with pytest.raises(S3ECError, match="enable_legacy_unauthenticated_modes"):
+            get(make(**cbc_options(enable_legacy_unauthenticated_modes=False)), header)
+
+    @pytest.mark.parametrize("header", ["bytes=3-9", "bytes=1-", "bytes=-5", f"bytes=0-{len(DATA) - 1}"])
     def test_refused_without_leave(self, http_liar: LyingS3, make: Callable[..., Any], header: str) -> None:
-        """Without the leave for unverified ranges there is none, the whole object as a range included."""
+        """Without the leave for unverified ranges there is none, nor one that only its padding makes the whole."""
         http_liar.state.objects["b/k"] = cbc_object(DATA)
         with pytest.raises(UnauthenticatedRangeError, match="CBC") as refusal:
             get(make(**cbc_options()), header)
