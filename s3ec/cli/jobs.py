@@ -157,7 +157,8 @@ def _document(outcome: Outcome) -> dict[str, Any]:
 
 def _message(outcome: Outcome) -> str:
     advice = outcome.reason.advice if outcome.reason else ""
-    return outcome.message or advice or outcome.result.value
+    option = " (--allow-legacy)" if outcome.reason is SkipReason.LEGACY else ""
+    return (outcome.message or advice or outcome.result.value) + option
 
 
 class _Listener:

@@ -107,6 +107,7 @@ class MigrationContext:
     _lock: threading.RLock = field(init=False, default_factory=threading.RLock)
     _facts: dict[str, BucketFacts] = field(init=False, default_factory=dict)
     _annotations: dict[str, bool] = field(init=False, default_factory=dict)
+    _unsaid: set[str] = field(init=False, default_factory=set)
     _kms_clients: dict[str, Any] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -183,8 +184,18 @@ class MigrationContext:
         """Whether SDK and server know object annotations; probed on the first object of a bucket, without retries."""
         with self._lock:
             if bucket not in self._annotations:
-                self._annotations[bucket] = hasattr(self.s3, "list_object_annotations") and self._probe(bucket, key)
+                known = hasattr(self.s3, "list_object_annotations") and self._probe(bucket, key)
+                self._annotations[bucket] = known
+                if not known:
+                    self._unsaid.add(bucket)
             return self._annotations[bucket]
+
+    def lacks_annotations_unsaid(self, bucket: str) -> bool:
+        """True for one caller alone, after the probe found that SDK or server know no annotations in this bucket."""
+        with self._lock:
+            unsaid = bucket in self._unsaid
+            self._unsaid.discard(bucket)
+            return unsaid
 
     def _probe(self, bucket: str, key: str) -> bool:
         impatient = self.probe()

@@ -107,6 +107,8 @@ def read_properties(task: Task, response: Mapping[str, Any], *, context: Migrati
     # CopyObject takes annotations along; everything else forgets them.
     if not (settings.action is Action.REWRAP and response["ContentLength"] <= settings.copy_limit):
         annotations = _annotations(task, context, calls)
+        if context.lacks_annotations_unsaid(task.bucket):
+            notes.append(f"annotations in {task.bucket}: this SDK or server knows none, and none are carried over")
     if annotations and settings.in_place and not facts.keeps_versions:
         # They are set after the object is; a kill in between would lose them, with no old version to read them from.
         raise TaskEndedError.skip(SkipReason.ANNOTATED)

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from support.cbc import WRAPPING_KEY, cbc_object
+
 
 @pytest.fixture
 def filled(bucket: str, plain_s3: Any) -> str:
@@ -120,6 +122,21 @@ def test_upgrade_from_v2(run: Any, key: Any, bucket: str, make_client: Any):
     assert run("migrate", f"s3://{bucket}", *key, "--yes", "--upgrade", "--json").json["counts"] == {"done": 1}
     assert run("inspect", f"s3://{bucket}/k", "--json").json["format"] == "V3"
     assert run("cat", f"s3://{bucket}/k", *key, "--context", "team=hr").out == b"content"
+
+
+def test_an_upgrade_from_v1_needs_its_leave(run: Any, key: Any, bucket: str, plain_s3: Any, tmp_path: Path):
+    """A V1 object that was wanted and not read is named, and the end is the policy family's; with leave it is done."""
+    stored = cbc_object(b"content")
+    metadata = {name.removeprefix("x-amz-meta-"): value for name, value in stored.metadata.items()}
+    plain_s3.put_object(Bucket=bucket, Key="v1", Body=stored.body, Metadata=metadata)
+    (tmp_path / "aes").write_bytes(WRAPPING_KEY)
+    words = ("migrate", f"s3://{bucket}", "--upgrade", "--from-aes-key-file", tmp_path / "aes", *key, "--yes")
+    ended = run(*words, "--json")
+    assert (ended.code, ended.json["exit_code"]) == (7, 7)
+    assert [(each["key"], each["reason"]) for each in ended.json["undone_objects"]] == [("v1", "legacy")]
+    assert "--allow-legacy" in ended.err
+    assert run(*words, "--allow-legacy").code == 0
+    assert run("cat", f"s3://{bucket}/v1", *key).out == b"content"
 
 
 def test_rewrap_to_another_key_and_context(run: Any, key: Any, bucket: str, make_client: Any, kms: Any):

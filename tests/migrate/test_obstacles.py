@@ -12,6 +12,7 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ParamValidationError
+from botocore.response import StreamingBody
 
 from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH
 from s3ec.migrate import Action, MigrationContext, MigrationSettings, Outcome, Result, SkipReason, Task, migrate_one
@@ -127,13 +128,14 @@ def test_annotations_without_versions_stop_the_task(
 def test_a_server_without_annotations_is_asked_once(
     settings: Settings, open_context: Open, bucket: str, plain_s3: Any
 ) -> None:
-    """Moto answers 500: the probe shows it, and no object costs a request for it."""
+    """Moto answers 500: the probe shows it, one note says it, and no object costs a request for it."""
     for key in ("a", "b"):
         plain_s3.put_object(Bucket=bucket, Key=key, Body=b"x")
     context = open_context(settings())
-    for key in ("a", "b"):
-        assert "list_object_annotations" not in _do(context, bucket, key).requests
+    outcomes = [_do(context, bucket, key) for key in ("a", "b")]
+    assert all("list_object_annotations" not in outcome.requests for outcome in outcomes)
     assert context._annotations == {bucket: False}
+    assert [len([note for note in outcome.notes if "annotations" in note]) for outcome in outcomes] == [1, 0]
 
 
 @pytest.mark.parametrize(
@@ -339,6 +341,28 @@ def test_what_does_not_decrypt_to_what_was_read_is_not_committed(
     outcome = _do(open_context(settings()), bucket)
     assert outcome.result is Result.FAILED
     assert plain_s3.head_object(Bucket=bucket, Key="k")["ETag"] == etag
+
+
+def test_what_is_not_what_was_written_when_it_is_read_back_is_a_failure(
+    settings: Settings, open_context: Open, bucket: str, plain_s3: Any
+) -> None:
+    """The option reads the object from S3 again: a byte that has changed there is found, and named tampering."""
+    plain_s3.put_object(Bucket=bucket, Key="k", Body=b"x" * 100)
+    context = open_context(settings(read_back=True))
+    answers = 0
+
+    def change(parsed: dict[str, Any], **_: Any) -> None:
+        nonlocal answers
+        answers += "Body" in parsed and parsed["Metadata"].get("x-amz-d") is not None
+        if answers:
+            body = bytearray(parsed["Body"].read())
+            body[50] ^= 1
+            parsed["Body"] = StreamingBody(io.BytesIO(bytes(body)), len(body))
+
+    context.s3.meta.events.register("after-call.s3.GetObject", change)
+    outcome = _do(context, bucket)
+    assert answers == 1
+    assert (outcome.result, outcome.error) == (Result.FAILED, "AuthenticationError")
 
 
 def test_a_listing_is_not_believed_about_young_objects(

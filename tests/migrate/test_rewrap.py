@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import datetime
+import hashlib
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.response import StreamingBody
 
 from s3ec import AesKeyring
 from s3ec.algorithms import CommitmentPolicy
@@ -15,6 +20,7 @@ from s3ec.errors import S3ECError
 from s3ec.migrate import (
     Action,
     KeyringSpec,
+    Location,
     MigrationContext,
     MigrationSettings,
     Outcome,
@@ -262,6 +268,75 @@ def test_tags_are_kept_though_the_headers_count_none(
     context.s3.meta.events.register("after-call.s3.HeadObject", lambda parsed, **_: parsed.pop("TagCount", None))
     assert migrate_one(Task(bucket=bucket, key="k"), context=context).result is Result.DONE
     assert plain_s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == [{"Key": "a", "Value": "b"}]
+
+
+def test_everything_that_hangs_on_an_object_stays_with_it(
+    settings: Callable[..., MigrationSettings],
+    open_context: Callable[..., MigrationContext],
+    bucket: str,
+    plain_s3: Any,
+    make_client: Callable[..., Any],
+    other_key: str,
+) -> None:
+    """A copy that replaces metadata forgets what it is not told again: headers, class, tags, grants, mode and locks."""
+    locked = bucket + "-locked"
+    plain_s3.create_bucket(Bucket=locked, ObjectLockEnabledForBucket=True)
+    properties: dict[str, Any] = {
+        "CacheControl": "max-age=60",
+        "ContentDisposition": "inline",
+        "ContentLanguage": "de",
+        "ContentType": "text/plain",
+        "Expires": datetime.datetime(2039, 1, 1, tzinfo=datetime.timezone.utc),
+        "WebsiteRedirectLocation": "/elsewhere",
+        "StorageClass": "STANDARD_IA",
+        "ServerSideEncryption": "aws:kms",
+        "SSEKMSKeyId": "some-key",
+        "BucketKeyEnabled": True,
+        "ObjectLockMode": "GOVERNANCE",
+        "ObjectLockRetainUntilDate": datetime.datetime(2050, 1, 1, tzinfo=datetime.timezone.utc),
+        "ObjectLockLegalHoldStatus": "ON",
+    }
+    make_client().put_object(
+        Bucket=locked, Key="k", Body=b"text", Metadata={"x": "y"}, Tagging="a=b", ACL="authenticated-read", **properties
+    )
+    grants = plain_s3.get_object_acl(Bucket=locked, Key="k")["Grants"]
+    spec = KeyringSpec(kind="kms", key_id=other_key)
+    context = open_context(settings(action=Action.REWRAP, source=Location(bucket=locked), keyring=spec))
+    # Moto wants of a copy what S3 wants of an upload alone: a checksum of the body where a lock is set.
+    digest = {"Content-MD5": base64.b64encode(hashlib.md5(b"", usedforsecurity=False).digest()).decode()}
+    context.s3.meta.events.register("before-call.s3.CopyObject", lambda params, **_: params["headers"].update(digest))
+    outcome = migrate_one(Task(bucket=locked, key="k"), context=context)
+    assert outcome.result is Result.DONE, outcome.message
+    head = plain_s3.head_object(Bucket=locked, Key="k")
+    assert head["VersionId"] == outcome.version_out != outcome.version_in
+    assert {name: head.get(name) for name in properties} == properties
+    assert head["Metadata"]["x"] == "y"
+    assert plain_s3.get_object_tagging(Bucket=locked, Key="k")["TagSet"] == [{"Key": "a", "Value": "b"}]
+    assert len(grants) == 2
+    assert plain_s3.get_object_acl(Bucket=locked, Key="k")["Grants"] == grants
+
+
+def test_what_does_not_open_when_it_is_read_back_is_a_failure(
+    settings: Callable[..., MigrationSettings],
+    open_context: Callable[..., MigrationContext],
+    bucket: str,
+    make_client: Callable[..., Any],
+    other_key: str,
+) -> None:
+    """The option authenticates the whole object with the new key: a byte that S3 has changed is found."""
+    make_client().put_object(Bucket=bucket, Key="k", Body=b"text")
+    context = open_context(
+        settings(action=Action.REWRAP, keyring=KeyringSpec(kind="kms", key_id=other_key), read_back=True)
+    )
+
+    def change(parsed: dict[str, Any], **_: Any) -> None:
+        body = bytearray(parsed["Body"].read())
+        body[0] ^= 1
+        parsed["Body"] = StreamingBody(io.BytesIO(bytes(body)), len(body))
+
+    context.s3.meta.events.register("after-call.s3.GetObject", change)
+    outcome = migrate_one(Task(bucket=bucket, key="k"), context=context)
+    assert (outcome.result, outcome.error) == (Result.FAILED, "AuthenticationError")
 
 
 def test_plaintext_is_not_rewrapped(step: Step, bucket: str, plain_s3: Any) -> None:

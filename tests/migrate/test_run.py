@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from s3ec.errors import KeyringError, MigrationError
+from s3ec.errors import KeyringError, MigrationError, NotEncryptedError
 from s3ec.migrate import Event, Journal, KeyringSpec, Location, MigrationSettings, Summary, plan, run
 
 Settings = Callable[..., MigrationSettings]
@@ -96,6 +96,31 @@ def test_what_is_written_meanwhile_is_done_too(
         summary = run(settings(), journal, workers=1, on_event=write)
     assert summary.undone == 0
     _check(make_client, bucket, bodies)
+
+
+def test_readers_that_allow_plaintext_work_all_the_while(
+    settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
+) -> None:
+    """Whatever is encrypted at the moment, they see the same content; strict readers are refused what is not yet."""
+    bodies = _fill(plain_s3, bucket, 8)
+    allowing, strict = make_client(unencrypted_objects="allow"), make_client()
+    refused: list[int] = []
+
+    def read(event: Event) -> None:
+        if event.kind not in ("listed", "finished"):
+            return
+        refused.append(0)
+        for key, body in bodies.items():
+            assert allowing.get_object(Bucket=bucket, Key=key)["Body"].read() == body
+            try:
+                assert strict.get_object(Bucket=bucket, Key=key)["Body"].read() == body
+            except NotEncryptedError:
+                refused[-1] += 1
+
+    with Journal.open(tmp_path / "j", settings()) as journal:
+        assert run(settings(), journal, workers=1, on_event=read).counts == {"done": 8}
+    # One listing before, one after each object, and one that finds nothing more to do.
+    assert refused == [8, 7, 6, 5, 4, 3, 2, 1, 0, 0]
 
 
 def test_a_busy_writer_does_not_keep_a_run_going(
