@@ -31,6 +31,8 @@ _REASON_CODES = {
     SkipReason.TOO_LARGE: ExitCode.CONTENT,
 }
 
+_NEVER_AT_REST = "it was written again after every pass; run the same command once more when its writer rests"
+
 
 def outcome_code(outcome: Outcome) -> ExitCode:
     """The exit code of one object that was left undone: by its error, else by the reason."""
@@ -94,11 +96,21 @@ class Job:
                 stop=stop,
             )
             undone = [outcome for outcome in journal.outcomes() if self.is_undone(outcome)]
+            if not summary.interrupted:
+                undone += self._never_at_rest(journal, output)
         if not sum(summary.counts.values()) and self.url.key and not signals:
             raise nothing_there(self.url)
         code = self._code(summary, undone, signals)
         self._say(output, summary, undone, path, code)
         return code
+
+    @staticmethod
+    def _never_at_rest(journal: Journal, output: Output) -> list[Outcome]:
+        """Objects that were written again after every pass; no event has named them as undone."""
+        found = [Outcome(task=task, result=Result.CHANGED, message=_NEVER_AT_REST) for task in journal.open_tasks()]
+        for outcome in found:
+            output.note(f"s3ec: {S3Url(outcome.task.bucket, outcome.task.key)}: {outcome.message}")
+        return found
 
     def is_undone(self, outcome: Outcome) -> bool:
         """True where something that was asked for has not been done."""

@@ -6,8 +6,8 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 
-from s3ec.migrate.journal_schema import UNDONE
-from s3ec.migrate.model import Outcome
+from s3ec.migrate.journal_schema import TASK_COLUMNS, UNDONE, task_of
+from s3ec.migrate.model import Outcome, Task
 
 __all__ = ["JournalViews"]
 
@@ -65,6 +65,21 @@ class JournalViews:
             if not rows:
                 return
             yield from (Outcome.from_json(row[1]) for row in rows if row[1])
+            last = rows[-1][0]
+
+    def open_tasks(self) -> Iterator[Task]:
+        """What is to be done and is not: after a whole run, what other writers kept changing."""
+        last = 0
+        while True:
+            with self._lock:
+                rows = self._database.execute(
+                    f"SELECT id, pinned, {TASK_COLUMNS} FROM objects"  # noqa: S608  # fixed names
+                    " WHERE id > ? AND state = 'open' ORDER BY id LIMIT 500",
+                    (last,),
+                ).fetchall()
+            if not rows:
+                return
+            yield from (task_of(row[2:], pinned=row[1]) for row in rows)
             last = rows[-1][0]
 
     def ledger(self) -> Iterator[tuple[float, Outcome]]:

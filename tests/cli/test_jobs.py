@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from s3ec.cli import jobs
+
 from support.cbc import WRAPPING_KEY, cbc_object
 
 
@@ -82,6 +84,29 @@ def test_what_is_left_undone_is_listed_with_its_reason(run: Any, key: Any, fille
     assert [(each["key"], each["reason"]) for each in ended.json["undone_objects"]] == [("fat", "metadata-too-large")]
     assert f"s3://{filled}/fat: " in ended.err
     assert run("migrate", f"s3://{filled}", *key, "--yes", "--instruction-file", "when-needed").code == 0
+
+
+def test_what_a_busy_writer_keeps_from_being_done_is_named(
+    run: Any, key: Any, filled: str, plain_s3: Any, monkeypatch: pytest.MonkeyPatch
+):
+    """An object that is plaintext again after every pass is listed, and the end is the migration family's."""
+    real = jobs.run
+
+    def with_a_writer(*arguments: Any, on_event: Any, **options: Any) -> Any:
+        def listen(event: Any) -> None:
+            if event.kind == "finished" and event.outcome.task.key == "pre/x":
+                plain_s3.put_object(Bucket=filled, Key="pre/x", Body=os.urandom(8))
+            on_event(event)
+
+        return real(*arguments, on_event=listen, **options)
+
+    monkeypatch.setattr(jobs, "run", with_a_writer)
+    ended = run("migrate", f"s3://{filled}", *key, "--yes", "--json")
+    assert (ended.code, ended.json["undone"], ended.json["counts"]) == (11, 1, {"done": 4, "open": 1})
+    assert [(each["key"], each["result"], each["code"]) for each in ended.json["undone_objects"]] == [
+        ("pre/x", "changed", 11)
+    ]
+    assert f"s3://{filled}/pre/x: it was written again" in ended.err
 
 
 def test_a_journal_of_another_plan_is_refused(run: Any, key: Any, filled: str, tmp_path: Path):
