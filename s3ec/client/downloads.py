@@ -10,6 +10,7 @@ import contextlib
 import os
 import secrets
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,7 +32,39 @@ from s3ec.errors import AuthenticationError
 
 __all__ = ["Download", "begin", "to_file", "to_fileobj"]
 
-_LARGEST_PART = 4 * 1024 * 1024  # ten of them in flight take less than ten parts of boto3's own size
+_MIB = 1024 * 1024
+_LARGEST_PART = 4 * _MIB  # ten of them in flight take less than ten parts of boto3's own size
+_NEAR = 0.005
+_NEAR_WORKERS = 3
+_SLOW = 200 * _MIB
+_ENOUGH_TO_TELL = 32 * _MIB
+
+
+class _Pace:
+    """How many requests are worth having in flight.
+
+    Many of them hide a distant server's latency, and add up where each connection is slow. With a server that is close
+    and fast their threads are in each other's way: a few are faster, in a fraction of the memory.
+
+    Attributes:
+        workers: requests in flight.
+    """
+
+    def __init__(self, most: int, answered_in: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin by the seconds that the server took for an answer without a body."""
+        self.workers = min(most, _NEAR_WORKERS) if answered_in < _NEAR else most
+        self._most = most
+        self._clock = clock
+        self._since = clock()
+        self._bytes = 0
+
+    def took(self, count: int) -> None:
+        """Notice that so many bytes have arrived; where they are slow to come, all requests are let loose."""
+        if self.workers == self._most or self._bytes >= _ENOUGH_TO_TELL:
+            return
+        self._bytes += count
+        if self._bytes >= _ENOUGH_TO_TELL and self._bytes < _SLOW * (self._clock() - self._since):
+            self.workers = self._most
 
 
 class _Parts:
@@ -46,6 +79,7 @@ class _Parts:
         progress: Callable[[int], None],
         *,
         has_tag: bool,
+        answered_in: float,
     ) -> None:
         self._wire = wire
         self._has_tag = has_tag
@@ -53,18 +87,17 @@ class _Parts:
         self._total = total
         self._attempts = config.num_download_attempts
         self._progress = progress
-        self._size = max(1, min(config.multipart_chunksize, _LARGEST_PART, max(total, 1)))
-        count = -(-total // self._size)
+        self._size = max(1, min(config.multipart_chunksize, _LARGEST_PART, total))
         parallel = config.use_threads and total >= config.multipart_threshold
-        self._workers = min(config.max_request_concurrency, count) if parallel else 1
-        self._executor = ThreadPoolExecutor(self._workers, "s3ec-download") if self._workers > 1 else None
-        self._starts = iter(range(0, total, self._size))
-        self._window: deque[Future[deque[bytes]] | int] = deque()
+        workers = min(config.max_request_concurrency, -(-total // self._size)) if parallel else 1
+        self._pace = _Pace(workers, answered_in)
+        self._executor = ThreadPoolExecutor(workers, "s3ec-download") if workers > 1 else None
+        self._next = 0
+        self._window: deque[Future[deque[bytes]] | tuple[int, int]] = deque()
         self._current: deque[bytes] = deque()
         self._stopped = threading.Event()
         self._throttle = Throttle(config, self._stopped)
-        for _ in range(self._workers):
-            self._submit()
+        self._refill()
 
     def read(self, size: int) -> bytes:
         pieces: list[bytes] = []
@@ -89,21 +122,22 @@ class _Parts:
     def _ready(self) -> bool:
         """Make sure that there is a chunk to read; False at the end."""
         while not self._current:
+            self._refill()
             if not self._window:
                 return False
             pending = self._window.popleft()
-            self._current = self._fetch(pending) if isinstance(pending, int) else pending.result()
-            self._submit()
+            self._current = self._fetch(*pending) if isinstance(pending, tuple) else pending.result()
+            self._pace.took(sum(map(len, self._current)))
         return True
 
-    def _submit(self) -> None:
-        start = next(self._starts, None)
-        if start is not None:
-            self._window.append(start if self._executor is None else self._executor.submit(self._fetch, start))
+    def _refill(self) -> None:
+        while self._next < self._total and len(self._window) < self._pace.workers:
+            part = (self._next, min(self._size, self._total - self._next))
+            self._next += part[1]
+            self._window.append(part if self._executor is None else self._executor.submit(self._fetch, *part))
 
-    def _fetch(self, start: int) -> deque[bytes]:
+    def _fetch(self, start: int, size: int) -> deque[bytes]:
         """Fetch one part, again where the connection broke."""
-        size = min(self._size, self._total - start)
         for _ in range(1, self._attempts):
             with contextlib.suppress(*S3_RETRYABLE_DOWNLOAD_ERRORS):
                 return self._fetch_once(start, size)
@@ -202,7 +236,9 @@ def begin(wire: Wire, parameters: dict[str, Any], config: TransferConfig, callba
     """
     request = take_read_request(parameters)
     carried = {name: value for name, value in request.parameters.items() if name != "ChecksumMode"}
+    asked = time.monotonic()
     head = wire.call("HeadObject", carried)
+    answered_in = time.monotonic() - asked
     found = resolve(wire, request, head.get("Metadata", {}))
     if found is None:
         return None
@@ -212,7 +248,8 @@ def begin(wire: Wire, parameters: dict[str, Any], config: TransferConfig, callba
     if "VersionId" in head:
         pinned["VersionId"] = head["VersionId"]
     progress = _Progress(callback, max(total - cipher.suite.tag_length, 0))
-    parts = _Parts(wire, pinned, total, config, progress, has_tag=not cipher.suite.is_legacy)
+    has_tag = not cipher.suite.is_legacy
+    parts = _Parts(wire, pinned, total, config, progress, has_tag=has_tag, answered_in=answered_in)
     return Download(wire, parts, cipher, total)
 
 

@@ -21,6 +21,7 @@ from botocore.exceptions import ClientError
 from s3transfer.manager import TransferManager
 
 from s3ec import EncryptionClient
+from s3ec.client.downloads import _Pace
 from s3ec.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -560,3 +561,26 @@ class TestCopies:
             client.copy(source, bucket, "l", Config=crt)
         with pytest.raises(ClientError, match="404"):
             client.copy({"Bucket": bucket, "Key": "absent"}, bucket, "l")
+
+
+class TestPace:
+    """How many requests a download keeps in flight."""
+
+    @staticmethod
+    def pace(most: int, answered_in: float, seconds: list[float]) -> _Pace:
+        """A pace whose clock shows these times, one after another."""
+        times = iter(seconds)
+        return _Pace(most, answered_in, lambda: next(times))
+
+    @pytest.mark.parametrize(("most", "answered_in", "workers"), [(10, 0.02, 10), (10, 0.001, 3), (2, 0.001, 2)])
+    def test_the_first_requests(self, most: int, answered_in: float, workers: int) -> None:
+        """A distant server gets all at once, a close one a few."""
+        assert self.pace(most, answered_in, [0.0]).workers == workers
+
+    @pytest.mark.parametrize(("seconds", "workers"), [(0.1, 3), (1.0, 10)])
+    def test_a_close_server_that_is_slow_gets_more(self, seconds: float, workers: int) -> None:
+        """What decides is how long 32 MiB take; later moments of either kind change nothing."""
+        pace = self.pace(10, 0.001, [0.0, seconds])
+        for _ in range(20):
+            pace.took(4 * MiB)
+        assert pace.workers == workers
