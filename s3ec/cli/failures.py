@@ -150,6 +150,10 @@ def _describe_client_error(error: ClientError, location: str) -> Failure:
     text = f"{name}: {answer.get('Message') or 'no text'} ({error.operation_name})"
     if name in {"404", "NotFound"}:
         text = "there is no such object or bucket"
+    # A job deals with more than its source: a destination, an inventory's files.
+    absent = str(answer.get("Key") or answer.get("BucketName") or "")
+    if absent and absent not in location:
+        text += f": {absent}"
     return Failure(code=code, error=name, message=one_line(f"{location}: {text}" if location else text))
 
 

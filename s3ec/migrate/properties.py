@@ -128,8 +128,10 @@ def _own_metadata(response: Mapping[str, Any], keep_last_modified: str | None) -
     for name, value in metadata.items():
         if not (name + value).isascii():
             raise TaskEndedError.skip(SkipReason.METADATA_UNWRITABLE, f"its metadata {name!a} holds more than ASCII")
-    if keep_last_modified and keep_last_modified not in metadata:
-        metadata[keep_last_modified] = response["LastModified"].isoformat()
+    # S3 keeps names in lower case: in any other one, a second run would not find its own entry.
+    entry = keep_last_modified.lower() if keep_last_modified else None
+    if entry and entry not in metadata:
+        metadata[entry] = response["LastModified"].isoformat()
     return metadata
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ import boto3
 from botocore.config import Config
 
 from s3ec.errors import ConfigurationError
+from s3ec.formats import is_content_metadata_key
 from s3ec.migrate.jsonable import Jsonable
 from s3ec.migrate.model import Action
 
@@ -240,6 +242,7 @@ class MigrationSettings(Jsonable):
             raise ConfigurationError("part_size lies between 5 MiB and 512 MiB")
         if not 0 < self.sample <= 1:
             raise ConfigurationError("sample lies above 0 and up to 1")
+        _check_entry(self.keep_last_modified)
         if self.action in (Action.REWRAP, Action.VERIFY) and self.destination is not None:
             raise ConfigurationError(f"{self.action.value} works in place and takes no destination")
         if self.keyring.kind == "kms-discovery" and self.action is not Action.VERIFY:
@@ -275,3 +278,13 @@ class MigrationSettings(Jsonable):
             name: values.get(name) for name in (*names, "server_side_encryption", "instruction_file", "bind_object")
         }
         return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
+
+
+def _check_entry(name: str | None) -> None:
+    """Refuse an entry that S3 would not keep, or that would make every object that is written look forged."""
+    if name is None:
+        return
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
+        raise ConfigurationError(f"keep_last_modified is a name of ASCII letters, digits and '._-', not {name!a}")
+    if is_content_metadata_key(name):
+        raise ConfigurationError(f"keep_last_modified must not be {name!a}: it belongs to the content metadata")

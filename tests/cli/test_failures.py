@@ -119,6 +119,17 @@ def test_a_prefix_under_which_nothing_lies(
     assert "nothing lies under this name" in ended.err.splitlines()[-1]
 
 
+def test_what_is_absent_is_named_though_it_is_not_the_source(run: Any, key: Any, bucket: str, plain_s3: Any):
+    """A destination or an inventory that is not there: the line names it, and not the source alone."""
+    plain_s3.put_object(Bucket=bucket, Key="k", Body=b"1")
+    ended = run("migrate", f"s3://{bucket}", f"s3://{ABSENT}", *key, "--yes")
+    assert ended.code == 3
+    assert ABSENT in ended.err.splitlines()[-1]
+    ended = run("migrate", f"s3://{bucket}", "--inventory", f"s3://{bucket}/typo/manifest.json", *key, "--yes")
+    assert ended.code == 3
+    assert "typo/manifest" in ended.err.splitlines()[-1]
+
+
 def test_absent_files(run: Any, key: Any, bucket: str, tmp_path: Path):
     """Local files that are not there, folders in their place, and key files alike."""
     absent = tmp_path / "absent"

@@ -277,6 +277,13 @@ def test_the_original_time_can_be_kept(step: Step, bucket: str, plain_s3: Any) -
     assert datetime.datetime.fromisoformat(after["original-last-modified"]) == before
 
 
+def test_an_original_time_that_is_kept_already_stays(step: Step, bucket: str, plain_s3: Any) -> None:
+    """S3 keeps names in lower case, whatever case they are asked for in: the first entry is the original one."""
+    plain_s3.put_object(Bucket=bucket, Key="k", Body=b"x", Metadata={"original": "long ago"})
+    assert step("k", keep_last_modified="Original").result is Result.DONE
+    assert plain_s3.head_object(Bucket=bucket, Key="k")["Metadata"]["original"] == "long ago"
+
+
 def test_young_objects_of_infrequent_access_can_be_spared(step: Step, bucket: str, plain_s3: Any) -> None:
     """What is paid for thirty days is left alone until then, where that is wanted."""
     plain_s3.put_object(Bucket=bucket, Key="k", Body=b"x", StorageClass="STANDARD_IA")

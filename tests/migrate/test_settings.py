@@ -89,6 +89,10 @@ def test_no_key_travels(tmp_path: Path) -> None:
         ({"sample": 0.0}, "sample"),
         ({"part_size": 1}, "part_size"),
         ({"instruction_file": "perhaps"}, "instruction_file"),
+        # Every object written would have keys of two formats, which readers take for a forgery.
+        ({"keep_last_modified": "X-Amz-Iv"}, "content metadata"),
+        ({"keep_last_modified": "ä b"}, "ASCII"),
+        ({"keep_last_modified": ""}, "ASCII"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(changes: dict[str, Any], message: str) -> None:
