@@ -85,7 +85,7 @@ def _chunk_length(length: int) -> int:
 def frame(request: Any, **_: Any) -> None:
     """Handler of ``before-send``: put one of our own bodies into a frame of known length; leave all others alone.
 
-    Nothing that is signed changes: SigV4 leaves ``Transfer-Encoding`` out, and chunks are
+    Nothing that is signed changes: SigV4 leaves ``Transfer-Encoding`` and ``Expect`` out, and chunks are
     signed over http only, where botocore makes none.
 
     Args:
@@ -102,6 +102,9 @@ def frame(request: Any, **_: Any) -> None:
     request.body = FramedBody(request.body, raw, int(length))
     headers["Content-Length"] = str(len(request.body))
     del headers["Transfer-Encoding"]
+    if int(length) <= _FRAME_SIZE:
+        # Asking first whether so little may be sent takes longer than sending it.
+        headers.pop("Expect", None)
 
 
 def _text(value: str | bytes | None) -> str:
