@@ -105,7 +105,10 @@ def _check(client: Any, plain_s3: Any, bucket: str, bodies: dict[str, bytes]) ->
 
 
 def _check_objects(client: Any, plain_s3: Any, bucket: str, bodies: dict[str, bytes]) -> None:
-    assert "Uploads" not in plain_s3.list_multipart_uploads(Bucket=bucket)
+    # An upload that S3 began in the very moment of a kill has an id that nobody knows: it is empty, and may stay.
+    for upload in plain_s3.list_multipart_uploads(Bucket=bucket).get("Uploads", []):
+        parts = plain_s3.list_parts(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+        assert not parts.get("Parts")
     for key, body in bodies.items():
         answer = client.get_object(Bucket=bucket, Key=key)
         # Encrypted twice, the plaintext would be a ciphertext.
