@@ -45,11 +45,14 @@ class Calls:
 class UploadLog(Protocol):
     """Remembers multipart uploads that are under way, so that a later run can clear away what a kill left."""
 
-    def upload_opened(self, bucket: str, key: str, upload_id: str) -> None:
-        """An upload has begun."""
+    def upload_opening(self, bucket: str, key: str) -> str:
+        """An upload is about to begin; gives the name to call it by until S3 has given it its id."""
+
+    def upload_opened(self, name: str, upload_id: str) -> None:
+        """It has begun."""
 
     def upload_closed(self, upload_id: str) -> None:
-        """It was completed or aborted."""
+        """It was completed or aborted, or (by its name) never begun."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

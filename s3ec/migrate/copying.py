@@ -19,7 +19,7 @@ from s3ec.migrate.ending import TaskEndedError, code_of
 from s3ec.migrate.model import Outcome, Result, SkipReason
 from s3ec.migrate.properties import Properties, put_annotations
 from s3ec.migrate.source import InstructionFile, Source
-from s3ec.migrate.writing import Target, Written
+from s3ec.migrate.writing import Target, Written, begin_upload
 
 __all__ = ["copy", "copy_as_it_is"]
 
@@ -127,13 +127,9 @@ class _MultipartCopy:
 
     def run(self) -> Written:
         where = {"Bucket": self._target.bucket, "Key": self._target.key}
-        answer = self._calls(
-            "create_multipart_upload", **where, Metadata=dict(self._metadata), **self._target.arguments
-        )
-        upload = {**where, "UploadId": answer["UploadId"]}
+        upload_id = begin_upload(self._target, self._context, self._calls, Metadata=dict(self._metadata))
+        upload = {**where, "UploadId": upload_id}
         log = self._context.uploads
-        if log is not None:
-            log.upload_opened(self._target.bucket, self._target.key, upload["UploadId"])
         try:
             parts = [self._part(upload, number, span) for number, span in enumerate(self._spans(), 1)]
             answer = self._calls(

@@ -275,22 +275,35 @@ class Journal(JournalViews):
                 ),
             )
 
-    def upload_opened(self, bucket: str, key: str, upload_id: str) -> None:
-        """Remember a multipart upload that has begun."""
+    def upload_opening(self, bucket: str, key: str) -> str:
+        """Note that a multipart upload is about to begin; gives the name by which `upload_opened` knows it."""
+        name = f"opening {uuid.uuid4().hex}"
         with self._change() as database:
-            database.execute("INSERT INTO uploads VALUES (?, ?, ?, ?)", (upload_id, bucket, key, self.run_id))
+            database.execute(
+                "INSERT INTO uploads VALUES (?, ?, ?, ?, ?)", (name, bucket, key, self.run_id, time.time())
+            )
+        return name
+
+    def upload_opened(self, name: str, upload_id: str) -> None:
+        """Remember the id of a multipart upload that has begun."""
+        with self._change() as database:
+            database.execute("UPDATE uploads SET id = ?, opening = NULL WHERE id = ?", (upload_id, name))
 
     def upload_closed(self, upload_id: str) -> None:
-        """Forget an upload that was completed or aborted."""
+        """Forget an upload that was completed or aborted, or by its name one that never began."""
         with self._change() as database:
             database.execute("DELETE FROM uploads WHERE id = ?", (upload_id,))
 
-    def leftover_uploads(self) -> list[tuple[str, str, str]]:
-        """Bucket, key and id of uploads whose run is gone."""
+    def leftover_uploads(self) -> list[tuple[str, str, str, float | None]]:
+        """Bucket, key and id of uploads whose run is gone.
+
+        The last value is None; or the run was killed while the upload began, the id is but a name, and the value says
+        when that was, in seconds since the epoch.
+        """
         with self._change() as database:
             self._release_dead(database, time.time())
             return database.execute(
-                "SELECT bucket, key, id FROM uploads WHERE run NOT IN (SELECT id FROM runs)"
+                "SELECT bucket, key, id, opening FROM uploads WHERE run NOT IN (SELECT id FROM runs)"
             ).fetchall()
 
     def is_idle(self) -> bool:

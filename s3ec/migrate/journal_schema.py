@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS outcomes (
     id INTEGER PRIMARY KEY, object INTEGER NOT NULL, run TEXT NOT NULL, at REAL NOT NULL, outcome TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS uploads (
-    id TEXT PRIMARY KEY, bucket TEXT NOT NULL, key TEXT NOT NULL, run TEXT NOT NULL
+    id TEXT PRIMARY KEY, bucket TEXT NOT NULL, key TEXT NOT NULL, run TEXT NOT NULL, opening REAL
 );
 CREATE INDEX IF NOT EXISTS outcomes_by_object ON outcomes (object, id);
 """

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -27,6 +28,8 @@ from s3ec.migrate.verify import is_sampled
 from s3ec.migrate.workers import Callback, Event, work
 
 __all__ = ["Engine", "Summary", "run"]
+
+_CLOCK_SKEW = 60.0  # seconds between this machine's clock and S3's
 
 Engine = Callable[[MigrationSettings, Journal, Callable[[Outcome], None], Callback, threading.Event], None]
 """Does what is open in the journal, tells each outcome and event, and ends early when it is told to stop."""
@@ -160,13 +163,31 @@ def _ignore(event: Event) -> None:
 
 def clear_leftovers(journal: Journal, context: MigrationContext) -> None:
     """Abort the multipart uploads of runs that were killed, so that nothing but the objects stands in the bucket."""
-    for bucket, key, upload_id in journal.leftover_uploads():
-        try:
-            context.s3.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
-        except ClientError as error:
-            if code_of(error) != "NoSuchUpload":
-                raise
-        journal.upload_closed(upload_id)
+    for bucket, key, name, opening in journal.leftover_uploads():
+        ids = [name] if opening is None else _unnoted_uploads(context.s3, bucket, key, opening)
+        for upload_id in ids:
+            try:
+                context.s3.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
+            except ClientError as error:
+                if code_of(error) != "NoSuchUpload":
+                    raise
+        journal.upload_closed(name)
+
+
+def _unnoted_uploads(s3: Any, bucket: str, key: str, since: float) -> list[str]:
+    """Uploads of a key that were begun when a run was killed before it knew the id.
+
+    Another writer's upload is left alone: it was begun before, or has parts, which ours without an id cannot have.
+    """
+    found = []
+    for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=key):
+        for upload in page.get("Uploads", []):
+            named = {"Bucket": bucket, "Key": key, "UploadId": upload["UploadId"]}
+            if upload["Key"] != key or upload["Initiated"].timestamp() < since - _CLOCK_SKEW:
+                continue
+            if not s3.list_parts(**named, MaxParts=1).get("Parts"):
+                found.append(upload["UploadId"])
+    return found
 
 
 def _list(

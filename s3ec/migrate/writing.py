@@ -22,7 +22,7 @@ from s3ec.migrate.model import Result
 from s3ec.migrate.sealing import Sealing
 from s3ec.migrate.settings import MigrationSettings
 
-__all__ = ["PARTS_IN_FLIGHT", "Target", "Written", "memory_for", "part_length", "write"]
+__all__ = ["PARTS_IN_FLIGHT", "Target", "Written", "begin_upload", "memory_for", "part_length", "write"]
 
 PARTS_IN_FLIGHT = 3
 """Parts of one object that are sent at a time."""
@@ -109,6 +109,28 @@ def part_length(length: int, settings: MigrationSettings) -> int:
     return max(settings.part_size, -(-length // (_MAX_PARTS - 1)))
 
 
+def begin_upload(target: Target, context: MigrationContext, calls: Calls, **more: Any) -> str:
+    """Begin a multipart upload that a later run finds, whenever this one is killed, and give its id.
+
+    Raises:
+        botocore.exceptions.ClientError: S3 refuses.
+    """
+    where = {"Bucket": target.bucket, "Key": target.key}
+    log = context.uploads
+    name = log.upload_opening(target.bucket, target.key) if log is not None else ""
+    try:
+        answer = calls("create_multipart_upload", **where, **more, **target.arguments)
+    except ClientError:
+        # S3 has refused; of any other error nobody knows what S3 has done, and the name stays.
+        if log is not None:
+            log.upload_closed(name)
+        raise
+    upload_id = str(answer["UploadId"])
+    if log is not None:
+        log.upload_opened(name, upload_id)
+    return upload_id
+
+
 class _CheckedEncryptor:
     """Encrypts, and has a reader's cipher decrypt every byte again before it may be committed."""
 
@@ -172,16 +194,13 @@ class _Upload:
 
     def run(self, chunks: Iterator[bytes], size: int) -> Written:
         target = self._target
-        answer = self._calls(
-            "create_multipart_upload",
-            **self._where,
+        self._id = begin_upload(
+            target,
+            self._context,
+            self._calls,
             Metadata=dict(self._sealing.metadata),
             ChecksumAlgorithm=_CHECKSUM,
-            **target.arguments,
         )
-        self._id = str(answer["UploadId"])
-        if self._context.uploads is not None:
-            self._context.uploads.upload_opened(target.bucket, target.key, self._id)
         encryptor = _CheckedEncryptor(self._sealing)
         length = self._send(_encrypted_parts(chunks, encryptor, size))
         self._check_target()

@@ -97,8 +97,8 @@ def test_an_upload_is_noted_while_it_lasts(settings: Any, open_context: Any, buc
     plain_s3.put_object(Bucket=bucket, Key="k", Body=bytes(6 * MIB))
     with Journal.open(":memory:", job) as journal:
         noted: list[str] = []
-        opened = journal.upload_opened
-        journal.upload_opened = lambda *what: (noted.append(what[1]), opened(*what))  # type: ignore[method-assign]
+        opening = journal.upload_opening
+        journal.upload_opening = lambda *what: (noted.append(what[1]), opening(*what))[1]  # type: ignore[method-assign]
         context = open_context(job, uploads=journal)
         assert migrate_one(Task(bucket=bucket, key="k"), context=context).result is Result.DONE
         assert noted == ["k"]

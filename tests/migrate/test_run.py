@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +13,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from s3ec.errors import KeyringError, MigrationError, NotEncryptedError
-from s3ec.migrate import Event, Journal, KeyringSpec, Location, MigrationSettings, Summary, plan, run
+from s3ec.migrate import Event, Journal, KeyringSpec, Location, MigrationContext, MigrationSettings, Summary, plan, run
+
+from support.aws import date_uploads
 
 Settings = Callable[..., MigrationSettings]
 
@@ -223,12 +226,36 @@ def test_uploads_of_a_killed_run_are_aborted(settings: Settings, tmp_path: Path,
     ours = plain_s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]
     theirs = plain_s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]
     with Journal.open(tmp_path / "j", settings()) as journal:
-        journal.upload_opened(bucket, "k", ours)
+        journal.upload_opened(journal.upload_opening(bucket, "k"), ours)
         journal._database.execute("UPDATE uploads SET run = 'a dead one'")
         run(settings(), journal)
         assert journal.leftover_uploads() == []
     uploads = plain_s3.list_multipart_uploads(Bucket=bucket)["Uploads"]
     assert [upload["UploadId"] for upload in uploads] == [theirs]
+
+
+@pytest.mark.parametrize("dated", [True, False], ids=["begun then", "begun before"])
+def test_an_upload_whose_id_nobody_noted_is_found(
+    settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any, dated: bool
+) -> None:
+    """Killed while an upload began, a run has left an empty one: of that key, of that time, and not another's."""
+    begun = {
+        name: plain_s3.create_multipart_upload(Bucket=bucket, Key=name.split()[0])["UploadId"]
+        for name in ("k ours", "k theirs", "kx other")
+    }
+    plain_s3.upload_part(Bucket=bucket, Key="k", UploadId=begun["k theirs"], PartNumber=1, Body=b"theirs")
+    with (
+        Journal.open(tmp_path / "j", settings()) as journal,
+        contextlib.closing(MigrationContext.open(settings(), uploads=journal)) as context,
+    ):
+        if dated:
+            date_uploads(context.s3)
+        journal.upload_opening(bucket, "k")
+        journal._database.execute("UPDATE uploads SET run = 'a dead one'")
+        run(settings(), journal, context=context)
+        assert journal.leftover_uploads() == []
+    left = {upload["UploadId"] for upload in plain_s3.list_multipart_uploads(Bucket=bucket)["Uploads"]}
+    assert left == set(begun.values()) - ({begun["k ours"]} if dated else set())
 
 
 def test_a_killed_worker_process_is_made_up_for_by_the_others(

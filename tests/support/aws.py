@@ -8,6 +8,7 @@ import logging
 import socket
 import uuid
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from typing import Any
 
 import boto3
@@ -134,3 +135,13 @@ def empty_bucket(client: Any, bucket: str) -> None:
         for entry in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
             client.delete_object(Bucket=bucket, Key=entry["Key"], VersionId=entry["VersionId"])
     client.delete_bucket(Bucket=bucket)
+
+
+def date_uploads(client: Any) -> None:
+    """Let a client see multipart uploads as begun just now; moto dates every one of them to a day in 2010."""
+
+    def date(parsed: dict[str, Any], **_: Any) -> None:
+        for upload in parsed.get("Uploads", []):
+            upload["Initiated"] = datetime.now(timezone.utc)
+
+    client.meta.events.register("after-call.s3.ListMultipartUploads", date)
