@@ -99,6 +99,8 @@ def inspect(
             location = None if found is None else MetadataLocation.INSTRUCTION_FILE
             if found is None and named_v3:
                 problem = "the object's encrypted data key lies in an instruction file, and there is none"
+            elif found is None:
+                formats.refuse_remnants(metadata, may_be_instruction_file=True)
     except S3ECError as error:
         problem = str(error)
     return Inspection(

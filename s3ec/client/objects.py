@@ -77,9 +77,10 @@ def resolve(wire: Wire, request: ReadRequest, metadata: Mapping[str, str]) -> En
     try:
         found = instruction_objects.fetch(wire, request.parameters, metadata, request.suffix)
     except NotEncryptedError:
-        if wire.options.unencrypted_objects == "allow":
-            return None
-        raise
+        if wire.options.unencrypted_objects != "allow":
+            raise
+        formats.refuse_remnants(metadata, may_be_instruction_file=True)
+        return None
     return EncryptedObject(found, MetadataLocation.INSTRUCTION_FILE)
 
 

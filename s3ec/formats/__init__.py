@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from s3ec.algorithms import FormatVersion
 from s3ec.errors import InstructionFileError, NotEncryptedError
 from s3ec.formats import keys, v1, v2, v3
-from s3ec.formats.detection import Detection, classify, detect, object_fields
+from s3ec.formats.detection import Detection, classify, detect, object_fields, refuse_remnants
 from s3ec.formats.instruction_file import (
     INSTRUCTION_FILE_MAX_LENGTH,
     INSTRUCTION_FILE_SUFFIX,
@@ -36,6 +36,7 @@ __all__ = [
     "is_instruction_file_body",
     "parse_instruction_file",
     "parse_object",
+    "refuse_remnants",
     "render_instruction_file",
     "render_object",
     "strip",

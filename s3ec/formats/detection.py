@@ -14,7 +14,7 @@ from s3ec.errors import ConflictingMetadataError, MalformedMetadataError
 from s3ec.formats import keys
 from s3ec.formats.double_encoding import repair
 
-__all__ = ["Detection", "classify", "detect", "object_fields", "require"]
+__all__ = ["Detection", "classify", "detect", "object_fields", "refuse_remnants", "require"]
 
 # Only descriptions can hold text beyond ASCII.
 _TEXTS = frozenset({keys.MATERIAL_DESCRIPTION, keys.MATERIAL_DESCRIPTION_V3, keys.ENCRYPTION_CONTEXT_V3})
@@ -94,6 +94,27 @@ def _classify_v3(fields: Mapping[str, str]) -> Detection:
     # A few V3 keys beside an instruction file of another format are a spoof: half a format is none.
     require(fields, *sorted(keys.CONTENT_KEYS_V3), keys.ENCRYPTED_KEY_V3, keys.V3_WRAPPING)
     return Detection.V3
+
+
+def refuse_remnants(metadata: Mapping[str, str], *, may_be_instruction_file: bool = False) -> None:
+    """Refuse to call plaintext what has no data key, in no place, and yet a name that only encrypting clients write.
+
+    The length alone stands beside each instruction file of the older clients. Where the file was lost, the object is
+    ciphertext all the same: handed out, it would pass for content, and encrypted again it would be hidden for ever.
+
+    Args:
+        metadata: user metadata of an object without content metadata, and without an instruction file.
+        may_be_instruction_file: let the mark of an instruction file pass, which is no ciphertext.
+
+    Raises:
+        MalformedMetadataError: such a name is there.
+    """
+    passes = {keys.INSTRUCTION_FILE_MARKER} if may_be_instruction_file else set()
+    names = {name.lower() for name in metadata if keys.is_content_metadata_key(name)} - passes
+    if names:
+        raise MalformedMetadataError(
+            f"it has a part of content metadata ({_listed(names)}), so that it may be encrypted; no file has the rest"
+        )
 
 
 def require(fields: Mapping[str, str], *names: str) -> None:

@@ -12,13 +12,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec import formats
 from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH, FormatVersion
-from s3ec.errors import InstructionFileError, MalformedMetadataError
+from s3ec.errors import InstructionFileError
 from s3ec.formats import ContentMetadata, Detection, MetadataLocation
 from s3ec.migrate.context import Calls, MigrationContext
 from s3ec.migrate.ending import TaskEndedError, code_of, status_of
 from s3ec.migrate.model import Result, SkipReason, Task
 
-__all__ = ["InstructionFile", "Source", "check_length", "is_instruction_file", "open_source", "refuse_remnants"]
+__all__ = ["InstructionFile", "Source", "check_length", "is_instruction_file", "open_source"]
 
 _SUFFIXES = (formats.INSTRUCTION_FILE_SUFFIX, formats.LEGACY_DOTNET_SUFFIX)
 _WORTH_READING = 2**16  # bytes; a new connection costs more
@@ -163,7 +163,7 @@ def _recognised(source: Source, context: MigrationContext, calls: Calls) -> Sour
     if file is None or (detection is Detection.NONE and not formats.is_instruction_file_body(file.body)):
         if detection is Detection.V3_INSTRUCTION_FILE:
             raise InstructionFileError("the instruction file that holds its data key is not there")
-        refuse_remnants(metadata)
+        formats.refuse_remnants(metadata)
         return source
     return Source(
         task=source.task,
@@ -172,22 +172,6 @@ def _recognised(source: Source, context: MigrationContext, calls: Calls) -> Sour
         location=MetadataLocation.INSTRUCTION_FILE,
         instruction_file=file,
     )
-
-
-def refuse_remnants(metadata: Mapping[str, str]) -> None:
-    """Refuse to call plaintext what has no data key, in no place, and yet a name that only encrypting clients write.
-
-    The length alone stands beside each instruction file of the older clients. Where the file was lost, the object is
-    ciphertext all the same, and to encrypt it again would hide that for ever.
-
-    Raises:
-        s3ec.errors.MalformedMetadataError: such a name is there.
-    """
-    names = sorted(name for name in metadata if formats.is_content_metadata_key(name))
-    if names:
-        raise MalformedMetadataError(
-            f"it has a part of content metadata ({', '.join(names)}), so that it may be encrypted; no file has the rest"
-        )
 
 
 def is_instruction_file(source: Source, calls: Calls) -> bool:

@@ -13,7 +13,6 @@ from s3ec import formats
 from s3ec.errors import InstructionFileError, S3ECError
 from s3ec.formats import ContentMetadata, Detection, MetadataLocation
 from s3ec.migrate.jsonable import Jsonable
-from s3ec.migrate.source import refuse_remnants
 
 __all__ = [
     "INSTRUCTION_FILE",
@@ -195,7 +194,7 @@ def _encryption(
             return _content(formats.parse_instruction_file(body, metadata), MetadataLocation.INSTRUCTION_FILE)
         if detection is Detection.V3_INSTRUCTION_FILE:
             raise InstructionFileError("the instruction file that holds its data key is not there")
-        refuse_remnants(metadata)
+        formats.refuse_remnants(metadata)
     except (S3ECError, ClientError) as error:
         name = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
         return {"format": UNREADABLE, "problem": str(error), "error": name}

@@ -22,12 +22,13 @@ import pytest
 from botocore.exceptions import FlexibleChecksumError, IncompleteReadError, ResponseStreamingError
 from botocore.response import StreamingBody
 
-from s3ec import AesKeyring, EncryptionClient, KmsKeyring
+from s3ec import AesKeyring, EncryptionClient, KmsKeyring, inspect
 from s3ec.errors import (
     AuthenticationError,
     EncryptionContextMismatchError,
     KeyUnwrapError,
     LegacyAlgorithmError,
+    MalformedMetadataError,
     NotEncryptedError,
     S3ECError,
 )
@@ -498,6 +499,26 @@ class TestUnencrypted:
         head = client.head_object(Bucket="b", Key="k")
         assert (head["ContentLength"], head["ResponseMetadata"]["ClientSideEncryption"]["format"]) == (4, None)
         assert counting.calls == 0
+
+    @pytest.mark.parametrize("name", ["x-amz-unencrypted-content-length", "X-Amz-Unencrypted-Content-MD5"])
+    def test_never_ciphertext_whose_instruction_file_is_gone(
+        self, http_liar: LyingS3, make: Callable[..., Any], name: str
+    ) -> None:
+        """The one trace that older clients leave in such an object is enough to keep it from passing for content."""
+        http_liar.state.objects["b/k"] = Stored(b"ciphertext", {f"x-amz-meta-{name}": "5"})
+        client = make(http_liar, unencrypted_objects="allow")
+        ways: list[dict[str, str]] = [{}, {"Range": "bytes=0-3"}]
+        for how in ways:
+            with pytest.raises(MalformedMetadataError, match=name.lower()):
+                client.get_object(Bucket="b", Key="k", **how)
+        assert name.lower() in str(inspect(client, Bucket="b", Key="k").problem)
+
+    def test_an_instruction_file_is_read_as_what_it_is(self, http_liar: LyingS3, make: Callable[..., Any]) -> None:
+        """Its mark is a name of the encrypting clients as well, and no sign of ciphertext."""
+        http_liar.state.objects["b/k.other"] = Stored(b"{}", {"x-amz-meta-x-amz-crypto-instr-file": ""})
+        client = make(http_liar, unencrypted_objects="allow")
+        assert client.get_object(Bucket="b", Key="k.other")["Body"].read() == b"{}"
+        assert inspect(client, Bucket="b", Key="k.other").problem is None
 
     @pytest.mark.parametrize("how", [{}, {"Range": "bytes=0-2"}])
     def test_allowed(self, http_liar: LyingS3, make: Callable[..., Any], plain: Any, how: dict[str, str]) -> None:
