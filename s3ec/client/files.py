@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -73,7 +74,8 @@ def open_object(
 
 def _open(wire: Wire, request: ReadRequest, read_ahead: int) -> io.BufferedIOBase:
     response = wire.call("GetObject", request.parameters)
-    with response["Body"] as body:
+    # botocore's own body as a context is the connection beneath it, whose errors are urllib3's.
+    with contextlib.closing(response["Body"]):
         found = resolve(wire, request, response.get("Metadata", {}))
         if found is None:
             pinned = request.pinned(response["ETag"], response.get("VersionId"))
@@ -87,7 +89,7 @@ def _open(wire: Wire, request: ReadRequest, read_ahead: int) -> io.BufferedIOBas
         if response["ContentLength"] - cipher.suite.tag_length <= wire.options.buffer_size:
             with decrypted_response(wire, request, response, found, cipher)["Body"] as plaintext:
                 return io.BytesIO(plaintext.read())
-        verified = authenticate({**response, "Body": body}, cipher, found.content_metadata)
+        verified = authenticate(response, cipher, found.content_metadata)
     pinned = request.pinned(verified.etag, verified.version_id)
     return io.BufferedReader(_ObjectFile(wire, pinned, verified.length, verified, read_ahead), read_ahead)
 

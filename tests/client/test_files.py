@@ -11,7 +11,7 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, IncompleteReadError, ResponseStreamingError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -208,6 +208,17 @@ def test_cut_object(http_liar: LyingS3, make: Callable[..., Any], left: int, opt
     http_liar.state.objects["b/k"].body = http_liar.state.objects["b/k"].body[:left]
     with pytest.raises(AuthenticationError):
         opened(client)
+
+
+@pytest.mark.parametrize("options", [{}, {"buffer_size": 0}])
+def test_a_connection_that_is_cut(http_liar: LyingS3, make: Callable[..., Any], options: dict[str, Any]) -> None:
+    """A broken line shows as botocore's own error, which callers know, and not as the object's fault."""
+    client = make(**options)
+    put(client)
+    http_liar.lies.cut_answers = 1
+    with pytest.raises((IncompleteReadError, ResponseStreamingError)):
+        opened(client)
+    assert opened(client).read() == DATA
 
 
 def test_tampered_after_opening(http_liar: LyingS3, make: Callable[..., Any]) -> None:
