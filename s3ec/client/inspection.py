@@ -135,9 +135,7 @@ def _from_instruction_file(
             if instruction_objects.not_found(error):
                 continue
             raise
-        with response["Body"] as body:
-            text = body.read(formats.INSTRUCTION_FILE_MAX_LENGTH + 1)
-        return formats.parse_instruction_file(text, metadata)
+        return formats.parse_instruction_file(instruction_objects.read_whole(response["Body"]), metadata)
     return None
 
 

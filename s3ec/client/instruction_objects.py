@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from s3ec import formats
+from s3ec.client.releases import CiphertextReader
 from s3ec.client.wire import Wire
 from s3ec.errors import InstructionFileError, NotEncryptedError, S3ECError
 from s3ec.formats import ContentMetadata, Detection
 
-__all__ = ["delete_with_object", "fetch", "is_ours", "not_found", "written_with_object"]
+__all__ = ["delete_with_object", "fetch", "is_ours", "not_found", "read_whole", "written_with_object"]
 
 _log = logging.getLogger("s3ec")
 
@@ -95,6 +96,18 @@ def _refuse_without_reads(suffix: str | None, named_by_object: bool) -> None:
     )
 
 
+def read_whole(body: Any, at_most: int = formats.INSTRUCTION_FILE_MAX_LENGTH) -> bytes:
+    """Read a small body to its verified end, and close it; one byte more than allowed where it is larger.
+
+    Half a file would be no instruction file at all, and the object beside it would pass for one that is not encrypted.
+
+    Raises:
+        botocore.exceptions.BotoCoreError: the connection was cut.
+    """
+    with closing(body):
+        return CiphertextReader(body, has_tag=False).read(at_most + 1)
+
+
 def _body(wire: Wire, parameters: Mapping[str, Any], suffix: str) -> bytes | None:
     request = wire.companion("GetObject", {**parameters, "Key": parameters["Key"] + suffix})
     try:
@@ -103,8 +116,7 @@ def _body(wire: Wire, parameters: Mapping[str, Any], suffix: str) -> bytes | Non
         if not_found(error):
             return None
         raise
-    with response["Body"] as stream:
-        body: bytes = stream.read(formats.INSTRUCTION_FILE_MAX_LENGTH + 1)
+    body = read_whole(response["Body"])
     if len(body) > formats.INSTRUCTION_FILE_MAX_LENGTH:
         raise InstructionFileError(
             f"what lies under the instruction file's name is larger than {formats.INSTRUCTION_FILE_MAX_LENGTH} bytes"

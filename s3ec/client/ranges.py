@@ -8,6 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from s3ec.client import reads
+from s3ec.client.instruction_objects import read_whole
 from s3ec.client.objects import (
     EncryptedObject,
     ReadRequest,
@@ -192,8 +193,7 @@ class RangeReader:
         length = total
         if cipher.padded:
             tail = wire.call("GetObject", {**pinned, "Range": "bytes=-32"})
-            with tail["Body"] as body:
-                length = CbcRange.plaintext_length(cipher, body.read(), total)
+            length = CbcRange.plaintext_length(cipher, read_whole(tail["Body"], 2 * _BLOCK_LENGTH), total)
         span = _span(wire, wanted, length)
         start = max(span[0] // _BLOCK_LENGTH * _BLOCK_LENGTH - _BLOCK_LENGTH, 0)
         end = (span[1] // _BLOCK_LENGTH + 1) * _BLOCK_LENGTH - 1

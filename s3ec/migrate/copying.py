@@ -13,6 +13,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec import formats
+from s3ec.client.instruction_objects import read_whole
 from s3ec.formats import MetadataLocation
 from s3ec.migrate.context import Calls, MigrationContext
 from s3ec.migrate.ending import TaskEndedError, code_of
@@ -78,11 +79,11 @@ def _copy_instruction_file(file: InstructionFile, target: Target, calls: Calls) 
     except ClientError as error:
         if code_of(error) != "PreconditionFailed":
             raise
-        with calls("get_object", Bucket=target.bucket, Key=key)["Body"] as body:
-            if body.read(len(file.body) + 1) != file.body:
-                raise TaskEndedError.skip(
-                    SkipReason.DESTINATION_EXISTS, f"{key!a} is the name of another object"
-                ) from error
+        found = read_whole(calls("get_object", Bucket=target.bucket, Key=key)["Body"], len(file.body))
+        if found != file.body:
+            raise TaskEndedError.skip(
+                SkipReason.DESTINATION_EXISTS, f"{key!a} is the name of another object"
+            ) from error
 
 
 def _origin(source: Source) -> dict[str, Any]:

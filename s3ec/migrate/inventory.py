@@ -14,6 +14,7 @@ import json
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import IO, Any
 from urllib.parse import unquote, unquote_plus
@@ -97,7 +98,7 @@ class InventoryReport:
 
     def _fetch(self, entry: Mapping[str, Any], file: IO[bytes]) -> None:
         checksum = hashlib.md5(usedforsecurity=False)
-        with self.client.get_object(Bucket=self.manifest_bucket, Key=entry["key"])["Body"] as body:
+        with closing(self.client.get_object(Bucket=self.manifest_bucket, Key=entry["key"])["Body"]) as body:
             while block := body.read(_BLOCK):
                 checksum.update(block)
                 file.write(block)

@@ -10,6 +10,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec import formats
+from s3ec.client.instruction_objects import read_whole
 from s3ec.errors import KeyringError, S3ECError
 from s3ec.formats import MetadataLocation
 from s3ec.migrate import plaintext, sealing, writing
@@ -169,9 +170,8 @@ def _write_instruction_file(sealed: Sealing, target: Target, calls: Calls) -> Ca
         if code_of(error) not in ("404", "NoSuchKey"):
             raise
     else:
-        with answer["Body"] as body:
-            if not formats.is_instruction_file_body(body.read(formats.INSTRUCTION_FILE_MAX_LENGTH + 1)):
-                raise TaskEndedError.skip(SkipReason.DESTINATION_EXISTS, f"{key!a} is the name of another object")
+        if not formats.is_instruction_file_body(read_whole(answer["Body"])):
+            raise TaskEndedError.skip(SkipReason.DESTINATION_EXISTS, f"{key!a} is the name of another object")
         condition = {"IfMatch": answer["ETag"]}
     etag = calls(
         "put_object",

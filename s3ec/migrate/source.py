@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec import formats
 from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH, FormatVersion
+from s3ec.client.instruction_objects import read_whole
 from s3ec.errors import InstructionFileError
 from s3ec.formats import ContentMetadata, Detection, MetadataLocation
 from s3ec.migrate.context import Calls, MigrationContext
@@ -184,8 +185,7 @@ def is_instruction_file(source: Source, calls: Calls) -> bool:
         return False
     # A request of its own, so that the body of the source's answer stays unread.
     answer = calls("get_object", Bucket=source.task.bucket, Key=source.task.key, IfMatch=source.etag)
-    with answer["Body"] as body:
-        return formats.is_instruction_file_body(body.read())
+    return formats.is_instruction_file_body(read_whole(answer["Body"]))
 
 
 def _instruction_file(
@@ -202,9 +202,7 @@ def _instruction_file(
             if code_of(error) in ("NoSuchKey", "404"):
                 continue
             raise
-        with answer["Body"] as body:
-            content = body.read(formats.INSTRUCTION_FILE_MAX_LENGTH + 1)
-        return InstructionFile(key=key, etag=answer["ETag"], body=content, response=answer)
+        return InstructionFile(key=key, etag=answer["ETag"], body=read_whole(answer["Body"]), response=answer)
     return None
 
 

@@ -22,7 +22,7 @@ import pytest
 from botocore.exceptions import FlexibleChecksumError, IncompleteReadError, ResponseStreamingError
 from botocore.response import StreamingBody
 
-from s3ec import AesKeyring, EncryptionClient, KmsKeyring, inspect
+from s3ec import AesKeyring, CommitmentPolicy, EncryptionClient, KmsKeyring, inspect
 from s3ec.errors import (
     AuthenticationError,
     EncryptionContextMismatchError,
@@ -512,6 +512,26 @@ class TestUnencrypted:
             with pytest.raises(MalformedMetadataError, match=name.lower()):
                 client.get_object(Bucket="b", Key="k", **how)
         assert name.lower() in str(inspect(client, Bucket="b", Key="k").problem)
+
+    @pytest.mark.parametrize("allowed", ["allow", "refuse"])
+    def test_never_ciphertext_whose_instruction_file_was_cut(
+        self, http_liar: LyingS3, make: Callable[..., Any], allowed: str
+    ) -> None:
+        """A broken line while the file is read is a broken line, and says nothing about the object."""
+        policy = CommitmentPolicy.FORBID_ENCRYPT_ALLOW_DECRYPT
+        make(http_liar, commitment_policy=policy, instruction_file_writes=True).put_object(
+            Bucket="b", Key="k", Body=b"plaintext"
+        )
+        client = make(http_liar, commitment_policy=policy, unencrypted_objects=allowed)
+
+        def cut_the_second(number: int) -> None:
+            http_liar.lies.cut_answers = int(number == 2)
+
+        http_liar.state.gets = 0
+        http_liar.lies.on_get = cut_the_second
+        with pytest.raises(CUT):
+            client.get_object(Bucket="b", Key="k")
+        assert client.get_object(Bucket="b", Key="k")["Body"].read() == b"plaintext"
 
     def test_an_instruction_file_is_read_as_what_it_is(self, http_liar: LyingS3, make: Callable[..., Any]) -> None:
         """Its mark is a name of the encrypting clients as well, and no sign of ciphertext."""

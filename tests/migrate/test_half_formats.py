@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.response import StreamingBody
 
-from s3ec.migrate import Action, Journal, MigrationSettings, Result, SkipReason, plan, run
+from s3ec import CommitmentPolicy
+from s3ec.migrate import Action, Journal, MigrationSettings, Result, SkipReason, Task, migrate_one, plan, run
 from s3ec.migrate.report import audit, blocks
 from s3ec.migrate.survey import Survey
 from s3ec.migrate.survey_object import SurveyedObject
@@ -131,3 +134,29 @@ def test_whatever_makes_it_unreadable_it_blocks() -> None:
     """An error of S3 that nobody has foreseen is a reason, too."""
     assert blocks(SurveyedObject(key="k", format="unreadable", error="SlowDown")) == ["unreadable"]
     assert blocks(SurveyedObject(key="k")) == []
+
+
+def test_half_an_instruction_file_that_arrived_is_no_sign_of_plaintext(
+    make_client: Callable[..., Any],
+    plain_s3: Any,
+    bucket: str,
+    settings: Callable[..., MigrationSettings],
+    open_context: Callable[..., Any],
+) -> None:
+    """A connection cut while the file was read says nothing about the object, which would be encrypted twice."""
+    writer = make_client(commitment_policy=CommitmentPolicy.FORBID_ENCRYPT_ALLOW_DECRYPT, instruction_file_writes=True)
+    writer.put_object(Bucket=bucket, Key="k", Body=b"plaintext")
+    before = plain_s3.get_object(Bucket=bucket, Key="k")["Body"].read()
+    length = plain_s3.head_object(Bucket=bucket, Key="k.instruction")["ContentLength"]
+    context = open_context(settings())
+
+    def cut(parsed: dict[str, Any], **_: Any) -> None:
+        if parsed["ContentLength"] == length:
+            parsed["Body"] = StreamingBody(io.BytesIO(parsed["Body"].read(10)), length)
+
+    context.s3.meta.events.register("after-call.s3.GetObject", cut, unique_id="cut")
+    outcome = migrate_one(Task(bucket=bucket, key="k"), context=context)
+    assert (outcome.result, outcome.error) == (Result.RETRY, "IncompleteReadError")
+    context.s3.meta.events.unregister("after-call.s3.GetObject", unique_id="cut")
+    assert migrate_one(Task(bucket=bucket, key="k"), context=context).result is not Result.DONE
+    assert plain_s3.get_object(Bucket=bucket, Key="k")["Body"].read() == before
