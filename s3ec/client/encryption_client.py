@@ -28,7 +28,7 @@ from s3ec.client.operations import Treatment, refuse_unless_supported, treatment
 from s3ec.client.options import Options
 from s3ec.client.server_side_copy import speaks_to_aws
 from s3ec.client.wire import Wire, location_of
-from s3ec.errors import S3ECError, UnsupportedOperationError
+from s3ec.errors import S3ECError
 
 if TYPE_CHECKING:
     from s3ec.client.typing import TypedClient as _Base
@@ -94,7 +94,7 @@ class EncryptionClient(_Base):
         }
         self.meta.events.register_first(
             "needs-retry.s3",
-            _veto_retry,  # type: ignore[arg-type]  # handlers of this event do answer
+            _end_retries,
             unique_id="s3ec-no-retry-of-own-errors",
         )
         # Behind every other handler: whoever answers in the server's place gets the body as botocore made it.
@@ -273,9 +273,13 @@ def _pass_call(view: Any, operation_name: str, api_params: dict[str, Any]) -> di
     return response
 
 
-def _veto_retry(caught_exception: Exception | None = None, **_: Any) -> bool | None:
-    """Never send again after an error of ours: a source that changed would change no less the second time."""
+def _end_retries(caught_exception: Exception | None = None, **_: Any) -> None:
+    """Never send again after an error of ours: a source that changed would change no less the second time.
+
+    It is raised, since no answer means "no" to every botocore: older ones take False for a delay of no seconds, again
+    and again.
+    """
     kwargs = getattr(caught_exception, "kwargs", None)
-    if isinstance(kwargs, dict) and isinstance(kwargs.get("error"), (S3ECError, UnsupportedOperationError)):
-        return False
-    return None
+    error = kwargs.get("error") if isinstance(kwargs, dict) else None
+    if isinstance(error, S3ECError):
+        raise error
