@@ -19,6 +19,7 @@ from botocore.httpchecksum import AwsChunkedWrapper
 
 from s3ec.client.ciphertext import CiphertextBody
 from s3ec.client.multipart_body import PartBody
+from s3ec.client.releases import CiphertextReader
 from s3ec.errors import SourceChangedError
 
 __all__ = ["FramedBody", "frame"]
@@ -54,24 +55,19 @@ class FramedBody:
     def _pieces(self) -> Iterator[bytes]:
         if self._raw.tell():
             self._raw.seek(0)
+        reader = CiphertextReader(self._raw)
         checksum, left, before = 0, self._length, b""
         while left:
-            chunk = self._read(min(_FRAME_SIZE, left))
+            wanted = min(_FRAME_SIZE, left)
+            chunk = reader.read(wanted)
+            if len(chunk) < wanted:
+                raise SourceChangedError(f"Body ended before the {self._length} bytes that were announced")
             checksum = zlib.crc32(chunk, checksum)
             left -= len(chunk)
             yield b"".join((before, b"%x\r\n" % len(chunk), chunk))
             before = b"\r\n"
         trailer = base64.b64encode(checksum.to_bytes(4, "big"))
         yield b"%b0\r\n%b:%b\r\n\r\n" % (before, _TRAILER.encode(), trailer)
-
-    def _read(self, size: int) -> bytes:
-        data: bytes = self._raw.read(size)
-        while len(data) < size:
-            piece = self._raw.read(size - len(data))
-            if not piece:
-                raise SourceChangedError(f"Body ended before the {self._length} bytes that were announced")
-            data += piece
-        return data
 
     def seek(self, offset: int, whence: int = 0) -> None:
         """Back to the start: botocore's retries wrap the same wrapper again."""

@@ -19,7 +19,7 @@ from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.mac import ChunkMac
 from s3ec.errors import AuthenticationError
 
-__all__ = ["CiphertextReader", "Reader", "Ready", "Release", "open_plaintext"]
+__all__ = ["CiphertextReader", "Reader", "Ready", "Release", "open_plaintext", "read_tag"]
 
 _SURPLUS = 64 * 1024
 _ROOM = 15  # what update_into wants beyond its input
@@ -34,7 +34,7 @@ class Reader(Protocol):
 
 
 class CiphertextReader:
-    """Reads botocore's body in filled chunks, to the very end.
+    """Reads a body in filled chunks, and botocore's own to the very end.
 
     Only a read that gives nothing makes botocore compare lengths, so the end is always read: then a connection that was
     cut shows as botocore's own error (which transfers retry), and what is left to find is forgery.
@@ -156,7 +156,7 @@ class _Delayed(Ready):
         self._left -= len(chunk)
         plaintext = self._decryptor.update(chunk)
         if self._left == 0:
-            self._decryptor.verify(_read_tag(self._reader))
+            self._decryptor.verify(read_tag(self._reader))
             self._verified = True
         self._ready = plaintext
         return True
@@ -206,7 +206,12 @@ def _read_exactly(reader: Reader, size: int) -> bytes:
     return data
 
 
-def _read_tag(reader: Reader) -> bytes:
+def read_tag(reader: Reader) -> bytes:
+    """The 16 bytes with which an object of AES-GCM ends.
+
+    Raises:
+        AuthenticationError: there are fewer, or more follow.
+    """
     tag = reader.read(17)
     if len(tag) != 16:
         raise _no_tag_at_the_end()
@@ -261,7 +266,7 @@ def _verify_in_memory(reader: Reader, cipher: ContentCipher, length: int) -> _In
         decryptor.update(_read_exactly(reader, min(CHUNK_SIZE, length - start)))
         for start in range(0, length, CHUNK_SIZE)
     ]
-    decryptor.verify(_read_tag(reader))
+    decryptor.verify(read_tag(reader))
     return _InMemory(chunks)
 
 
@@ -276,7 +281,7 @@ def _verify_on_disk(reader: Reader, cipher: ContentCipher, length: int, director
             decryptor.update_into(chunk, discarded)
             macs.append(mac.of(len(macs), chunk))
             spool.write(chunk)
-        decryptor.verify(_read_tag(reader))
+        decryptor.verify(read_tag(reader))
         spool.seek(0)
     except BaseException:
         spool.close()

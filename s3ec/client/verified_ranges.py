@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from s3ec.client.releases import CiphertextReader
+from s3ec.client.releases import CiphertextReader, read_tag
 from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.mac import ChunkMac
 from s3ec.errors import AuthenticationError
@@ -94,10 +94,7 @@ def authenticate(response: dict[str, Any], cipher: ContentCipher, content_metada
         view = memoryview(block)
         for offset in range(0, len(block), RANGE_CHUNK_SIZE):
             macs.append(mac.of(len(macs), view[offset : offset + RANGE_CHUNK_SIZE]))
-    tag = reader.read(_TAG_LENGTH + 1)
-    if len(tag) != _TAG_LENGTH:
-        raise AuthenticationError("the stored object does not end with its authentication tag")
-    decryptor.verify(tag)
+    decryptor.verify(read_tag(reader))
     return VerifiedObject(
         response["ETag"], response.get("VersionId"), total, content_metadata, cipher, mac, tuple(macs)
     )

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import boto3
 import pytest
 
 from s3ec import AesKeyring, EncryptionClient
@@ -58,3 +59,16 @@ def lied_to(counting: CountingManager) -> Iterator[Callable[..., Any]]:
             return stack.enter_context(contextlib.closing(EncryptionClient(**server.arguments(**options))))
 
         yield make
+
+
+@pytest.fixture
+def make(
+    http_liar: LyingS3, lied_to: Callable[..., Any], _shared_session: boto3.Session
+) -> Callable[..., EncryptionClient]:
+    """Makes clients of the lying server, on one session."""
+
+    def make(**options: Any) -> EncryptionClient:
+        client: EncryptionClient = lied_to(http_liar, session=_shared_session, **options)
+        return client
+
+    return make

@@ -9,14 +9,12 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError, IncompleteReadError, ResponseStreamingError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import s3ec
-from s3ec import EncryptionClient
 from s3ec.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -32,19 +30,6 @@ from support.lying_s3 import LyingS3, Stored
 KiB = 1024
 DATA = random.Random(4).randbytes(300_000)
 SPOOLED = {"buffer_size": 1000}
-
-
-@pytest.fixture
-def make(
-    http_liar: LyingS3, lied_to: Callable[..., Any], _shared_session: boto3.Session
-) -> Callable[..., EncryptionClient]:
-    """Makes clients of the lying server, on one session."""
-
-    def make(**options: Any) -> EncryptionClient:
-        client: EncryptionClient = lied_to(http_liar, session=_shared_session, **options)
-        return client
-
-    return make
 
 
 def put(client: Any, body: bytes = DATA) -> None:

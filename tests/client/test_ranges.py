@@ -8,13 +8,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError, IncompleteReadError, ResponseStreamingError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from s3ec import AesKeyring, EncryptionClient
+from s3ec import AesKeyring
 from s3ec.client.range_header import ByteRange, parse_content_range, parse_range
 from s3ec.client.verified_ranges import VerifiedObject, VerifiedTable
 from s3ec.crypto.mac import ChunkMac
@@ -77,19 +76,6 @@ def expected(header: str, data: bytes) -> tuple[int, int] | str:
     if int(first) >= len(data):
         return "416"
     return int(first), min(int(last), len(data) - 1) if last else len(data) - 1
-
-
-@pytest.fixture
-def make(
-    http_liar: LyingS3, lied_to: Callable[..., Any], _shared_session: boto3.Session
-) -> Callable[..., EncryptionClient]:
-    """Makes clients of the lying server, on one session."""
-
-    def make(**options: Any) -> EncryptionClient:
-        client: EncryptionClient = lied_to(http_liar, session=_shared_session, **options)
-        return client
-
-    return make
 
 
 def put(client: Any, body: bytes = DATA) -> None:

@@ -331,8 +331,13 @@ class TestOfBoto3:
         assert client.head_object(Bucket="b", Key="k")["Metadata"] == {"added": "1"}
 
     def test_closes(self, http_liar: LyingS3, lied_to: Callable[..., Any]) -> None:
-        """close() is the client's own."""
-        lied_to(http_liar).close()
+        """close() is the client's own, and leaves no connection open."""
+        client = lied_to(http_liar)
+        client.put_object(Bucket="b", Key="k", Body=b"x")
+        pools = client._endpoint.http_session._manager.pools
+        assert len(pools) == 1
+        client.close()
+        assert len(pools) == 0
 
     def test_repr_shows_no_key(self, http_liar: LyingS3, lied_to: Callable[..., Any]) -> None:
         """Neither the client nor what it holds shows a key in its repr."""

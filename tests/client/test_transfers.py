@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from boto3.exceptions import RetriesExceededError, S3UploadFailedError
 from boto3.s3.transfer import S3Transfer, TransferConfig, create_transfer_manager
@@ -20,7 +19,6 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from s3transfer.manager import TransferManager
 
-from s3ec import EncryptionClient
 from s3ec.client.downloads import _Pace
 from s3ec.errors import (
     AuthenticationError,
@@ -44,19 +42,6 @@ DOWN = TransferConfig(multipart_threshold=100_000, multipart_chunksize=30_000, m
 ONE_THREAD = {"use_threads": False, "multipart_threshold": 100_000, "multipart_chunksize": 30_000}
 ONCE = Config(retries={"total_max_attempts": 1})
 SIZES = [0, 1, 99_999, 100_000, 100_001, 11 * MiB]
-
-
-@pytest.fixture
-def make(
-    http_liar: LyingS3, lied_to: Callable[..., Any], _shared_session: boto3.Session
-) -> Callable[..., EncryptionClient]:
-    """Makes clients of the lying server, on one session."""
-
-    def make(**options: Any) -> EncryptionClient:
-        client: EncryptionClient = lied_to(http_liar, session=_shared_session, **options)
-        return client
-
-    return make
 
 
 class OnlyReads:
