@@ -21,10 +21,11 @@ from s3transfer.exceptions import RetriesExceededError
 from s3transfer.utils import S3_RETRYABLE_DOWNLOAD_ERRORS, OSUtils
 
 from s3ec.client.bandwidth import Throttle
+from s3ec.client.ciphertext_reader import CiphertextReader
 from s3ec.client.objects import open_cipher, resolve
 from s3ec.client.range_header import parse_content_range
 from s3ec.client.reads import take_read_request
-from s3ec.client.releases import CiphertextReader, Release, open_plaintext
+from s3ec.client.releases import Release, open_plaintext
 from s3ec.client.sources import CHUNK_SIZE
 from s3ec.client.wire import Wire
 from s3ec.crypto.content import ContentCipher

@@ -9,12 +9,12 @@ from typing import Any
 
 from botocore.client import BaseClient
 
+from s3ec.client.ciphertext_reader import CiphertextReader
 from s3ec.client.encryption_client import EncryptionClient
 from s3ec.client.objects import ReadRequest, open_cipher, resolve
 from s3ec.client.range_bodies import VerifiedRange
 from s3ec.client.range_header import parse_content_range
 from s3ec.client.reads import decrypted_response, take_read_request
-from s3ec.client.releases import CiphertextReader
 from s3ec.client.verified_ranges import RANGE_CHUNK_SIZE, VerifiedObject, authenticate
 from s3ec.client.wire import Wire, location_of
 from s3ec.errors import AuthenticationError, ConfigurationError, S3ECError, UnsupportedOperationError

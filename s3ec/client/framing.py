@@ -18,8 +18,8 @@ from typing import Any
 from botocore.httpchecksum import AwsChunkedWrapper
 
 from s3ec.client.ciphertext import CiphertextBody
+from s3ec.client.ciphertext_reader import CiphertextReader
 from s3ec.client.multipart_body import PartBody
-from s3ec.client.releases import CiphertextReader
 from s3ec.errors import SourceChangedError
 
 __all__ = ["FramedBody", "frame"]

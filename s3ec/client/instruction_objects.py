@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from s3ec import formats
-from s3ec.client.releases import CiphertextReader
+from s3ec.client.ciphertext_reader import CiphertextReader
 from s3ec.client.wire import Wire
 from s3ec.errors import InstructionFileError, NotEncryptedError, S3ECError
 from s3ec.formats import ContentMetadata, Detection

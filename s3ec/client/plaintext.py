@@ -12,7 +12,8 @@ from typing import Any
 
 from botocore.response import StreamingBody
 
-from s3ec.client.releases import CiphertextReader, Release
+from s3ec.client.ciphertext_reader import CiphertextReader
+from s3ec.client.releases import Release
 from s3ec.errors import S3ECError
 
 __all__ = ["DecryptedBody", "PlaintextStream"]

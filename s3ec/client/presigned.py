@@ -24,11 +24,12 @@ from botocore.httpsession import URLLib3Session
 from s3ec import decryption, formats
 from s3ec.algorithms import AlgorithmSuite
 from s3ec.client.ciphertext import check_length, encrypted_body
+from s3ec.client.ciphertext_reader import CiphertextReader
 from s3ec.client.claims import PlaintextClaims
 from s3ec.client.encryption_client import EncryptionClient, raw_view
 from s3ec.client.options import Options
 from s3ec.client.plaintext import DecryptedBody, PlaintextStream
-from s3ec.client.releases import CiphertextReader, open_plaintext
+from s3ec.client.releases import open_plaintext
 from s3ec.client.sources import open_source
 from s3ec.client.wire import Wire
 from s3ec.client.writes import begin_write

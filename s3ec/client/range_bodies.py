@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from s3ec.client.releases import CiphertextReader, Ready
+from s3ec.client.ciphertext_reader import CiphertextReader
+from s3ec.client.releases import Ready
 from s3ec.client.sources import CHUNK_SIZE
 from s3ec.client.verified_ranges import RANGE_CHUNK_SIZE, VerifiedObject
 from s3ec.crypto.content import ContentCipher

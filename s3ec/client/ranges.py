@@ -8,6 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from s3ec.client import reads
+from s3ec.client.ciphertext_reader import CiphertextReader
 from s3ec.client.instruction_objects import read_whole
 from s3ec.client.objects import (
     EncryptedObject,
@@ -22,7 +23,7 @@ from s3ec.client.objects import (
 from s3ec.client.plaintext import DecryptedBody, PlaintextStream
 from s3ec.client.range_bodies import CbcRange, UnverifiedRange, VerifiedRange
 from s3ec.client.range_header import ByteRange, ContentRange, parse_content_range, parse_range
-from s3ec.client.releases import CiphertextReader, Ready
+from s3ec.client.releases import Ready
 from s3ec.client.verified_ranges import RANGE_CHUNK_SIZE, VerifiedObject, VerifiedTable, authenticate
 from s3ec.client.wire import Wire, location_of
 from s3ec.errors import AuthenticationError, UnauthenticatedRangeError

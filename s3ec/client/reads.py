@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from s3ec import formats
+from s3ec.client.ciphertext_reader import CiphertextReader
 from s3ec.client.objects import (
     EncryptedObject,
     ReadRequest,
@@ -16,7 +17,7 @@ from s3ec.client.objects import (
     speak_plaintext,
 )
 from s3ec.client.plaintext import DecryptedBody, PlaintextStream
-from s3ec.client.releases import CiphertextReader, open_plaintext
+from s3ec.client.releases import open_plaintext
 from s3ec.client.requests import take_read_context
 from s3ec.client.wire import Wire, location_of
 from s3ec.crypto.content import ContentCipher

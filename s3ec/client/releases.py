@@ -7,78 +7,18 @@ from __future__ import annotations
 
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable
-from functools import partial
-from typing import IO, Any, Protocol
+from collections.abc import Iterable
+from typing import IO, Protocol
 
-from botocore.httpchecksum import StreamingChecksumBody
-from botocore.response import StreamingBody
-
+from s3ec.client.ciphertext_reader import Reader
 from s3ec.client.sources import CHUNK_SIZE
 from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.mac import ChunkMac
 from s3ec.errors import AuthenticationError
 
-__all__ = ["CiphertextReader", "Reader", "Ready", "Release", "open_plaintext", "read_tag"]
+__all__ = ["Ready", "Release", "open_plaintext", "read_tag"]
 
-_SURPLUS = 64 * 1024
 _ROOM = 15  # what update_into wants beyond its input
-
-
-class Reader(Protocol):
-    """Ciphertext in order, from one response or from several."""
-
-    def read(self, size: int) -> bytes:
-        """``size`` bytes; fewer only at the verified end."""
-        ...
-
-
-class CiphertextReader:
-    """Reads a body in filled chunks, and botocore's own to the very end.
-
-    Only a read that gives nothing makes botocore compare lengths, so the end is always read: then a connection that was
-    cut shows as botocore's own error (which transfers retry), and what is left to find is forgery.
-    """
-
-    def __init__(self, body: Any, *, has_tag: bool = True) -> None:
-        """Take the ``Body`` of a response.
-
-        Args:
-            body: as botocore made it.
-            has_tag: True where something stronger than a checksum covers every byte that will be read; the checksum
-                that S3 sent is then left alone, since it costs more than the decryption.
-        """
-        self._body = body
-        self._read: Callable[[int], bytes] = body.read
-        if has_tag and type(body) is StreamingChecksumBody:
-            # The checksumming happens in this class's own read(); its base still compares lengths at the end.
-            self._read = partial(StreamingBody.read, body)
-        self._ended = False
-
-    def read(self, size: int) -> bytes:
-        """``size`` bytes; fewer only at the verified end."""
-        data = self._read(size)
-        if len(data) == size:
-            return data
-        pieces, left = [data], size - len(data)
-        while left and (piece := self._read(left)):
-            pieces.append(piece)
-            left -= len(piece)
-        self._ended = left > 0
-        return b"".join(pieces) if len(pieces) > 1 else data
-
-    def drain(self) -> None:
-        """Read what is left of a small surplus, so that the connection can serve the next request."""
-        while not self._ended:
-            self.read(_SURPLUS)
-
-    def close(self) -> None:
-        """Close the connection's body."""
-        self._body.close()
-
-    def set_socket_timeout(self, timeout: float | None) -> None:
-        """Pass the time-out on to the connection."""
-        self._body.set_socket_timeout(timeout)
 
 
 class Release(Protocol):

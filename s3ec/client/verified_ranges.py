@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from s3ec.client.releases import CiphertextReader, read_tag
+from s3ec.client.ciphertext_reader import CiphertextReader
+from s3ec.client.releases import read_tag
 from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.mac import ChunkMac
 from s3ec.errors import AuthenticationError
