@@ -23,6 +23,7 @@ from s3ec.client import (
     reads,
     server_side_presigned,
     transfers,
+    user_agent,
 )
 from s3ec.client.operations import Treatment, refuse_unless_supported, treatment
 from s3ec.client.options import Options
@@ -103,6 +104,7 @@ class EncryptionClient(_Base):
             framing.frame,
             unique_id="s3ec-frame-of-known-length",
         )
+        user_agent.remember(getattr(self, "_user_agent_creator", None))
 
     _s3ec_options: Options
 
