@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -71,9 +70,11 @@ def resolve(wire: Wire, request: ReadRequest, metadata: Mapping[str, str]) -> En
         MetadataError, SecurityError: it cannot be understood, or was tampered with.
     """
     if request.suffix is None:
-        # Anything else in the object's metadata is for `fetch` to look at, and to refuse what no file can mend.
-        with contextlib.suppress(InstructionFileError, NotEncryptedError):
+        try:
             return EncryptedObject(formats.parse_object(metadata), MetadataLocation.OBJECT_METADATA)
+        except (InstructionFileError, NotEncryptedError):
+            # What else may be in the metadata is for `fetch` to look at, and to refuse what no file can mend.
+            pass
     try:
         found = instruction_objects.fetch(wire, request.parameters, metadata, request.suffix)
     except NotEncryptedError:
@@ -89,9 +90,9 @@ def open_cipher(wire: Wire, request: ReadRequest, found: EncryptedObject) -> Con
     return decryption.begin(found.content_metadata, **_gate_arguments(wire, request))
 
 
-def check(wire: Wire, request: ReadRequest, found: EncryptedObject) -> None:
-    """Everything of the gate that metadata alone decides; no key is touched."""
-    decryption.check(found.content_metadata, **_gate_arguments(wire, request))
+def check(wire: Wire, request: ReadRequest, found: EncryptedObject) -> decryption.Checked:
+    """Everything of the gate that metadata alone decides; no key is touched before the result is opened."""
+    return decryption.check(found.content_metadata, **_gate_arguments(wire, request))
 
 
 def _gate_arguments(wire: Wire, request: ReadRequest) -> dict[str, Any]:

@@ -58,13 +58,7 @@ def load_object(text: str, name: str) -> dict[str, object]:
             no UTF-8 could have carried.
     """
     try:
-        value = json.loads(
-            text,
-            object_pairs_hook=_unique,
-            parse_int=JsonNumber,
-            parse_float=_refuse_number,
-            parse_constant=_refuse_number,
-        )
+        value = _DECODER.decode(text)
     except (ValueError, RecursionError):  # RecursionError: brackets nested to exhaust the reader
         raise MalformedMetadataError(f"{name} is not the JSON that it should be") from None
     if not isinstance(value, dict):
@@ -118,3 +112,12 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _refuse_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is not an integer")
+
+
+# Made once: json.loads would make one at every call.
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique,
+    parse_int=JsonNumber,
+    parse_float=_refuse_number,
+    parse_constant=_refuse_number,
+)
