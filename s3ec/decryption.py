@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy, FormatVersion, WrappingAlgorithm
 from s3ec.crypto import derivation, wrapping
@@ -34,7 +35,7 @@ from s3ec.materials import (
     StoredContext,
 )
 
-__all__ = ["begin", "check"]
+__all__ = ["Checked", "begin", "check"]
 
 _MESSAGE_ID_LENGTH = 28
 _COMMITMENT_LENGTH = 28
@@ -66,35 +67,52 @@ def begin(
         KeyringError: the data key could not be opened; see `check` for its subclasses.
         CommitmentMismatchError: the data key is not the one that the object commits to.
     """
-    check(
+    return check(
         content_metadata,
         materials_manager=materials_manager,
         commitment_policy=commitment_policy,
         enable_legacy_unauthenticated_modes=enable_legacy_unauthenticated_modes,
         encryption_context=encryption_context,
         bound_context=bound_context,
-    )
-    suite = content_metadata.algorithm_suite
-    request = DecryptionMaterialsRequest(
-        algorithm_suite=suite,
-        commitment_policy=commitment_policy,
-        content_algorithm=content_metadata.content_algorithm,
-        encrypted_data_key=content_metadata.encrypted_data_key,
-        description=content_metadata.description,
-    )
-    data_key: object = materials_manager.decrypt_materials(request).plaintext_data_key
-    if not isinstance(data_key, bytes) or len(data_key) not in suite.key_lengths:
-        lengths = " or ".join(map(str, suite.key_lengths))
-        raise KeyringError(f"the keyring answered without a data key of {lengths} bytes, as {suite.name} needs it")
-    if suite.commits:
-        return _committing_cipher(content_metadata, data_key)
-    return ContentCipher(
-        suite,
-        data_key,
-        content_metadata.iv or b"",
-        padded=not content_metadata.unpadded,
-        failure=wrapping.content_failure_for(content_metadata.encrypted_data_key.wrapping_algorithm),
-    )
+    ).open()
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """An object that has passed `check`, the only way to one: no data key is asked for without it."""
+
+    content_metadata: ContentMetadata
+    _materials_manager: MaterialsManager
+    _commitment_policy: CommitmentPolicy
+
+    def open(self) -> ContentCipher:
+        """Have the data key opened, and return the cipher of the content.
+
+        Raises:
+            KeyringError, CommitmentMismatchError: as `begin`.
+        """
+        content_metadata = self.content_metadata
+        suite = content_metadata.algorithm_suite
+        request = DecryptionMaterialsRequest(
+            algorithm_suite=suite,
+            commitment_policy=self._commitment_policy,
+            content_algorithm=content_metadata.content_algorithm,
+            encrypted_data_key=content_metadata.encrypted_data_key,
+            description=content_metadata.description,
+        )
+        data_key: object = self._materials_manager.decrypt_materials(request).plaintext_data_key
+        if not isinstance(data_key, bytes) or len(data_key) not in suite.key_lengths:
+            lengths = " or ".join(map(str, suite.key_lengths))
+            raise KeyringError(f"the keyring answered without a data key of {lengths} bytes, as {suite.name} needs it")
+        if suite.commits:
+            return _committing_cipher(content_metadata, data_key)
+        return ContentCipher(
+            suite,
+            data_key,
+            content_metadata.iv or b"",
+            padded=not content_metadata.unpadded,
+            failure=wrapping.content_failure_for(content_metadata.encrypted_data_key.wrapping_algorithm),
+        )
 
 
 def check(
@@ -105,8 +123,11 @@ def check(
     enable_legacy_unauthenticated_modes: bool,
     encryption_context: Mapping[str, str] | StoredContext | None,
     bound_context: Mapping[str, str] | None = None,
-) -> None:
+) -> Checked:
     """Refuse what metadata alone is enough to refuse. Arguments as in `begin`; no key is touched.
+
+    Returns:
+        What can be opened.
 
     Raises:
         LegacyAlgorithmError: legacy content or wrapping without its leave.
@@ -151,6 +172,7 @@ def check(
         raise ConfigurationError(fault)
     if difference := _context_difference(content_metadata, encryption_context, bound_context or {}):
         raise EncryptionContextMismatchError(difference)
+    return Checked(content_metadata, materials_manager, commitment_policy)
 
 
 def _committing_cipher(content_metadata: ContentMetadata, data_key: bytes) -> ContentCipher:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -26,12 +27,24 @@ from s3ec.client.range_header import ByteRange, ContentRange, parse_content_rang
 from s3ec.client.releases import Ready
 from s3ec.client.verified_ranges import RANGE_CHUNK_SIZE, VerifiedObject, VerifiedTable, authenticate
 from s3ec.client.wire import Wire, location_of
+from s3ec.decryption import Checked
 from s3ec.errors import AuthenticationError, UnauthenticatedRangeError
 
 __all__ = ["RangeReader"]
 
 _BLOCK_LENGTH = 16
 _TAG_LENGTH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _RangeRead:
+    """A ranged read of an encrypted object, which has passed the gate's checks."""
+
+    wire: Wire
+    request: ReadRequest
+    wanted: ByteRange
+    found: EncryptedObject
+    checked: Checked
 
 
 class RangeReader:
@@ -73,42 +86,39 @@ class RangeReader:
                 response = wire.call("GetObject", {**request.parameters, "IfMatch": response["ETag"]})
                 response["ResponseMetadata"]["ClientSideEncryption"] = describe_unencrypted()
                 return response
-            check(wire, request, found)
+            checked = check(wire, request, found)
             if "ContentRange" not in response:
                 # The server ignored the range; the whole object is here, and can be authenticated.
-                return reads.decrypted_response(wire, request, response, found, open_cipher(wire, request, found))
-            return self._serve(wire, request, wanted, response, found)
+                return reads.decrypted_response(wire, request, response, found, checked.open())
+            return self._serve(_RangeRead(wire, request, wanted, found, checked), response)
         except BaseException:
             response["Body"].close()
             raise
 
-    def _serve(
-        self, wire: Wire, request: ReadRequest, wanted: ByteRange, response: dict[str, Any], found: EncryptedObject
-    ) -> dict[str, Any]:
+    def _serve(self, read: _RangeRead, response: dict[str, Any]) -> dict[str, Any]:
         answered = parse_content_range(response["ContentRange"])
-        if found.content_metadata.algorithm_suite.is_legacy:
-            return self._serve_cbc(wire, request, wanted, response, found, answered.total)
+        if read.found.content_metadata.algorithm_suite.is_legacy:
+            return self._serve_cbc(read, response, answered.total)
         length = answered.total - _TAG_LENGTH
         if length < 0:
             raise AuthenticationError("the stored object is shorter than its authentication tag: it was cut off")
-        span = _span(wire, wanted, length)
-        self._check_answer(wanted, answered, span)
+        span = _span(read.wire, read.wanted, length)
+        self._check_answer(read.wanted, answered, span)
         if span == (0, length - 1) and answered.last == answered.total - 1 and answered.first == 0:
-            cipher = open_cipher(wire, request, found)
-            response = reads.decrypted_response(wire, request, response, found, cipher)
+            response = reads.decrypted_response(read.wire, read.request, response, read.found, read.checked.open())
             response["ContentRange"] = str(ContentRange(*span, length))
             return response
-        if wire.options.enable_unauthenticated_ranges:
-            unverified = partial(UnverifiedRange, open_cipher(wire, request, found), answered.first, span)
-            return _ranged(request, response, found, unverified, span, length, authenticated=False)
-        verified = self._table.get(_place(request))
-        if verified is None or not verified.matches(response, answered.total, found.content_metadata):
+        if read.wire.options.enable_unauthenticated_ranges:
+            unverified = partial(UnverifiedRange, read.checked.open(), answered.first, span)
+            return _ranged(read.request, response, read.found, unverified, span, length, authenticated=False)
+        verified = self._table.get(_place(read.request))
+        if verified is None or not verified.matches(response, answered.total, read.found.content_metadata):
             response["Body"].close()
-            verified, response = self._verify(wire, request, wanted, response, found, answered.total)
+            verified, response = self._verify(read, response, answered.total)
             answered = parse_content_range(response["ContentRange"])
-            self._check_answer(wanted, answered, span)
+            self._check_answer(read.wanted, answered, span)
         release = partial(VerifiedRange, verified, answered.first, span)
-        return _ranged(request, response, found, release, span, length, authenticated=True)
+        return _ranged(read.request, response, read.found, release, span, length, authenticated=True)
 
     def _check_answer(self, wanted: ByteRange, answered: ContentRange, span: tuple[int, int]) -> None:
         """Notice a server that answers another range than the one asked for."""
@@ -117,16 +127,9 @@ class RangeReader:
         if not fits or answered.last < span[1]:
             raise AuthenticationError(f"S3 was asked for another range than it answered with ({answered})")
 
-    def _verify(
-        self,
-        wire: Wire,
-        request: ReadRequest,
-        wanted: ByteRange,
-        response: dict[str, Any],
-        found: EncryptedObject,
-        total: int,
-    ) -> tuple[VerifiedObject, dict[str, Any]]:
+    def _verify(self, read: _RangeRead, response: dict[str, Any], total: int) -> tuple[VerifiedObject, dict[str, Any]]:
         """Authenticate the object once, and ask for the range again, of the very same object."""
+        wire, request, content_metadata = read.wire, read.request, read.found.content_metadata
         if total > wire.options.verified_range_limit:
             raise UnauthenticatedRangeError(
                 f"a partial range of an object of {total} bytes: no tag covers it, and authenticating the whole object "
@@ -138,19 +141,19 @@ class RangeReader:
         place = _place(request)
         with self._table.building(place):
             verified = self._table.get(place)
-            if verified is None or not verified.matches(response, total, found.content_metadata):
-                verified = self.authenticate(wire, request, response, found)
+            if verified is None or not verified.matches(response, total, content_metadata):
+                verified = self._authenticate(read, response)
                 self._table.put(place, verified)
         again = wire.call(
             "GetObject",
             {
                 **request.pinned(verified.etag, verified.version_id),
-                "Range": wanted.widened(self._granularity, _TAG_LENGTH),
+                "Range": read.wanted.widened(self._granularity, _TAG_LENGTH),
             },
         )
         try:
             total = parse_content_range(again.get("ContentRange", "")).total
-            if not verified.matches(again, total, found.content_metadata):
+            if not verified.matches(again, total, content_metadata):
                 raise AuthenticationError(  # noqa: TRY301 - the handler only closes the body
                     "the object was replaced between two reads that were pinned to its ETag"
                 )
@@ -159,25 +162,17 @@ class RangeReader:
             raise
         return verified, again
 
-    def authenticate(
-        self, wire: Wire, request: ReadRequest, response: dict[str, Any], found: EncryptedObject
-    ) -> VerifiedObject:
+    def _authenticate(self, read: _RangeRead, response: dict[str, Any]) -> VerifiedObject:
         """Read the whole object that an answer was about, and verify its tag."""
-        cipher = open_cipher(wire, request, found)
-        whole = wire.call("GetObject", request.pinned(response["ETag"], response.get("VersionId")))
+        cipher = read.checked.open()
+        pinned = read.request.pinned(response["ETag"], response.get("VersionId"))
+        whole = read.wire.call("GetObject", pinned)
         with whole["Body"]:
-            return authenticate(whole, cipher, found.content_metadata)
+            return authenticate(whole, cipher, read.found.content_metadata)
 
-    def _serve_cbc(
-        self,
-        wire: Wire,
-        request: ReadRequest,
-        wanted: ByteRange,
-        response: dict[str, Any],
-        found: EncryptedObject,
-        total: int,
-    ) -> dict[str, Any]:
+    def _serve_cbc(self, read: _RangeRead, response: dict[str, Any], total: int) -> dict[str, Any]:
         """CBC has no tag: the whole object as get_object gives it, partial ranges only with every leave."""
+        wire, request, wanted = read.wire, read.request, read.wanted
         # Plaintext is never longer than its ciphertext: what is the whole of this is the whole of that.
         whole = wanted.within(total) == (0, total - 1)
         if not whole and not wire.options.enable_unauthenticated_ranges:
@@ -187,7 +182,7 @@ class RangeReader:
                 "enable_unauthenticated_ranges",
             )
         response["Body"].close()
-        cipher = open_cipher(wire, request, found)
+        cipher = read.checked.open()
         pinned = request.pinned(response["ETag"], response.get("VersionId"))
         if total % _BLOCK_LENGTH:
             raise cipher.failure()
@@ -203,7 +198,7 @@ class RangeReader:
         if (answered.first, answered.last) != (start, end):
             raise AuthenticationError(f"S3 was asked for another range than it answered with ({answered})")
         release = partial(CbcRange, cipher, start, span)
-        return _ranged(request, response, found, release, span, length, authenticated=False)
+        return _ranged(request, response, read.found, release, span, length, authenticated=False)
 
     def _get_part(self, wire: Wire, request: ReadRequest) -> dict[str, Any]:
         """A part of a multipart upload, which is a range of the ciphertext; the last may hold the tag alone."""
