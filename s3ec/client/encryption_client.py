@@ -22,8 +22,8 @@ from s3ec.client import (
     ranges,
     reads,
     server_side_presigned,
+    shortcuts,
     transfers,
-    user_agent,
 )
 from s3ec.client.operations import Treatment, refuse_unless_supported, treatment
 from s3ec.client.options import Options
@@ -104,7 +104,8 @@ class EncryptionClient(_Base):
             framing.frame,
             unique_id="s3ec-frame-of-known-length",
         )
-        user_agent.remember(getattr(self, "_user_agent_creator", None))
+        shortcuts.remember_user_agent(self)
+        shortcuts.parse_dates_quickly(self)
 
     _s3ec_options: Options
 

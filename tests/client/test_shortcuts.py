@@ -1,0 +1,170 @@
+"""Shortcuts around botocore: nothing that is sent or given back differs by them."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.useragent import UserAgentString
+from botocore.utils import parse_timestamp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from s3ec import AesKeyring
+from s3ec.client import shortcuts
+
+KEYRING = AesKeyring(bytes(32))
+
+
+def _sent_by(client: Any, call: Callable[[Any, str], object], bucket: str) -> list[str]:
+    """The user agents of what a call sends, each with its features in order: botocore lists a set of them."""
+    seen: list[str] = []
+
+    def note(request: Any, **_: Any) -> None:
+        value = request.headers["User-Agent"]
+        text = value.decode() if isinstance(value, bytes) else value
+        words = [f"m/{','.join(sorted(word[2:].split(',')))}" if word[:2] == "m/" else word for word in text.split()]
+        seen.append(" ".join(words))
+
+    client.meta.events.register_first("before-send.s3", note, unique_id="note")
+    try:
+        call(client, bucket)
+    finally:
+        client.meta.events.unregister("before-send.s3", unique_id="note")
+    return seen
+
+
+CALLS: dict[str, Callable[[Any, str], object]] = {
+    "put_object": lambda client, bucket: client.put_object(Bucket=bucket, Key="k", Body=b"x"),
+    "list_objects_v2": lambda client, bucket: client.list_objects_v2(Bucket=bucket),
+    "paginator": lambda client, bucket: list(client.get_paginator("list_objects_v2").paginate(Bucket=bucket)),
+    "waiter": lambda client, bucket: client.get_waiter("bucket_exists").wait(Bucket=bucket),
+}
+
+
+@pytest.mark.parametrize("config", [{}, {"user_agent_extra": "mine/1.0"}, {"user_agent": "other/2"}], ids=str)
+def test_the_user_agent_is_botocores(
+    aws: dict[str, Any], make_client: Callable[..., Any], bucket: str, config: dict[str, str]
+) -> None:
+    """One client for all calls, one after another and again: what one call has used does not stick to the next."""
+    options = {"config": aws.get("config", Config()).merge(Config(**config))}
+    with contextlib.closing(boto3.client("s3", **{**aws, **options})) as plain:
+        ours = make_client(keyring=KEYRING, **options)
+        for _ in range(2):
+            for name, call in CALLS.items():
+                assert _sent_by(ours, call, bucket) == _sent_by(plain, call, bucket), name
+
+
+def test_the_user_agent_is_built_once(
+    make_client: Callable[..., Any], bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For one combination of features, however many requests are sent."""
+    client = make_client(keyring=KEYRING)
+    client.put_object(Bucket=bucket, Key="k", Body=b"x")
+    built: list[object] = []
+    build = UserAgentString._build_sdk_metadata
+    monkeypatch.setattr(UserAgentString, "_build_sdk_metadata", lambda self: built.append(self) or build(self))
+    for _ in range(3):
+        client.put_object(Bucket=bucket, Key="k", Body=b"x")
+    assert built == []
+
+
+def test_a_plain_client_keeps_its_own(aws: dict[str, Any], make_client: Callable[..., Any]) -> None:
+    """Nothing is done to clients of the same session that are not ours."""
+    session = boto3.Session()
+    ours = make_client(keyring=KEYRING, session=session)
+    with contextlib.closing(session.client("s3", **aws)) as plain:
+        assert "to_string" not in vars(plain._user_agent_creator)
+        assert plain._endpoint._response_parser_factory is not ours._endpoint._response_parser_factory
+        assert plain._endpoint._response_parser_factory._defaults == {}
+
+
+def test_a_botocore_that_is_made_otherwise() -> None:
+    """Nothing is done where there is nothing to be quicker than."""
+    for client in (object(), SimpleNamespace(_user_agent_creator=None, _endpoint=None)):
+        shortcuts.remember_user_agent(client)
+        shortcuts.parse_dates_quickly(client)
+
+
+def _same(text: object) -> None:
+    """Both readers give the same date, or the same refusal."""
+    try:
+        expected = parse_timestamp(text)
+    except ValueError as error:
+        with pytest.raises(ValueError, match=re.escape(str(error))):
+            shortcuts.parse_date(text)
+        return
+    found = shortcuts.parse_date(text)
+    assert (found, found.tzinfo, found.utcoffset()) == (expected, expected.tzinfo, expected.utcoffset())
+
+
+dates = st.datetimes(datetime(1000, 1, 1), datetime(2999, 12, 31))  # noqa: DTZ001 - the forms below say the zone
+
+
+@given(dates, st.sampled_from(["%a, %d %b %Y %H:%M:%S GMT", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.123Z"]))
+def test_dates_are_botocores(date: datetime, form: str) -> None:
+    """Every date of the forms that S3 writes."""
+    _same(date.strftime(form))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Mon, 21 Nov 2026 18:30:00 GMT",  # it was a Saturday
+        "Sat, 21 Nov 2026 18:30:00 gmt",
+        "Sat, 31 Feb 2026 18:30:00 GMT",
+        "Sat, 21 Nov 2026 24:00:00 GMT",
+        "Sat, 21 Nov 2026 18:30:60 GMT",
+        "Sat, 21 Nov 0026 18:30:00 GMT",
+        "Sat, 21 Nov 2026 18:30:00 +0100",
+        "Sat, 21 Nov 2026 18:30:00 GMT\n",
+        "Saturday, 21-Nov-26 18:30:00 GMT",
+        "2026-11-21T18:30:00+01:00",
+        "2026-11-21T18:30:00.123456Z",
+        "2026-13-21T18:30:00Z",
+        "2026-11-21",
+        "\uff12\uff10\uff12\uff16-11-21T18:30:00Z",
+        "1700000000",
+        1700000000,
+        1700000000.5,
+        "never",
+        "",
+    ],
+)
+def test_what_is_no_such_date_is_left_to_botocore(text: object) -> None:
+    """With its result and with its words."""
+    _same(text)
+
+
+def test_dates_in_answers(
+    make_client: Callable[..., Any], plain_s3: Any, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of headers and of listings, through the client, and none of them left to botocore."""
+    read: list[str] = []
+    quickly = shortcuts.parse_date
+    monkeypatch.setattr(shortcuts, "parse_date", lambda text: read.append(text) or quickly(text))
+    monkeypatch.setattr(shortcuts, "parse_timestamp", lambda text: pytest.fail(f"{text} was guessed at"))
+    client = make_client(keyring=KEYRING)
+    client.put_object(Bucket=bucket, Key="k", Body=b"x")
+    listed = plain_s3.list_objects_v2(Bucket=bucket)["Contents"][0]["LastModified"]
+    headed = plain_s3.head_object(Bucket=bucket, Key="k")["LastModified"]
+    assert client.list_objects_v2(Bucket=bucket)["Contents"][0]["LastModified"] == listed
+    assert client.head_object(Bucket=bucket, Key="k")["LastModified"] == headed
+    assert client.get_object(Bucket=bucket, Key="k")["LastModified"] == headed
+    assert len(read) == 3
+
+
+def test_a_parser_of_the_callers_own_stays(aws: dict[str, Any], make_client: Callable[..., Any], bucket: str) -> None:
+    """As the AWS command line sets one, to print dates as they came."""
+    session = boto3.Session()
+    session._session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
+    client = make_client(keyring=KEYRING, session=session)
+    client.put_object(Bucket=bucket, Key="k", Body=b"x")
+    assert isinstance(client.head_object(Bucket=bucket, Key="k")["LastModified"], str)
