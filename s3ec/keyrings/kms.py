@@ -18,6 +18,7 @@ from s3ec.algorithms import WrappingAlgorithm
 from s3ec.errors import ConfigurationError, KeyringError, KeyUnwrapError
 from s3ec.keyrings.arn import KeyArn, parse_arn
 from s3ec.keyrings.checks import check_request
+from s3ec.keyrings.kms_requests import KmsRequests
 from s3ec.materials import (
     DecryptionMaterials,
     DecryptionMaterialsRequest,
@@ -40,7 +41,7 @@ _IDENTITY = frozenset({"session", "aws_access_key_id", "aws_secret_access_key", 
 class KmsBase:
     """What both keyrings share: the client, the calls, and the translation of what KMS answers."""
 
-    __slots__ = ("_arguments", "_capabilities", "_client", "_client_lock", "_given_client", "_grant_tokens")
+    __slots__ = ("_arguments", "_capabilities", "_client_lock", "_given_client", "_grant_tokens", "_requests")
 
     def __init__(
         self,
@@ -62,7 +63,7 @@ class KmsBase:
         if isinstance(tokens, str) or not all(isinstance(token, str) for token in tokens):
             raise ConfigurationError("grant_tokens takes a sequence of str")
         self._given_client = client
-        self._client = client
+        self._requests = None if client is None else KmsRequests(client)
         self._client_lock = threading.Lock()
         self._arguments = {name: value for name, value in client_arguments.items() if value is not None}
         self._grant_tokens = tokens
@@ -108,28 +109,27 @@ class KmsBase:
             "enable_legacy_wrapping_algorithms": self._capabilities.enable_legacy_wrapping_algorithms,
         }
 
-    def _kms(self) -> Any:
+    def _kms(self) -> KmsRequests:
         # One client for all threads: boto3's clients are thread-safe, the making of one is not.
         with self._client_lock:
-            if self._client is None:
+            if self._requests is None:
                 arguments = dict(self._arguments)
                 session = arguments.pop("session", None) or boto3.Session()
                 try:
-                    self._client = session.client("kms", **arguments)
+                    self._requests = KmsRequests(session.client("kms", **arguments))
                 except ValueError as error:
                     raise ConfigurationError(f"the keyring's arguments make no KMS client: {error}") from error
-            return self._client
+            return self._requests
 
-    def _call(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
+    def _call(self, method: str, **parameters: Any) -> Mapping[str, Any]:
         if self._grant_tokens:
             parameters["GrantTokens"] = list(self._grant_tokens)
         try:
-            answer: Mapping[str, Any] = getattr(self._kms(), operation)(**parameters)
+            return self._kms().call(method, parameters)
         except ClientError as error:
             raise _translate(error) from error
         except BotoCoreError as error:
             raise KeyringError(f"AWS KMS could not be asked: {error}") from error
-        return answer
 
     def decrypt_data_key(
         self, request: DecryptionMaterialsRequest, **key: str

@@ -1,0 +1,362 @@
+"""KMS requests beside botocore's way: the same answers, and nobody who listens, patches or traces notices."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import boto3
+import botocore
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.client import BaseClient
+from botocore.config import Config
+from botocore.endpoint import Endpoint
+from botocore.exceptions import ClientError, NoCredentialsError
+from moto.core.models import botocore_stubber
+
+from s3ec.errors import KeyringError, KeyUnwrapError
+from s3ec.keyrings import KmsKeyring, kms_requests
+from s3ec.keyrings.kms_requests import KmsRequests
+
+from support.keyrings import COMMITTING, read_back, write_request
+
+CONTEXT = {"tenant": "blue"}
+
+
+@pytest.fixture
+def kms(kms: Any) -> Any:
+    """A client as it is where moto has not been imported, which listens to every request of the process."""
+    return _unmocked(kms)
+
+
+def _unmocked(client: Any) -> Any:
+    client.meta.events.unregister("before-send", botocore_stubber)
+    return client
+
+
+@pytest.fixture
+def direct(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The operations that were sent directly."""
+    sent: list[str] = []
+    send = kms_requests._Operation.send
+
+    def noting(operation: Any, parameters: Any) -> Any:
+        sent.append(operation._model.name)
+        return send(operation, parameters)
+
+    monkeypatch.setattr(kms_requests._Operation, "send", noting)
+    return sent
+
+
+def _round_trip(client: Any, kms_key: str) -> None:
+    keyring = KmsKeyring(kms_key, client=client)
+    written = keyring.on_encrypt(write_request(COMMITTING, encryption_context=CONTEXT))
+    assert keyring.on_decrypt(read_back(written)).plaintext_data_key == written.plaintext_data_key
+
+
+def test_the_answer_is_the_clients(kms: Any, kms_key: str, direct: list[str]) -> None:
+    """Names, values and their types; what differs is of the single request."""
+    requests = KmsRequests(kms)
+    made = requests.call("generate_data_key", {"KeyId": kms_key, "KeySpec": "AES_256", "EncryptionContext": CONTEXT})
+    usual = kms.generate_data_key(KeyId=kms_key, KeySpec="AES_256", EncryptionContext=CONTEXT)
+    assert {name: type(value) for name, value in made.items()} == {n: type(v) for n, v in usual.items()}
+    parameters = {"CiphertextBlob": made["CiphertextBlob"], "KeyId": kms_key, "EncryptionContext": CONTEXT}
+    opened, usual = requests.call("decrypt", parameters), kms.decrypt(**parameters)
+    assert opened["Plaintext"] == made["Plaintext"]
+    assert opened["ResponseMetadata"].keys() == usual["ResponseMetadata"].keys()
+    assert {**opened, "ResponseMetadata": 0} == {**usual, "ResponseMetadata": 0}
+    assert direct == ["GenerateDataKey", "Decrypt"]
+
+
+def test_the_request_is_the_clients(kms_key: str, direct: list[str]) -> None:
+    """Everything that botocore sends but the numbering of its attempts; signed for the same day, region and service."""
+    with _scripted([_ANSWER] * 2) as (url, seen):
+        client = _client(url)
+        parameters = {"KeyId": kms_key, "KeySpec": "AES_256", "EncryptionContext": CONTEXT, "GrantTokens": ["t"]}
+        client.generate_data_key(**parameters)
+        KmsRequests(client).call("generate_data_key", parameters)
+    (usual, usual_body), (ours, our_body) = seen
+    assert our_body == usual_body
+    for headers in (usual, ours):
+        assert headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=testing/")
+        words = [word for word in headers["user-agent"].split() if not word.startswith("m/")]
+        headers["user-agent"] = " ".join(words)
+        headers["authorization"] = headers["authorization"].partition(", Signature=")[0]
+        del headers["x-amz-date"]
+    for name in ("amz-sdk-invocation-id", "amz-sdk-request"):
+        usual.pop(name)
+    assert ours == usual
+    assert direct == ["GenerateDataKey"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"region_name": "eu-west-3"},
+        {"region_name": "cn-north-1"},
+        {"region_name": "us-gov-west-1", "config": Config(use_fips_endpoint=True)},
+        {"region_name": "us-east-1", "config": Config(use_fips_endpoint=True, use_dualstack_endpoint=True)},
+        {"region_name": "fips-us-west-2"},
+        {"region_name": "us-east-1", "endpoint_url": "https://vpce-1.kms.eu-west-1.vpce.amazonaws.com/base"},
+        {"region_name": "us-east-1", "config": Config(signature_version=botocore.UNSIGNED)},
+    ],
+    ids=str,
+)
+def test_where_requests_go(arguments: dict[str, Any], direct: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The address, and the region and service that they are signed for, on AWS's own endpoints of all kinds."""
+    credentials = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+    client = _unmocked(boto3.client("kms", **credentials, **arguments))
+    sent: list[tuple[str, str]] = []
+
+    def send(_: object, request: Any) -> AWSResponse:
+        authorization = request.headers.get("Authorization") or b""
+        sent.append((request.url, bytes(authorization).decode().partition(", SignedHeaders=")[0]))
+        return AWSResponse(request.url, 200, {}, SimpleNamespace(stream=lambda: iter([b"{}"])))
+
+    monkeypatch.setattr(type(client._endpoint.http_session), "send", send)
+    client.decrypt(CiphertextBlob=b"x")
+    KmsRequests(client).call("decrypt", {"CiphertextBlob": b"x"})
+    assert sent[0] == sent[1]
+    assert direct == ["Decrypt"]
+
+
+@pytest.mark.parametrize("event", kms_requests._EVENTS)
+def test_who_listens_is_heard(kms: Any, kms_key: str, direct: list[str], event: str) -> None:
+    """A handler that comes gets every call from then on, and when it has gone requests are direct again."""
+    heard: list[str] = []
+
+    def listen(event_name: str, **_: Any) -> None:
+        heard.append(event_name)
+
+    keyring = KmsKeyring(kms_key, client=kms)
+    written = keyring.on_encrypt(write_request(COMMITTING))
+    assert direct == ["GenerateDataKey"]
+    kms.meta.events.register(f"{event}.kms", listen)
+    if event == "after-call-error":
+        with (
+            mock.patch.object(type(kms._endpoint), "make_request", side_effect=NoCredentialsError),
+            pytest.raises(KeyringError),
+        ):
+            keyring.on_decrypt(read_back(written))
+    else:
+        keyring.on_decrypt(read_back(written))
+    assert heard == [f"{event}.kms.Decrypt"]
+    kms.meta.events.unregister(f"{event}.kms", listen)
+    keyring.on_decrypt(read_back(written))
+    assert direct == ["GenerateDataKey", "Decrypt"]
+
+
+def _patched_class(client: Any) -> Any:
+    return mock.patch.object(BaseClient, "_make_api_call", autospec=True, side_effect=BaseClient._make_api_call)
+
+
+def _patched_object(client: Any) -> Any:
+    return mock.patch.object(client, "_make_api_call", wraps=client._make_api_call)
+
+
+def _patched_method(client: Any) -> Any:
+    return mock.patch.object(client, "generate_data_key", wraps=client.generate_data_key)
+
+
+def _patched_method_of_class(client: Any) -> Any:
+    method = type(client).generate_data_key
+    return mock.patch.object(type(client), "generate_data_key", autospec=True, side_effect=method)
+
+
+def _patched_endpoint(_: Any) -> Any:
+    return mock.patch.object(Endpoint, "make_request", autospec=True, side_effect=Endpoint.make_request)
+
+
+PATCHES = [_patched_class, _patched_object, _patched_method, _patched_method_of_class, _patched_endpoint]
+
+
+@pytest.mark.parametrize("patch", PATCHES)
+def test_who_patches_is_heard(kms: Any, kms_key: str, direct: list[str], patch: Callable[[Any], Any]) -> None:
+    """As tracers do, and tests."""
+    keyring = KmsKeyring(kms_key, client=kms)
+    with patch(kms) as patched:
+        keyring.on_encrypt(write_request(COMMITTING))
+    assert patched.call_count == 1
+    assert direct == []
+
+
+def test_a_wrapper_is_no_botocore(kms: Any, kms_key: str, direct: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A decorator takes on all names of what it decorates."""
+    calls: list[str] = []
+    original = BaseClient._make_api_call
+
+    @functools.wraps(original)
+    def wrapper(self: Any, operation_name: str, parameters: Any) -> Any:
+        calls.append(operation_name)
+        return original(self, operation_name, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", wrapper)
+    _round_trip(kms, kms_key)
+    assert calls == ["GenerateDataKey", "Decrypt"]
+    assert direct == []
+
+
+def test_logs_and_lambda_are_botocores(
+    kms: Any, kms_key: str, direct: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A log of requests is complete, and a function's trace goes on."""
+    with caplog.at_level(logging.DEBUG, "botocore"):
+        _round_trip(kms, kms_key)
+    assert "TrentService" in caplog.text or "OperationModel(name=Decrypt)" in caplog.text
+    assert direct == []
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "f")
+    _round_trip(kms, kms_key)
+    assert direct == []
+
+
+def test_another_kind_of_client(kms: Any, kms_key: str, direct: list[str]) -> None:
+    """Whatever has the methods is a client."""
+
+    class Client:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(kms, name)
+
+    _round_trip(Client(), kms_key)
+    assert direct == []
+
+
+def test_a_botocore_that_is_made_otherwise(
+    kms: Any, kms_key: str, direct: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a part is missing, the client is asked."""
+    resolve = BaseClient._resolve_endpoint_ruleset
+    monkeypatch.delattr(BaseClient, "_resolve_endpoint_ruleset")
+    assert kms_requests._Operation.of(kms, "decrypt") is None
+    monkeypatch.setattr(
+        BaseClient, "_resolve_endpoint_ruleset", lambda *_, **__: ("https://kms.example", {"x": ["y"]}, {}), False
+    )
+    assert kms_requests._Operation.of(kms, "decrypt") is None
+    monkeypatch.setattr(BaseClient, "_resolve_endpoint_ruleset", resolve)
+    assert kms_requests._Operation.of(kms, "no_such_method") is None
+
+
+def test_no_is_asked_for_once(kms: Any, kms_key: str) -> None:
+    """A refusal costs one request, and is raised as the client raises it."""
+    keyring = KmsKeyring(kms_key, client=kms)
+    written = keyring.on_encrypt(write_request(COMMITTING, encryption_context=CONTEXT))
+    parameters = {"CiphertextBlob": written.encrypted_data_key.ciphertext, "EncryptionContext": {"tenant": "red"}}
+    with pytest.raises(ClientError) as usual:
+        kms.decrypt(**parameters)
+    sessions = type(kms._endpoint.http_session)
+    with mock.patch.object(sessions, "send", autospec=True, side_effect=sessions.send) as send:
+        with pytest.raises(ClientError) as direct:
+            KmsRequests(kms).call("decrypt", parameters)
+        assert send.call_count == 1
+    assert type(direct.value) is type(usual.value)
+    assert str(direct.value) == str(usual.value)
+    with pytest.raises(KeyUnwrapError):
+        keyring.on_decrypt(read_back(written, description={"tenant": "red"}))
+
+
+# A KMS that answers as it is told.
+
+_ANSWER = (200, {"KeyId": "k", "Plaintext": "AAAA", "CiphertextBlob": "AAAA"})
+
+
+def _client(url: str, **options: Any) -> Any:
+    credentials = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+    return _unmocked(boto3.client("kms", endpoint_url=url, region_name="us-east-1", **credentials, **options))
+
+
+@contextlib.contextmanager
+def _scripted(answers: list[Any]) -> Iterator[tuple[str, list[tuple[dict[str, str], bytes]]]]:
+    """Gives each answer once, in order: status and JSON, text that is none, or None for a connection that ends."""
+    seen: list[tuple[dict[str, str], bytes]] = []
+    left = list(answers)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            seen.append(({name.lower(): value for name, value in self.headers.items()}, body))
+            answer = left.pop(0)
+            if answer is None:
+                self.close_connection = True
+                return
+            status, content = answer
+            data = content.encode() if isinstance(content, str) else json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/x-amz-json-1.1")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", seen
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+TROUBLE = {
+    "500": (500, {"__type": "KMSInternalException"}),
+    "503 without JSON": (503, "down for maintenance"),
+    "throttling": (400, {"__type": "ThrottlingException", "message": "slow down"}),
+    "expired": (403, {"__type": "RequestExpired"}),
+    "cut": None,
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLE)
+def test_trouble_is_botocores(direct: list[str], trouble: str) -> None:
+    """What is neither yes nor no is asked for again through the client, which answers with its own retries."""
+    with _scripted([TROUBLE[trouble], _ANSWER]) as (url, seen):
+        answer = KmsRequests(_client(url)).call("generate_data_key", {"KeyId": "k", "KeySpec": "AES_256"})
+    assert answer["CiphertextBlob"] == b"\0\0\0"
+    assert direct == ["GenerateDataKey"]
+    assert ["amz-sdk-request" in headers for headers, _ in seen] == [False, True]
+
+
+def test_nonsense_is_what_botocore_makes_of_it() -> None:
+    """No key, hence an error of the keyring."""
+    with _scripted([(200, "{ no json")] * 3) as (url, _):
+        client = _client(url)
+        usual = client.decrypt(CiphertextBlob=b"x")
+        answer = KmsRequests(client).call("decrypt", {"CiphertextBlob": b"x"})
+        with pytest.raises(KeyringError, match="without a data key"):
+            KmsKeyring("k", client=client).on_encrypt(write_request(COMMITTING))
+    assert {**answer, "ResponseMetadata": 0} == {**usual, "ResponseMetadata": 0}
+
+
+def test_lasting_trouble_is_raised_by_botocore() -> None:
+    """After as many attempts as the client is configured for, besides the direct one."""
+    client_of_two = {"config": Config(retries={"total_max_attempts": 2, "mode": "standard"})}
+    with _scripted([TROUBLE["500"]] * 3) as (url, seen):
+        with pytest.raises(ClientError) as error:
+            KmsRequests(_client(url, **client_of_two)).call("decrypt", {"CiphertextBlob": b"x"})
+        assert len(seen) == 3
+    assert error.value.response["ResponseMetadata"]["RetryAttempts"] == 1
+
+
+def test_nobody_to_ask(kms_key: str) -> None:
+    """An endpoint where nobody listens, and a client without credentials: botocore's own errors."""
+    with _scripted([]) as (url, _):
+        pass
+    with pytest.raises(KeyringError, match="Could not connect"):
+        _round_trip(_client(url, config=Config(retries={"total_max_attempts": 1})), kms_key)
+    with (
+        mock.patch("botocore.signers.RequestSigner.sign", side_effect=NoCredentialsError),
+        pytest.raises(NoCredentialsError),
+    ):
+        KmsRequests(_client(url)).call("decrypt", {"CiphertextBlob": b"x"})
