@@ -98,23 +98,22 @@ def test_the_request_is_the_clients(kms_key: str, direct: list[str]) -> None:
     assert direct == ["GenerateDataKey"]
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"region_name": "eu-west-3"},
-        {"region_name": "cn-north-1"},
-        {"region_name": "us-gov-west-1", "config": Config(use_fips_endpoint=True)},
-        {"region_name": "us-east-1", "config": Config(use_fips_endpoint=True, use_dualstack_endpoint=True)},
-        {"region_name": "fips-us-west-2"},
-        {"region_name": "us-east-1", "endpoint_url": "https://vpce-1.kms.eu-west-1.vpce.amazonaws.com/base"},
-        {"region_name": "us-east-1", "config": Config(signature_version=botocore.UNSIGNED)},
-    ],
-    ids=str,
-)
-def test_where_requests_go(arguments: dict[str, Any], direct: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+PLACES: dict[str, dict[str, Any]] = {
+    "a region": {"region_name": "eu-west-3"},
+    "another partition": {"region_name": "cn-north-1"},
+    "FIPS": {"region_name": "us-gov-west-1", "config": Config(use_fips_endpoint=True)},
+    "FIPS, IPv6": {"region_name": "us-east-1", "config": Config(use_fips_endpoint=True, use_dualstack_endpoint=True)},
+    "FIPS, the old way": {"region_name": "fips-us-west-2"},
+    "private": {"region_name": "us-east-1", "endpoint_url": "https://vpce-1.kms.eu-west-1.vpce.amazonaws.com/base"},
+    "unsigned": {"region_name": "us-east-1", "config": Config(signature_version=botocore.UNSIGNED)},
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_where_requests_go(place: str, direct: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The address, and the region and service that they are signed for, on AWS's own endpoints of all kinds."""
     credentials = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
-    client = _unmocked(boto3.client("kms", **credentials, **arguments))
+    client = _unmocked(boto3.client("kms", **credentials, **PLACES[place]))
     sent: list[tuple[str, str]] = []
 
     def send(_: object, request: Any) -> AWSResponse:
