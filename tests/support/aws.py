@@ -13,7 +13,6 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 REGION = "us-east-1"
 LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
@@ -91,6 +90,9 @@ def clean_aws_environment(home: str) -> Iterator[None]:
 @contextlib.contextmanager
 def moto_endpoint() -> Iterator[str]:
     """Runs moto's server on a free loopback port; yields its URL."""
+    # Imported here alone: moto listens to every client of the process that imports it.
+    from moto.server import ThreadedMotoServer
+
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # its log of requests would drown what a failing test prints
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
