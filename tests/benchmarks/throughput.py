@@ -2,11 +2,11 @@
 
     python tests/benchmarks/throughput.py [--rounds 7] [--large 256]
 
-MinIO over https stores the objects, in memory where there is a place for that; moto answers as KMS. All of them share
-this machine, and machines are noisy: so every round measures every client, in turns, and what is printed is the median
-over the rounds of *client / boto3 of the same round*, with the lowest and the highest. More than 1 is faster than
-plain boto3, which encrypts nothing. `s3ec` calls KMS for each object; `s3ec, cached` keeps data keys
-(`CachingMaterialsManager`); `official` is amazon-s3-encryption-client-python with its defaults.
+MinIO over https stores the objects, in memory where there is a place for that, and `prompt_kms.py` answers as KMS, over
+http. All of them share this machine, and machines are noisy: so every round measures every client, in turns, and what
+is printed is the median over the rounds of *client / boto3 of the same round*, with the lowest and the highest. More
+than 1 is faster than plain boto3, which encrypts nothing. `s3ec` calls KMS for each object; `s3ec, cached` keeps data
+keys (`CachingMaterialsManager`); `official` is amazon-s3-encryption-client-python with its defaults.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from prompt_kms import KEY_ARN
 
 from s3ec import CachingMaterialsManager, EncryptionClient, KmsKeyring
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from support import servers  # noqa: E402  # found only now that the folder of tests is on the path
-from support.aws import client_arguments, create_kms_key, moto_endpoint  # noqa: E402
+from support.aws import client_arguments  # noqa: E402
 
 KIB, MIB = 1024, 1024 * 1024
 BUCKET = "benchmark"
@@ -126,10 +127,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--large", type=int, default=256, metavar="MIB", help="size of the large object")
-    parser.add_argument("--serve-kms", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.serve_kms:
-        return _serve_kms()
     memory = Path("/dev/shm")  # noqa: S108  # a folder of our own is made in it
     base = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
     with contextlib.ExitStack() as stack:
@@ -144,21 +142,19 @@ def main() -> int:
 
 
 def _clients(arguments: dict[str, Any], kms_url: str) -> dict[str, Any]:
-    kms_arguments = client_arguments(kms_url)
-    key = create_kms_key(kms_arguments)
-    kms = boto3.client("kms", **kms_arguments)
+    kms = boto3.client("kms", **client_arguments(kms_url))
     clients: dict[str, Any] = {
         "boto3": boto3.client("s3", **arguments),
-        "s3ec": EncryptionClient(keyring=KmsKeyring(key, client=kms), **arguments),
+        "s3ec": EncryptionClient(keyring=KmsKeyring(KEY_ARN, client=kms), **arguments),
         "s3ec, cached": EncryptionClient(
-            materials_manager=CachingMaterialsManager(KmsKeyring(key, client=kms)), **arguments
+            materials_manager=CachingMaterialsManager(KmsKeyring(KEY_ARN, client=kms)), **arguments
         ),
     }
     if importlib.util.find_spec("s3_encryption"):
         from s3_encryption import S3EncryptionClient, S3EncryptionClientConfig
         from s3_encryption.materials.kms_keyring import KmsKeyring as OfficialKeyring
 
-        config = S3EncryptionClientConfig(keyring=OfficialKeyring(kms, key))
+        config = S3EncryptionClientConfig(keyring=OfficialKeyring(kms, KEY_ARN))
         clients["official"] = S3EncryptionClient(boto3.client("s3", **arguments), config)
     return clients
 
@@ -196,22 +192,14 @@ def _report(case: Case, seconds: dict[str, list[float]]) -> None:
 
 @contextlib.contextmanager
 def _kms_endpoint() -> Iterator[str]:
-    """moto in a process of its own: here it would take turns with the clients."""
-    with subprocess.Popen(
-        [sys.executable, __file__, "--serve-kms"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as child:
+    """A process of its own: here it would take turns with the clients."""
+    program = Path(__file__).with_name("prompt_kms.py")
+    with subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         try:
             yield child.stdout.readline().strip()
         finally:
             child.terminate()
-
-
-def _serve_kms() -> int:
-    with moto_endpoint() as url:
-        print(url, flush=True)
-        sys.stdin.read()
-    return 0
 
 
 if __name__ == "__main__":
