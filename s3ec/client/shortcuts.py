@@ -7,30 +7,21 @@ character and microsecond, and where botocore is not made as expected, nothing i
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import re
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.parsers import ResponseParserFactory
 from botocore.utils import parse_timestamp
 
-if TYPE_CHECKING:
-    from botocore.context import ClientContext
-
-try:
-    from botocore.context import get_context
-except ImportError:  # an older botocore, whose user agents never change
-
-    def get_context() -> ClientContext | None:
-        """No features are noted."""
-        return None
-
+from s3ec.user_agent import UserAgents
 
 __all__ = ["parse_date", "parse_dates_quickly", "remember_user_agent"]
 
-_COMBINATIONS = 64
-_UTC = parse_timestamp("1970-01-01T00:00:00Z").tzinfo  # botocore's own object for it
+# botocore's own objects for UTC: it has one for each form where the machine's time zone is UTC too.
+_GMT = parse_timestamp("Thu, 01 Jan 1970 00:00:00 GMT").tzinfo
+_ZULU = parse_timestamp("1970-01-01T00:00:00Z").tzinfo
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _HTTP_DATE = re.compile(
     rf"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\d\d) ({'|'.join(_MONTHS)}) ([12]\d{{3}}) (\d\d):(\d\d):(\d\d) GMT", re.ASCII
@@ -39,27 +30,14 @@ _ISO_DATE = re.compile(r"([12]\d{3})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{
 
 
 def remember_user_agent(client: Any) -> None:
-    """Keep the user agents that a client's requests carry, one for each combination of features.
-
-    Nothing else changes in them during a client's life; features are what a call has used, such as a waiter.
+    """Keep the user agents that a client's requests carry.
 
     Args:
         client: a botocore client.
     """
-    creator = getattr(client, "_user_agent_creator", None)
-    build = getattr(creator, "to_string", None)
-    if creator is None or build is None:
-        return
-
-    @lru_cache(_COMBINATIONS)
-    def text(_features: frozenset[str]) -> str:
-        return str(build())
-
-    def to_string() -> str:
-        context = get_context()
-        return text(frozenset(context.features) if context is not None else frozenset())
-
-    creator.to_string = to_string
+    with contextlib.suppress(AttributeError):
+        creator = client._user_agent_creator
+        creator.to_string = UserAgents(creator).text
 
 
 def parse_dates_quickly(client: Any) -> None:
@@ -90,15 +68,15 @@ def parse_date(value: Any) -> datetime.datetime:
         try:
             if match := _HTTP_DATE.fullmatch(value):
                 day, month, year, *time = match.groups()
-                return _utc(int(year), _MONTHS.index(month) + 1, int(day), *map(int, time))
+                return _date(_GMT, int(year), _MONTHS.index(month) + 1, int(day), *map(int, time))
             if match := _ISO_DATE.fullmatch(value):
                 *numbers, milliseconds = map(int, match.groups("0"))
-                return _utc(*numbers, 1000 * milliseconds)
+                return _date(_ZULU, *numbers, 1000 * milliseconds)
         except ValueError:
             pass  # no such day or hour: botocore says it in its own words
     parsed: datetime.datetime = parse_timestamp(value)
     return parsed
 
 
-def _utc(*numbers: int) -> datetime.datetime:
-    return datetime.datetime(*numbers, tzinfo=_UTC)  # type: ignore[misc, arg-type]  # year to microsecond
+def _date(zone: datetime.tzinfo | None, *numbers: int) -> datetime.datetime:
+    return datetime.datetime(*numbers, tzinfo=zone)  # type: ignore[misc, arg-type]  # year to microsecond

@@ -19,7 +19,14 @@ from s3ec.crypto import derivation, rsa_keys, wrapping
 from s3ec.errors import CommitmentMismatchError, KeyringError, KeyUnwrapError
 from s3ec.formats import ContentMetadata
 from s3ec.formats.metadata import CONTEXT_CONTENT_ALGORITHM
-from s3ec.materials import STORED_CONTEXT, DecryptionMaterialsRequest, EncryptedDataKey, Keyring
+from s3ec.keyrings import DefaultMaterialsManager
+from s3ec.materials import (
+    STORED_CONTEXT,
+    DecryptionMaterialsRequest,
+    EncryptedDataKey,
+    Keyring,
+    MaterialsManager,
+)
 from s3ec.migrate.context import MigrationContext
 from s3ec.migrate.ending import TaskEndedError, code_of
 from s3ec.migrate.model import SkipReason
@@ -67,10 +74,10 @@ def _description(source: Source, stored: ContentMetadata, settings: MigrationSet
     return {**pairs, CONTEXT_CONTENT_ALGORITHM: stored.content_algorithm}
 
 
-def _check_readable(stored: ContentMetadata, context: MigrationContext) -> None:
+def _check_readable(stored: ContentMetadata, manager: MaterialsManager) -> None:
     decryption.check(
         stored,
-        materials_manager=context.read_manager,
+        materials_manager=manager,
         commitment_policy=_POLICY,
         enable_legacy_unauthenticated_modes=False,
         encryption_context=STORED_CONTEXT,
@@ -78,7 +85,7 @@ def _check_readable(stored: ContentMetadata, context: MigrationContext) -> None:
 
 
 def _by_kms(stored: ContentMetadata, description: dict[str, str], context: MigrationContext) -> ContentMetadata | None:
-    _check_readable(stored, context)
+    _check_readable(stored, context.read_manager)
     settings = context.settings
     pinned = settings.source_keyring.key_id if settings.source_keyring else None
     same_description = (
@@ -135,6 +142,7 @@ def _opens(keyring: Keyring, stored: ContentMetadata) -> bool:
     algorithm = stored.encrypted_data_key.wrapping_algorithm
     if algorithm.is_legacy or algorithm not in keyring.capabilities.wrapping_algorithms:
         return False
+    _check_readable(stored, DefaultMaterialsManager(keyring))
     try:
         data_key = keyring.on_decrypt(_request(stored)).plaintext_data_key
     except KeyUnwrapError:
@@ -149,7 +157,7 @@ def _opens(keyring: Keyring, stored: ContentMetadata) -> bool:
 
 
 def _opened(stored: ContentMetadata, context: MigrationContext) -> bytes:
-    _check_readable(stored, context)
+    _check_readable(stored, context.read_manager)
     data_key = context.read_manager.decrypt_materials(_request(stored)).plaintext_data_key
     _check_commitment(stored, data_key)
     return data_key

@@ -7,15 +7,17 @@ import functools
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 from typing import Any
 from unittest import mock
 
 import boto3
 import botocore
 import pytest
+from botocore import handlers
 from botocore.awsrequest import AWSResponse
 from botocore.client import BaseClient
 from botocore.config import Config
@@ -77,14 +79,20 @@ def test_the_answer_is_the_clients(kms: Any, kms_key: str, direct: list[str]) ->
     assert direct == ["GenerateDataKey", "Decrypt"]
 
 
-def test_the_request_is_the_clients(kms_key: str, direct: list[str]) -> None:
+@pytest.mark.parametrize("environment", [{}, {"AWS_LAMBDA_FUNCTION_NAME": "f", "_X_AMZN_TRACE_ID": "Root=1"}], ids=str)
+def test_the_request_is_the_clients(
+    direct: list[str], environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Everything that botocore sends but the numbering of its attempts; signed for the same day, region and service."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
     with _scripted([_ANSWER] * 2) as (url, seen):
         client = _client(url)
-        parameters = {"KeyId": kms_key, "KeySpec": "AES_256", "EncryptionContext": CONTEXT, "GrantTokens": ["t"]}
+        parameters = {"KeyId": "k", "KeySpec": "AES_256", "EncryptionContext": CONTEXT, "GrantTokens": ["t"]}
         client.generate_data_key(**parameters)
         KmsRequests(client).call("generate_data_key", parameters)
     (usual, usual_body), (ours, our_body) = seen
+    assert ("x-amzn-trace-id" in ours) == bool(environment)
     assert our_body == usual_body
     for headers in (usual, ours):
         assert headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=testing/")
@@ -148,7 +156,8 @@ def test_who_listens_is_heard(kms: Any, kms_key: str, direct: list[str], event: 
             keyring.on_decrypt(read_back(written))
     else:
         keyring.on_decrypt(read_back(written))
-    assert heard == [f"{event}.kms.Decrypt"]
+    assert set(heard) <= {f"{event}.kms.Decrypt", f"{event}.kms"}
+    assert heard
     kms.meta.events.unregister(f"{event}.kms", listen)
     keyring.on_decrypt(read_back(written))
     assert direct == ["GenerateDataKey", "Decrypt"]
@@ -175,7 +184,23 @@ def _patched_endpoint(_: Any) -> Any:
     return mock.patch.object(Endpoint, "make_request", autospec=True, side_effect=Endpoint.make_request)
 
 
-PATCHES = [_patched_class, _patched_object, _patched_method, _patched_method_of_class, _patched_endpoint]
+def _patched_object_of_endpoint(client: Any) -> Any:
+    return mock.patch.object(client._endpoint, "_send", wraps=client._endpoint._send)
+
+
+def _patched_sending(_: Any) -> Any:
+    return mock.patch.object(Endpoint, "_send", autospec=True, side_effect=Endpoint._send)
+
+
+PATCHES = [
+    _patched_class,
+    _patched_object,
+    _patched_method,
+    _patched_method_of_class,
+    _patched_endpoint,
+    _patched_object_of_endpoint,
+    _patched_sending,
+]
 
 
 @pytest.mark.parametrize("patch", PATCHES)
@@ -185,6 +210,41 @@ def test_who_patches_is_heard(kms: Any, kms_key: str, direct: list[str], patch: 
     with patch(kms) as patched:
         keyring.on_encrypt(write_request(COMMITTING))
     assert patched.call_count == 1
+    assert direct == []
+
+
+class _Proxy:
+    """A wrapper as the wrapt package makes them, for most tracers: it even pretends to be of the class it wraps."""
+
+    def __init__(self, wrapped: Any, calls: list[object]) -> None:
+        self.__dict__.update(wrapped=wrapped, calls=calls)
+
+    @property
+    def __class__(self) -> type:  # type: ignore[override]  # the pretence
+        return type(self.__dict__["wrapped"])
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["wrapped"], name)
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        bound = self.__dict__["wrapped"].__get__(instance, owner)
+
+        def call(*arguments: Any, **more: Any) -> Any:
+            self.__dict__["calls"].append(arguments)
+            return bound(*arguments, **more)
+
+        return self if instance is None else call
+
+
+def test_a_proxy_is_no_botocore(kms: Any, kms_key: str, direct: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it says of itself."""
+    calls: list[object] = []
+    proxy = _Proxy(BaseClient._make_api_call, calls)
+    assert isinstance(proxy, FunctionType)
+    assert proxy.__globals__["__name__"].startswith("botocore")
+    monkeypatch.setattr(BaseClient, "_make_api_call", proxy)
+    _round_trip(kms, kms_key)
+    assert len(calls) == 2
     assert direct == []
 
 
@@ -204,17 +264,52 @@ def test_a_wrapper_is_no_botocore(kms: Any, kms_key: str, direct: list[str], mon
     assert direct == []
 
 
-def test_logs_and_lambda_are_botocores(
-    kms: Any, kms_key: str, direct: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("log", ["botocore", "botocore.endpoint", "botocore.hooks", "botocore.regions"])
+def test_logs_are_botocores(
+    kms: Any, kms_key: str, direct: list[str], caplog: pytest.LogCaptureFixture, log: str
 ) -> None:
-    """A log of requests is complete, and a function's trace goes on."""
-    with caplog.at_level(logging.DEBUG, "botocore"):
+    """A log of requests is complete, also of one part of botocore."""
+    with caplog.at_level(logging.DEBUG, log):
         _round_trip(kms, kms_key)
-    assert "TrentService" in caplog.text or "OperationModel(name=Decrypt)" in caplog.text
+    assert len(caplog.records) >= 2
     assert direct == []
-    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "f")
+
+
+def test_a_handler_in_disguise(kms: Any, kms_key: str, direct: list[str]) -> None:
+    """A handler of one's own that took on the names of botocore's."""
+    heard: list[str] = []
+
+    @functools.wraps(handlers.add_recursion_detection_header)
+    def handler(event_name: str, **_: Any) -> None:
+        heard.append(event_name)
+
+    kms.meta.events.register("before-call.kms", handler)
     _round_trip(kms, kms_key)
+    assert len(heard) == 2
     assert direct == []
+
+
+def test_what_botocore_refuses_is_refused(kms: Any, kms_key: str) -> None:
+    """Values that JSON would take, and KMS's API does not."""
+    keyring = KmsKeyring(kms_key, client=kms, grant_tokens=[""])
+    with pytest.raises(KeyringError, match="GrantTokens"):
+        keyring.on_encrypt(write_request(COMMITTING))
+    keyring = KmsKeyring(kms_key, client=kms)
+    for context in ({"a": 1}, {"a": b"x"}, {1: "x"}):
+        with pytest.raises(KeyringError, match="Invalid type"):
+            keyring.on_encrypt(write_request(COMMITTING, encryption_context=context))
+
+
+def test_a_user_agent_that_is_set_late(direct: list[str]) -> None:
+    """As some libraries do with a client that they are given."""
+    with _scripted([_ANSWER] * 2) as (url, seen):
+        client = _client(url)
+        requests = KmsRequests(client)
+        requests.call("decrypt", {"CiphertextBlob": b"x"})
+        client.meta.config.user_agent_extra = "late/1.0"
+        requests.call("decrypt", {"CiphertextBlob": b"x"})
+    assert [headers["user-agent"].endswith("late/1.0") for headers, _ in seen] == [False, True]
+    assert direct == ["Decrypt"] * 2
 
 
 def test_another_kind_of_client(kms: Any, kms_key: str, direct: list[str]) -> None:
@@ -325,6 +420,28 @@ def test_trouble_is_botocores(direct: list[str], trouble: str) -> None:
     assert answer["CiphertextBlob"] == b"\0\0\0"
     assert direct == ["GenerateDataKey"]
     assert ["amz-sdk-request" in headers for headers, _ in seen] == [False, True]
+
+
+def test_after_trouble_the_client_is_asked(direct: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that slows its callers down must not be asked twice as often."""
+    now = time.monotonic()
+    with _scripted([TROUBLE["throttling"], *[_ANSWER] * 3]) as (url, seen):
+        requests = KmsRequests(_client(url))
+        for later in (0.0, 0.0, 31.0):
+            monkeypatch.setattr(time, "monotonic", lambda later=later: now + later)
+            requests.call("decrypt", {"CiphertextBlob": b"x"})
+    assert ["amz-sdk-request" in headers for headers, _ in seen] == [False, True, True, False]
+    assert len(direct) == 2
+
+
+def test_who_allows_one_attempt_gets_one(direct: list[str]) -> None:
+    """The direct one would be a second."""
+    with _scripted([TROUBLE["500"]]) as (url, seen):
+        client = _client(url, config=Config(retries={"total_max_attempts": 1}))
+        with pytest.raises(ClientError):
+            KmsRequests(client).call("decrypt", {"CiphertextBlob": b"x"})
+    assert len(seen) == 1
+    assert direct == []
 
 
 def test_nonsense_is_what_botocore_makes_of_it() -> None:

@@ -339,6 +339,28 @@ def test_what_does_not_open_when_it_is_read_back_is_a_failure(
     assert (outcome.result, outcome.error) == (Result.FAILED, "AuthenticationError")
 
 
+def test_what_readers_refuse_is_not_opened(
+    step: Step,
+    bucket: str,
+    plain_s3: Any,
+    make_client: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not even to see whether it has the key already that it is to get."""
+    path = tmp_path / "key"
+    path.write_bytes(bytes(32))
+    spec = KeyringSpec(kind="aes-file", path=str(path))
+    policy = CommitmentPolicy.FORBID_ENCRYPT_ALLOW_DECRYPT
+    make_client(keyring=AesKeyring(bytes(32)), commitment_policy=policy).put_object(Bucket=bucket, Key="k", Body=b"x")
+    body, metadata = _stored(plain_s3, bucket)
+    metadata["x-amz-iv"] = base64.b64encode(bytes(12)).decode()
+    plain_s3.put_object(Bucket=bucket, Key="k", Body=body, Metadata=metadata)
+    monkeypatch.setattr(AesKeyring, "on_decrypt", lambda *_: pytest.fail("a key was touched"))
+    outcome = step("k", action=Action.REWRAP, keyring=spec)
+    assert (outcome.result, outcome.error) == (Result.SKIPPED, "MalformedMetadataError")
+
+
 def test_plaintext_is_not_rewrapped(step: Step, bucket: str, plain_s3: Any) -> None:
     """A rewrap leaves plaintext alone and says so."""
     plain_s3.put_object(Bucket=bucket, Key="k", Body=b"x")
