@@ -87,8 +87,8 @@ class PlaintextClaims:
             ConfigurationError: for a checksum that cannot be verified here.
         """
         self.length = length
-        self._expected = {name: decoded(name, value) for name, value in expected.items()}
         self._digests = {name: digest_for(name) for name in expected}
+        self._expected = {name: decoded(name, value) for name, value in expected.items()}
 
     def __bool__(self) -> bool:
         """True where there is anything to verify."""
@@ -133,7 +133,7 @@ def decoded(name: str, value: str) -> bytes:
     """
     try:
         return base64.b64decode(value, validate=True)
-    except ValueError:
+    except (TypeError, ValueError):
         raise ConfigurationError(f"{name} is not base64") from None
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+from botocore.exceptions import ClientError
+
 from s3ec import formats
 from s3ec.client import instruction_objects, server_side
 from s3ec.client.requests import OBJECT_ARN_PAIR, check_metadata_size, check_user_metadata, metadata_size
@@ -23,6 +25,11 @@ __all__ = [
     "parse_copy_source",
     "refuse_bound_copy",
 ]
+
+
+_SOURCE_CONDITIONS = frozenset(
+    {"CopySourceIfMatch", "CopySourceIfModifiedSince", "CopySourceIfNoneMatch", "CopySourceIfUnmodifiedSince"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +65,38 @@ def parse_copy_source(source: object) -> CopySource:
 
 
 def head_source(wire: Wire, parameters: Mapping[str, Any], source: CopySource) -> dict[str, Any]:
-    """HEAD of the source, with the source's own SSE-C key and owner."""
+    """HEAD of the source, with the source's own SSE-C key and owner, under the caller's conditions.
+
+    Raises:
+        botocore.exceptions.ClientError: as S3 answers a copy of what is not there, or is not as the caller wants it.
+    """
     request: dict[str, Any] = {**source.parameters(), **server_side.source_companion(parameters)}
     if "ExpectedSourceBucketOwner" in parameters:
         request["ExpectedBucketOwner"] = parameters["ExpectedSourceBucketOwner"]
     if "RequestPayer" in parameters:
         request["RequestPayer"] = parameters["RequestPayer"]
-    return wire.call("HeadObject", request)
+    conditions = {
+        name.removeprefix("CopySource"): value for name, value in parameters.items() if name in _SOURCE_CONDITIONS
+    }
+    try:
+        return wire.call("HeadObject", {**request, **conditions})
+    except ClientError as error:
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        if status in (304, 412):
+            raise wire.refusal(
+                "CopyObject", 412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold"
+            ) from error
+        if status == 404:
+            _say_what_is_missing(wire, request)
+        raise
+
+
+def _say_what_is_missing(wire: Wire, request: Mapping[str, Any]) -> None:
+    """Raise the error by which S3 tells a missing bucket, key or version apart; a HEAD has no body to say it in."""
+    try:
+        wire.call("GetObject", {**request, "Range": "bytes=0-0"})["Body"].close()
+    except ClientError as error:
+        raise type(error)(error.response, "CopyObject") from error
 
 
 def own_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
@@ -103,7 +135,9 @@ def copy_object(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
     head = head_source(wire, parameters, source)
     metadata = head.get("Metadata", {})
     refuse_bound_copy(metadata, source, parameters)
-    request = {"CopySourceIfMatch": head["ETag"], **parameters}
+    # The conditions held for what was looked at, and the copy is of nothing else.
+    request = {name: value for name, value in parameters.items() if name not in _SOURCE_CONDITIONS}
+    request["CopySourceIfMatch"] = head["ETag"]
     if parameters.get("MetadataDirective") == "REPLACE":
         own = own_metadata(metadata)
         request["Metadata"] = {**parameters.get("Metadata", {}), **own}

@@ -17,6 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from boto3.s3.transfer import TransferConfig
+from s3transfer.compat import seekable
 from s3transfer.exceptions import RetriesExceededError
 from s3transfer.utils import S3_RETRYABLE_DOWNLOAD_ERRORS, OSUtils
 
@@ -31,9 +32,10 @@ from s3ec.client.wire import Wire
 from s3ec.crypto.content import ContentCipher
 from s3ec.errors import AuthenticationError
 
-__all__ = ["Download", "begin", "to_file", "to_fileobj"]
+__all__ = ["Download", "Progress", "begin", "to_file", "to_fileobj"]
 
 _MIB = 1024 * 1024
+_LONGEST_NAME = 255  # bytes, on the file systems of our time
 _LARGEST_PART = 4 * _MIB  # ten of them in flight take less than ten parts of boto3's own size
 _NEAR = 0.005
 _NEAR_WORKERS = 3
@@ -248,20 +250,22 @@ def begin(wire: Wire, parameters: dict[str, Any], config: TransferConfig, callba
     pinned = {**carried, "IfMatch": head["ETag"]}
     if "VersionId" in head:
         pinned["VersionId"] = head["VersionId"]
-    progress = _Progress(callback, max(total - cipher.suite.tag_length, 0))
+    progress = Progress(callback, max(total - cipher.suite.tag_length, 0))
     has_tag = not cipher.suite.is_legacy
     parts = _Parts(wire, pinned, total, config, progress, has_tag=has_tag, answered_in=answered_in)
     return Download(wire, parts, cipher, total)
 
 
-class _Progress:
+class Progress:
     """Tells the caller's callback of plaintext bytes, whose sum is exact."""
 
     def __init__(self, callback: Any, length: int) -> None:
+        """Take the caller's callback or None, and the bytes of plaintext."""
         self._callback = callback
         self._left = length
 
     def __call__(self, count: int) -> None:
+        """So many bytes more, of plaintext or of what stands behind it."""
         count = min(count, self._left)
         self._left -= count
         if self._callback is not None and count:
@@ -278,7 +282,7 @@ def to_file(download: Download, filename: str) -> None:
         with open(filename, "wb", buffering=0) as special:
             download.write_to(special.write, delayed=download.delayed_by_option)
         return
-    temporary = f"{filename}.{secrets.token_hex(4)}"
+    temporary = _temporary_name(filename)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
         with open(descriptor, "wb", buffering=0) as file:
@@ -293,8 +297,21 @@ def to_file(download: Download, filename: str) -> None:
         raise
 
 
+def _temporary_name(filename: str) -> str:
+    """A name beside the file's, no longer than names may be."""
+    folder, name = os.path.split(filename)
+    ending = f".{secrets.token_hex(4)}"
+    kept = os.fsencode(name)[: _LONGEST_NAME - len(ending)]
+    return os.path.join(folder, os.fsdecode(kept) + ending)
+
+
 def to_fileobj(download: Download, fileobj: Any) -> None:
-    """Write into a file-like object: nothing before it is verified, unless the client delays authentication."""
+    """Write into a file-like object: nothing before it is verified, unless the client delays authentication.
+
+    One that can seek is written from its start, as s3transfer does.
+    """
+    if seekable(fileobj):
+        fileobj.seek(0)
     download.write_to(lambda view: fileobj.write(bytes(view)), delayed=download.delayed_by_option)
 
 

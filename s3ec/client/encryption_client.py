@@ -59,7 +59,7 @@ class EncryptionClient(_Base):
                 return super().__new__(cls)
             from s3ec.client.session import make_client
 
-            return make_client(*args, **keywords)
+            return make_client(cls, *args, **keywords)
 
         def __init__(self, *args: Any, **keywords: Any) -> None:
             """Let botocore initialise the object once; Python calls again after ``__new__``."""
@@ -72,7 +72,7 @@ class EncryptionClient(_Base):
         self._s3ec_view = _make_view(self)
         self._s3ec_wire = Wire(
             options=type(self)._s3ec_options,
-            send=super()._make_api_call,
+            send=self._s3ec_send,
             service_model=self._service_model,
             secure=self.meta.endpoint_url.startswith("https:"),
             exceptions=self.exceptions,
@@ -108,6 +108,11 @@ class EncryptionClient(_Base):
         shortcuts.parse_dates_quickly(self)
 
     _s3ec_options: Options
+
+    def _s3ec_send(self, operation_name: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        # Looked up at each call, so that who patches botocore's method later is heard.
+        response: dict[str, Any] = super()._make_api_call(operation_name, parameters)
+        return response
 
     def _make_api_call(self, operation_name: str, api_params: dict[str, Any]) -> dict[str, Any]:
         parameters = dict(api_params)
@@ -255,20 +260,25 @@ def plain_view(client: BaseClient) -> BaseClient:
     """
     if not isinstance(client, EncryptionClient):
         return client
-    view: BaseClient = object.__new__(type(client).__mro__[2])
+    view: BaseClient = object.__new__(_generated_class(client))
     view.__dict__ = client.__dict__
     return view
 
 
 def _make_view(client: EncryptionClient) -> BaseClient:
     """A client of the generated class whose calls go through `Wire.call`: server-side defaults, and no encryption."""
-    generated = type(client).__mro__[2]
-    view_class = type("S3", (generated,), {"_make_api_call": _pass_call})
+    view_class = type("S3", (_generated_class(client),), {"_make_api_call": _pass_call})
     view: BaseClient = object.__new__(view_class)
     # One dict for both: the view keeps its parent's parts alive, and whatever is patched on one shows on the other.
     view.__dict__ = client.__dict__
     client.__dict__["_s3ec_parent"] = client
     return view
+
+
+def _generated_class(client: EncryptionClient) -> type:
+    """The class that botocore generated for S3."""
+    order = type(client).__mro__
+    return order[order.index(EncryptionClient) + 1]
 
 
 def _pass_call(view: Any, operation_name: str, api_params: dict[str, Any]) -> dict[str, Any]:

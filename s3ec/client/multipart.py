@@ -68,6 +68,24 @@ class MultipartUploads:
             self._states.move_to_end(upload_id)
             return state
 
+    def _find_in_place(self, parameters: Mapping[str, Any], operation_name: str) -> UploadState:
+        """The state of an upload, which is one of that bucket and key alone.
+
+        Raises:
+            MultipartStateError: this client did not begin it.
+            botocore.exceptions.ClientError: NoSuchUpload, as S3 answers for another bucket or key.
+        """
+        state = self.find(parameters["UploadId"])
+        if any(parameters[name] != state.upload.request[name] for name in ("Bucket", "Key")):
+            raise self._wire.refusal(
+                operation_name,
+                404,
+                "NoSuchUpload",
+                "The specified upload does not exist under this bucket and key",
+                UploadId=parameters["UploadId"],
+            )
+        return state
+
     def __contains__(self, upload_id: object) -> bool:
         with self._lock:
             return upload_id in self._states
@@ -89,7 +107,7 @@ class MultipartUploads:
         before = dict(parameters)
         claims = take_claims(parameters)
         wire.validate("UploadPart", parameters)
-        state = self.find(parameters["UploadId"])
+        state = self._find_in_place(parameters, "UploadPart")
         number = parameters.pop("PartNumber")
         if not 1 <= number <= LAST_PART_NUMBER:
             raise MultipartStateError(f"part numbers go from 1 to {LAST_PART_NUMBER}, not {number}")
@@ -122,7 +140,7 @@ class MultipartUploads:
             botocore.exceptions.ClientError: as S3 answers.
         """
         wire.validate("CompleteMultipartUpload", parameters)
-        state = self.find(parameters["UploadId"])
+        state = self._find_in_place(parameters, "CompleteMultipartUpload")
         parts = (parameters.pop("MultipartUpload", None) or {}).get("Parts", [])
         claims = _checksums(parameters)
         length = parameters.pop("MpuObjectSize", None)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from botocore.exceptions import IncompleteReadError
 from botocore.response import StreamingBody
 
 from s3ec.client.ciphertext_reader import CiphertextReader
@@ -133,13 +134,17 @@ class DecryptedBody(StreamingBody):
         """Take decrypted content, and its length where it is known before the end (not for CBC)."""
         super().__init__(stream, length)  # type: ignore[arg-type]  # botocore takes None, its stubs do not
         self._plaintext = stream
+        self._length = length
 
     def read(self, amt: int | None = None) -> bytes:
-        """At most ``amt`` bytes of plaintext; all of it without ``amt``; nothing after `close`.
+        """At most ``amt`` bytes of plaintext; all of it without ``amt``.
 
         Raises:
             AuthenticationError: the content does not verify; nothing of it was released.
+            botocore.exceptions.IncompleteReadError: the body was closed before all was read.
         """
+        if self._plaintext.closed and amt != 0 and self._length is not None and self.tell() < self._length:
+            raise IncompleteReadError(actual_bytes=self.tell(), expected_bytes=self._length)
         return self._plaintext.read(amt)
 
     def readinto(self, b: Any) -> int:
@@ -178,8 +183,8 @@ class DecryptedBody(StreamingBody):
         self._plaintext.close()
 
     def __enter__(self) -> DecryptedBody:
-        """The body itself, where botocore's gives its raw stream."""
-        return self
+        """The same content, by lines: botocore's gives its raw stream, which iterates so."""
+        return _EnteredBody(self._plaintext, self._length)
 
     def __exit__(self, *details: object) -> None:
         """Close."""
@@ -188,3 +193,21 @@ class DecryptedBody(StreamingBody):
     def __iter__(self) -> Iterator[bytes]:
         """Chunks of 1 KiB, as botocore's does (not lines)."""
         return self.iter_chunks(1024)
+
+
+class _EnteredBody(DecryptedBody):
+    """What ``with`` gives: in botocore urllib3's response, of which it has what readers of content use."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Lines."""
+        return iter(self.readline, b"")
+
+    def __next__(self) -> bytes:
+        """The next line."""
+        if line := self.readline():
+            return line
+        raise StopIteration
+
+    def stream(self, amt: int | None = 2**16, decode_content: object = None) -> Iterator[bytes]:
+        """Chunks of ``amt`` bytes; ``decode_content`` means nothing here."""
+        return iter(lambda: self.read(amt), b"")

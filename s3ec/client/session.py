@@ -26,26 +26,41 @@ _one_off_lock = threading.Lock()
 class _Hook:
     """Puts `EncryptionClient` in front of the generated class, whose methods it can then reach with ``super()``."""
 
-    def __init__(self, options: Options, thread: int | None = None) -> None:
+    def __init__(
+        self, options: Options, front: type[EncryptionClient] = EncryptionClient, thread: int | None = None
+    ) -> None:
         self._options = options
+        self._front = front
         self._thread = thread
 
     def __call__(
         self, class_attributes: dict[str, Any], base_classes: list[type], event_name: str = "", **_: Any
     ) -> None:
-        if not event_name.endswith(".s3") or EncryptionClient in base_classes:
+        if not event_name.endswith(".s3"):
             return
         # While one client is made, other threads may make plain ones on the same session.
         if self._thread is not None and self._thread != threading.get_ident():
             return
-        generated = type("S3", tuple(base_classes), dict(class_attributes))
-        class_attributes.clear()
+        if EncryptionClient in base_classes:
+            # The session encrypts already; what one client was told in person goes before what the session was.
+            base_classes[0] = self._front
+        else:
+            generated = type("S3", tuple(base_classes), dict(class_attributes))
+            class_attributes.clear()
+            base_classes[:] = [self._front, generated]
         class_attributes["_s3ec_options"] = self._options
-        base_classes[:] = [EncryptionClient, generated]
 
 
-def make_client(*args: Any, session: boto3.Session | None = None, **keywords: Any) -> BaseClient:
+def make_client(
+    front: type[EncryptionClient], *args: Any, session: boto3.Session | None = None, **keywords: Any
+) -> BaseClient:
     """Make one encrypting client, leaving the session as it was.
+
+    Args:
+        front: `EncryptionClient`, or a subclass of it.
+        *args: none; for the error.
+        session: to be made from, or None for the default session.
+        **keywords: options of ours, and boto3's arguments.
 
     Raises:
         ConfigurationError: options that can never work.
@@ -64,7 +79,7 @@ def make_client(*args: Any, session: boto3.Session | None = None, **keywords: An
     events = session._session.get_component("event_emitter")
     with _one_off_lock:
         # Registered last on the root event: botocore adds presigning there, which must land in the generated class.
-        events.register_last(_EVENT, _Hook(options, threading.get_ident()), unique_id=_ONE_OFF)
+        events.register_last(_EVENT, _Hook(options, front, threading.get_ident()), unique_id=_ONE_OFF)
         try:
             return session.client("s3", **boto_keywords)
         finally:

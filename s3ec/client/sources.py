@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from s3ec.errors import ConfigurationError, SourceChangedError
 
-__all__ = ["CHUNK_SIZE", "Source", "is_readable_body", "open_source"]
+__all__ = ["CHUNK_SIZE", "FileSource", "Source", "is_readable_body", "open_source"]
 
 CHUNK_SIZE = 1024 * 1024
 """Bytes that are read and encrypted at a time: large enough for full speed, small enough to stay in the cache."""
@@ -80,6 +80,10 @@ class BytesSource:
         """Nobody counts the progress of bytes."""
 
 
+# What these fill a buffer with is what they read; a class of the caller's own may change the one and not the other.
+_FILLABLE = frozenset({io.BufferedRandom, io.BufferedReader, io.BytesIO, io.FileIO})
+
+
 class _Reader:
     """Fills chunks from anything with ``read``; short reads happen."""
 
@@ -88,7 +92,7 @@ class _Reader:
     def __init__(self, body: Any) -> None:
         self._body = body
         self._buffer = bytearray(0)
-        self._readinto = getattr(body, "readinto", None)
+        self._readinto = body.readinto if type(body) in _FILLABLE else None
 
     def read_chunk(self, size: int) -> memoryview:
         if len(self._buffer) < size:
@@ -130,15 +134,27 @@ class FileSource(_Reader):
 
     rewindable = True
 
-    def __init__(self, body: Any, start: int, length: int) -> None:
-        """Take the body, its offset at call time and the bytes from there to its end."""
+    def __init__(self, body: Any, start: int, length: int, *, may_grow: bool = False) -> None:
+        """Take the body, its offset at call time and the bytes from there to its end.
+
+        With ``may_grow`` nothing is read past that end: what is appended later is no part of the content.
+        """
         super().__init__(body)
         self._start = start
+        self._room = length if may_grow else None
+        self._read = 0
         self.length: int | None = length
+
+    def read_chunk(self, size: int) -> memoryview:
+        """See `Source`."""
+        chunk = super().read_chunk(size if self._room is None else min(size, self._room - self._read))
+        self._read += len(chunk)
+        return chunk
 
     def rewind(self) -> None:
         """See `Source`."""
         self._body.seek(self._start)
+        self._read = 0
 
     def report_position(self, offset: int) -> None:
         """Move the body itself: s3transfer's wrappers count progress by where they are moved to."""

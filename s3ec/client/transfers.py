@@ -19,7 +19,7 @@ from s3transfer.exceptions import RetriesExceededError as S3TransferRetriesExcee
 from s3transfer.futures import NonThreadedExecutor
 from s3transfer.manager import TransferManager
 
-from s3ec.client import copies, downloads, server_side, uploads
+from s3ec.client import copies, downloads, reads, server_side, uploads
 from s3ec.client.requests import check_user_metadata
 from s3ec.client.wire import Wire, location_of
 from s3ec.errors import ConfigurationError, S3ECError, UnsupportedOperationError
@@ -173,7 +173,9 @@ def copy(
     except S3ECError as error:
         raise error.locate(location_of(target) or "") from error.__cause__
     with _manager(client._s3ec_view, config) as manager:
-        manager.copy(place.parameters(), bucket, key, extra, _subscribers(callback), from_view).result()
+        # The wire counts ciphertext; what the caller hears of ends with the plaintext.
+        progress = None if callback is None else downloads.Progress(callback, reads.plaintext_length(head))
+        manager.copy(place.parameters(), bucket, key, extra, _subscribers(progress), from_view).result()
 
 
 def _whole_metadata(extra: dict[str, Any], head: dict[str, Any], config: TransferConfig) -> dict[str, Any]:

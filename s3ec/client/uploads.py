@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import queue
+import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,7 +22,7 @@ from s3ec.client.bandwidth import Throttle
 from s3ec.client.ciphertext import check_length
 from s3ec.client.claims import take_claims
 from s3ec.client.sequential_upload import PART_ROOM, EncryptedPart, SequentialUpload
-from s3ec.client.sources import CHUNK_SIZE, BytesSource, Source, open_source
+from s3ec.client.sources import CHUNK_SIZE, BytesSource, FileSource, Source, open_source
 from s3ec.client.wire import Wire
 from s3ec.errors import ConfigurationError, SourceChangedError
 
@@ -53,7 +54,10 @@ def upload(
     if isinstance(body, str):
         with open(body, "rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
-            _upload(wire, open_source(file), {**parameters}, config, callback, known=size)
+            # As s3transfer does: a log that grows meanwhile is uploaded as far as it reached. A pipe has no size.
+            grows = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            source = FileSource(file, 0, size, may_grow=True) if grows else open_source(file)
+            _upload(wire, source, {**parameters}, config, callback, known=size)
         return
     source = open_source(body)
     _upload(wire, source, {**parameters}, config, callback, known=source.length)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import HTTPClientError, ParamValidationError
+from botocore.exceptions import ClientError, HTTPClientError, ParamValidationError
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
@@ -72,6 +72,15 @@ class Wire:
         report = ParamValidator().validate(known, shape)
         if report.has_errors():
             raise ParamValidationError(report=report.generate_report())
+
+    def refusal(self, operation_name: str, status: int, code: str, message: str, **details: str) -> ClientError:
+        """The error that S3 would answer with, for a request that is not sent."""
+        answer = {
+            "Error": {"Code": code, "Message": message, **details},
+            "ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": {}, "RetryAttempts": 0},
+        }
+        error: type[ClientError] = self.exceptions.from_code(code)
+        return error(answer, operation_name)  # type: ignore[arg-type]  # the stubs want every field of S3's own answer
 
     def companion(self, operation_name: str, parameters: Mapping[str, Any], **more: Any) -> dict[str, Any]:
         """Parameters of an extra call of ours about the same object: who pays, who owns, and the SSE-C key.

@@ -205,14 +205,21 @@ class TestSurface:
         assert digest.digest() == hashlib.sha256(LARGE).digest()
 
     def test_closed_gives_nothing(self, http_liar: LyingS3, make: Callable[..., Any]) -> None:
-        """After close, what was verified and not read is gone; reads give nothing."""
+        """After close, what was verified and not read is gone; nobody takes that for the end."""
         client = make(http_liar)
         put(client)
         body = get(client)
         assert body.read(1) == LARGE[:1]
         body.close()
         body.close()
-        assert (body.read(), body.read(5), body.readline(), body.readinto(bytearray(3))) == (b"", b"", b"", 0)
+        for size in (None, 5):
+            with pytest.raises(IncompleteReadError):
+                body.read(size)
+        assert (body.read(0), body.readline(), body.readinto(bytearray(3))) == (b"", b"", 0)
+        body = get(client)
+        assert body.read() == LARGE
+        body.close()
+        assert (body.read(), body.read(5)) == (b"", b"")
 
     def test_with_closes(self, http_liar: LyingS3, make: Callable[..., Any]) -> None:
         """The context gives the verifying body, not a raw stream, and closes it."""
@@ -221,7 +228,20 @@ class TestSurface:
         with get(client) as body:
             assert isinstance(body, StreamingBody)
             assert body.read(3) == LARGE[:3]
-        assert body.read() == b""
+        with pytest.raises(IncompleteReadError):
+            body.read()
+
+    def test_with_gives_lines(self, http_liar: LyingS3, make: Callable[..., Any]) -> None:
+        """As botocore's raw stream does, though the body itself gives chunks."""
+        client = make(http_liar)
+        put(client, b"a,1\nb,2\nc")
+        with get(client) as lines:
+            assert next(lines) == b"a,1\n"
+            assert list(lines) == [b"b,2\n", b"c"]
+            with pytest.raises(StopIteration):
+                next(lines)
+        with get(client) as body:
+            assert list(body.stream(4)) == [b"a,1\n", b"b,2\n", b"c"]
 
     def test_socket_timeout(self, http_liar: LyingS3, make: Callable[..., Any]) -> None:
         """The time-out reaches the connection."""

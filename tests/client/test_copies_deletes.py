@@ -79,14 +79,18 @@ class TestCopyObject:
         assert body_of(client, bucket, "m") == b"first"
 
     def test_pinned(self, http_liar: LyingS3, lied_to: Callable[..., Any]) -> None:
-        """The copy names the ETag that was looked at, unless the caller gave a condition."""
+        """The copy names the ETag that was looked at; the caller's conditions are held against that one."""
         client = lied_to(http_liar)
         put(client, "b")
         etag = http_liar.state.objects["b/k"].etag
         client.copy_object(Bucket="b", Key="l", CopySource="b/k")
-        client.copy_object(Bucket="b", Key="l", CopySource="b/k", CopySourceIfMatch='"mine"')
+        client.copy_object(Bucket="b", Key="l", CopySource="b/k", CopySourceIfMatch=etag)
+        with pytest.raises(ClientError) as error:
+            client.copy_object(Bucket="b", Key="l", CopySource="b/k", CopySourceIfMatch='"mine"')
+        assert error.value.response["Error"]["Code"] == "PreconditionFailed"
+        assert error.value.operation_name == "CopyObject"
         sent = [attempt.headers for attempt in http_liar.state.attempts if "x-amz-copy-source" in attempt.headers]
-        assert [headers["x-amz-copy-source-if-match"] for headers in sent] == [etag, '"mine"']
+        assert [headers["x-amz-copy-source-if-match"] for headers in sent] == [etag, etag]
 
     def test_unencrypted(self, make_client: Callable[..., Any], plain_s3: Any, bucket: str) -> None:
         """A source that is not encrypted is copied as S3 does, and stays what it is."""
@@ -146,9 +150,12 @@ class TestCopyObject:
         assert body_of(client, bucket) == b"hello"
 
     def test_absent_source(self, make_client: Callable[..., Any], bucket: str) -> None:
-        """S3's own 404."""
-        with pytest.raises(ClientError, match="404"):
-            make_client().copy_object(Bucket=bucket, Key="l", CopySource=f"{bucket}/absent")
+        """S3's own error, as of the copy."""
+        client = make_client()
+        with pytest.raises(client.exceptions.NoSuchKey, match="CopyObject"):
+            client.copy_object(Bucket=bucket, Key="l", CopySource=f"{bucket}/absent")
+        with pytest.raises(client.exceptions.NoSuchBucket, match="CopyObject"):
+            client.copy_object(Bucket=bucket, Key="l", CopySource=f"{bucket}-absent/k")
 
     def test_another_file_of_the_users_stays_behind(
         self, make_client: Callable[..., Any], plain_s3: Any, bucket: str

@@ -275,6 +275,19 @@ class TestAgain:
         upload.complete()
         upload.check()
 
+    @pytest.mark.parametrize("other", [{"Key": "typo"}, {"Bucket": "another"}])
+    def test_of_another_object(self, start: Callable[..., Upload], other: dict[str, str]) -> None:
+        """An upload is one of its bucket and key: for S3 there is none under another name."""
+        upload = start()
+        part = {"Bucket": "b", "Key": "k", "UploadId": upload.id, **other}
+        with pytest.raises(upload.client.exceptions.NoSuchUpload, match="UploadPart"):
+            upload.client.upload_part(**part, PartNumber=1, Body=b"x")
+        upload.part(1, os.urandom(100))
+        with pytest.raises(upload.client.exceptions.NoSuchUpload, match="CompleteMultipartUpload"):
+            upload.client.complete_multipart_upload(**part, MultipartUpload={"Parts": []})
+        upload.complete()
+        upload.check()
+
     def test_while_the_first_one_fails(self, start: Callable[..., Upload], monkeypatch: pytest.MonkeyPatch) -> None:
         """A repeat does not rest on the first attempt, which may fail yet: it is answered when S3 has the part."""
         monkeypatch.setattr(multipart_turnstile, "_PATIENCE", 60)
@@ -282,10 +295,10 @@ class TestAgain:
         given = threading.Barrier(3)
 
         class Announced(io.BytesIO):
-            def readinto(self, buffer: Any) -> int:
+            def read(self, size: int | None = -1) -> bytes:
                 if not self.tell():
                     given.wait(60)
-                return super().readinto(buffer)
+                return super().read(size)
 
         with ThreadPoolExecutor(2) as pool:
             parts = [pool.submit(upload.part, 2, data, body=Announced(data)) for _ in range(2)]
@@ -302,10 +315,10 @@ class TestAgain:
         """A body that fails while it is read has used no counter: the part is free for other bytes."""
 
         class Failing(io.BytesIO):
-            def readinto(self, buffer: Any) -> int:
+            def read(self, size: int | None = -1) -> bytes:
                 if self.tell():
                     raise OSError("the disk is gone")
-                return super().readinto(buffer[:50])
+                return super().read(min(size or 0, 50))
 
         upload = start()
         with pytest.raises(OSError, match="the disk is gone"):
@@ -490,9 +503,9 @@ class TestAbort:
         waiting = threading.Event()
 
         class Slow(io.BytesIO):
-            def readinto(self, buffer: Any) -> int:
+            def read(self, size: int | None = -1) -> bytes:
                 waiting.set()
-                return super().readinto(buffer)
+                return super().read(size)
 
         with ThreadPoolExecutor(1) as pool:
             part = pool.submit(upload.part, 2, b"", body=Slow(os.urandom(100)))

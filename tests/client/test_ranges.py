@@ -158,13 +158,6 @@ class TestForms:
         with pytest.raises(client.exceptions.NoSuchKey):
             get(client, "bytes=0-1")
 
-    def test_head_of_a_range_leaves_the_length(self, make_client: Callable[..., Any], bucket: str) -> None:
-        """A HEAD of a range is about stored bytes."""
-        client = make_client()
-        client.put_object(Bucket=bucket, Key="k", Body=b"hello")
-        assert client.head_object(Bucket=bucket, Key="k")["ContentLength"] == 5
-        assert client.head_object(Bucket=bucket, Key="k", Range="bytes=0-2")["ContentLength"] in (3, 21)
-
     @pytest.mark.parametrize("text", ["", "bytes 0-4", "bytes 5-4/9", "bytes 0-9/9", "bytes */9", "bytes 0-4/*"])
     def test_senseless_content_range(self, text: str) -> None:
         """An answer that says nothing sensible about itself is not trusted."""

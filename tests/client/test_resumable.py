@@ -329,9 +329,9 @@ def test_hand_over_under_way(begin: Callable[..., Run], monkeypatch: pytest.Monk
     run, waiting = begin(), threading.Event()
 
     class Slow(io.BytesIO):
-        def readinto(self, buffer: Any) -> int:
+        def read(self, size: int | None = -1) -> bytes:
             waiting.set()
-            return super().readinto(buffer)
+            return super().read(size)
 
     state = run.client._s3ec_uploads.find(run.id)
     with ThreadPoolExecutor(1) as pool:

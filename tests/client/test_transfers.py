@@ -159,17 +159,31 @@ class TestUploads:
         assert http_liar.state.uploads == {}
         assert http_liar.state.objects == {}
 
-    @pytest.mark.parametrize("length", [6 * MiB, 12 * MiB])
-    def test_file_that_changes_its_length(
-        self, http_liar: LyingS3, make: Callable[..., Any], tmp_path: Path, length: int
-    ) -> None:
-        """A file that shrinks or grows on the way gives no object."""
+    def test_file_that_shrinks(self, http_liar: LyingS3, make: Callable[..., Any], tmp_path: Path) -> None:
+        """A file that shrinks on the way gives no object."""
         source = tmp_path / "f"
         source.write_bytes(DATA)
         config = TransferConfig(multipart_threshold=100_000, multipart_chunksize=5 * MiB, use_threads=False)
         with pytest.raises(SourceChangedError, match=r"given up.*s3://b/k"):
-            make().upload_file(str(source), "b", "k", Config=config, Callback=lambda _: os.truncate(source, length))
+            make().upload_file(str(source), "b", "k", Config=config, Callback=lambda _: os.truncate(source, 6 * MiB))
         assert http_liar.state.uploads == {}
+
+    @pytest.mark.parametrize("threshold", [100_000, 1000 * MiB])
+    def test_file_that_grows(self, make: Callable[..., Any], tmp_path: Path, threshold: int) -> None:
+        """A log that is written to meanwhile is stored as far as it reached, as plain boto3 does."""
+        source = tmp_path / "f"
+        source.write_bytes(DATA)
+        client = make()
+        config = TransferConfig(multipart_threshold=threshold, multipart_chunksize=5 * MiB, use_threads=False)
+
+        def append(**_: Any) -> None:
+            with source.open("ab") as file:
+                file.write(b"more")
+
+        client.meta.events.register("before-call.s3", append)
+        client.upload_file(str(source), "b", "k", Config=config)
+        assert source.stat().st_size > len(DATA)
+        assert body_of(client) == DATA
 
     def test_declared_size(self, http_liar: LyingS3, make: Callable[..., Any]) -> None:
         """A declared size that is not the body's is refused before anything is sent."""

@@ -266,6 +266,8 @@ class _Handler(BaseHTTPRequestHandler):
             stored = self.state.objects.get(self._key)
         if stored is None:
             return self._answer(404)
+        if self.headers.get("If-Match") not in (None, stored.etag):
+            return self._answer(412)
         return self._give(stored, stored.body, 200, {})
 
     def do_GET(self) -> None:
