@@ -87,6 +87,17 @@ def test_seek(
         assert file.read(10) == LARGE[3:13]
 
 
+def test_seek_past_the_end(client: EncryptionClient, bucket: str, parameters: dict[str, Any]) -> None:
+    """A reader that begins behind the end learns the length from S3's refusal, and can go back."""
+    client.put_object(Bucket=bucket, Key="small", Body=b"content")
+    deferred = {**parameters, "defer_seek": True}
+    with smart_open.open(f"s3://{bucket}/small", "rb", transport_params=deferred) as file:
+        file.seek(100)
+        assert file.read() == b""
+        file.seek(0)
+        assert file.read() == b"content"
+
+
 def test_compression(bucket: str, parameters: dict[str, Any], stored: Callable[[str], bytes]) -> None:
     """Compression happens before encryption: S3 does not see the gzip header."""
     url = f"s3://{bucket}/text.gz"
