@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec import formats
 from s3ec.client.ciphertext_reader import CiphertextReader
@@ -174,10 +174,17 @@ def is_ours(wire: Wire, parameters: Mapping[str, Any]) -> bool:
 
 
 def delete_with_object(wire: Wire, parameters: Mapping[str, Any]) -> None:
-    """After an object was deleted: delete its default instruction file, where it provably is one."""
+    """After an object was deleted: delete its default instruction file, where it provably is one.
+
+    The object is gone, and that is what the caller is to hear. A file that could not be asked for or deleted opens
+    nothing on its own; the log names it.
+    """
     key = parameters["Key"]
     if not wire.options.instruction_file_reads or key.endswith(formats.INSTRUCTION_FILE_SUFFIX):
         return
     request = {**parameters, "Key": key + formats.INSTRUCTION_FILE_SUFFIX}
-    if is_ours(wire, request):
-        wire.call("DeleteObject", wire.companion("DeleteObject", request))
+    try:
+        if is_ours(wire, request):
+            wire.call("DeleteObject", wire.companion("DeleteObject", request))
+    except (BotoCoreError, ClientError) as error:
+        _log.warning("the object is deleted, but perhaps not its instruction file %s: %s", request["Key"], error)

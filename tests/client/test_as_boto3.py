@@ -14,7 +14,8 @@ import pytest
 from boto3.s3.transfer import TransferConfig
 from botocore.awsrequest import AWSResponse, HeadersDict
 from botocore.client import BaseClient
-from botocore.exceptions import ClientError
+from botocore.config import Config
+from botocore.exceptions import ClientError, ConnectTimeoutError
 
 import s3ec
 from s3ec import AesKeyring, EncryptionClient
@@ -27,8 +28,8 @@ KEYRING, OTHER_KEYRING = AesKeyring(bytes(32)), AesKeyring(bytes(range(32)))
 
 @pytest.fixture
 def client(make_client: Callable[..., Any]) -> Any:
-    """An encrypting client of moto's server."""
-    return make_client(keyring=KEYRING)
+    """An encrypting client of moto's server, which does not try in vain for long."""
+    return make_client(keyring=KEYRING, config=Config(retries={"total_max_attempts": 2}))
 
 
 class Shouting(io.BytesIO):
@@ -213,3 +214,15 @@ def test_values_of_wrong_types(client: Any, bucket: str, parameter: dict[str, An
     """A clear error."""
     with pytest.raises(ConfigurationError, match="is not base64"):
         client.put_object(Bucket=bucket, Key="k", Body=b"x", **parameter)
+
+
+def test_a_deletion_that_happened_is_answered(client: Any, bucket: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Also where the connection fails when the instruction file is looked for; the log says what may be left."""
+    client.put_object(Bucket=bucket, Key="k", Body=b"x")
+
+    def fail(**_: Any) -> None:
+        raise ConnectTimeoutError(endpoint_url="s3")
+
+    client.meta.events.register("before-send.s3.HeadObject", fail)
+    assert client.delete_object(Bucket=bucket, Key="k")["ResponseMetadata"]["HTTPStatusCode"] == 204
+    assert "k.instruction" in caplog.text
