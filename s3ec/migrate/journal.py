@@ -39,6 +39,8 @@ from s3ec.migrate.settings import MigrationSettings
 __all__ = ["Journal", "default_path"]
 
 HEARTBEAT_SECONDS = 2.0
+_PATIENCE = 60.0  # seconds to wait for other runs
+_BETWEEN_TRIES = 0.02
 """How often a run says that it lives."""
 LEASE_SECONDS = 30.0
 """Age of a heartbeat after which another host's run counts as gone."""
@@ -67,7 +69,9 @@ class Journal(JournalViews):
             try:
                 if self.path != ":memory:":
                     Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-                self._database = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
+                self._database = sqlite3.connect(
+                    self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+                )
                 on_failure.callback(self._database.close)
                 self._prepare(settings)
             except (OSError, sqlite3.DatabaseError) as error:
@@ -107,10 +111,11 @@ class Journal(JournalViews):
             database.execute("DELETE FROM runs WHERE id = ?", (self.run_id,))
 
     def _prepare(self, settings: MigrationSettings) -> None:
-        self._database.execute("PRAGMA journal_mode = WAL")
+        self._write_ahead()
         # A power cut may lose the last commits, never the file; what is lost is found again as already done.
         self._database.execute("PRAGMA synchronous = NORMAL")
-        self._database.executescript(SCHEMA)
+        # In one transaction from its start on: one that becomes a writer midway does not wait for others.
+        self._database.executescript(f"BEGIN IMMEDIATE;{SCHEMA};COMMIT;")
         with self._change() as database:
             about = {"schema": SCHEMA_VERSION, "identity": settings.identity, "settings": settings.to_json()}
             for name, value in about.items():
@@ -123,6 +128,19 @@ class Journal(JournalViews):
                     f"{self.path} is the journal of another plan ({found['settings']}); name another file for this one"
                 )
             self._announce(database)
+
+    def _write_ahead(self) -> None:
+        """Switch the file's mode. SQLite itself does not wait where several runs make the file at the same moment."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self._database.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(_BETWEEN_TRIES)
+            else:
+                return
 
     @contextlib.contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -224,3 +225,18 @@ def test_the_default_place_depends_on_the_plan(tmp_path: Path, monkeypatch: pyte
     other = MigrationSettings(action=Action.MIGRATE, source=Location(bucket="b", prefix="p"), keyring=KMS)
     assert default_path(SETTINGS) != default_path(other)
     assert default_path(SETTINGS).is_relative_to(tmp_path)
+
+
+def test_many_make_one_file_at_once(tmp_path: Path) -> None:
+    """Runs that are started together wait for the one that makes the file."""
+
+    def use(path: Path, ready: threading.Barrier) -> None:
+        ready.wait(60)
+        with Journal.open(path, SETTINGS):
+            pass
+
+    for number in range(25):
+        ready = threading.Barrier(8)
+        with ThreadPoolExecutor(8) as pool:
+            for done in [pool.submit(use, tmp_path / str(number), ready) for _ in range(8)]:
+                done.result()
