@@ -211,10 +211,10 @@ class _Operation:
         try:
             endpoint = self._client._endpoint
             response = endpoint.http_session.send(endpoint.prepare_request(request))
-            parsed = self._parser.parse(convert_to_response_dict(response, self._model), self._model.output_shape)
+            parsed: dict[str, Any] = self._parser.parse(
+                convert_to_response_dict(response, self._model), self._model.output_shape
+            )
         except BotoCoreError:
-            return None
-        if not isinstance(parsed, dict):
             return None
         parsed["ResponseMetadata"]["RetryAttempts"] = 0
         if response.status_code == 200:
