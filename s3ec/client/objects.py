@@ -87,23 +87,20 @@ def resolve(wire: Wire, request: ReadRequest, metadata: Mapping[str, str]) -> En
 
 def open_cipher(wire: Wire, request: ReadRequest, found: EncryptedObject) -> ContentCipher:
     """Go through the decryption gate with the client's options."""
-    return decryption.begin(found.content_metadata, **_gate_arguments(wire, request))
+    return check(wire, request, found).open()
 
 
 def check(wire: Wire, request: ReadRequest, found: EncryptedObject) -> decryption.Checked:
     """Everything of the gate that metadata alone decides; no key is touched before the result is opened."""
-    return decryption.check(found.content_metadata, **_gate_arguments(wire, request))
-
-
-def _gate_arguments(wire: Wire, request: ReadRequest) -> dict[str, Any]:
     options = wire.options
-    return {
-        "materials_manager": options.manager,
-        "commitment_policy": options.commitment_policy,
-        "enable_legacy_unauthenticated_modes": options.enable_legacy_unauthenticated_modes,
-        "encryption_context": request.encryption_context,
-        "bound_context": bound_context(request.parameters, options),
-    }
+    return decryption.check(
+        found.content_metadata,
+        materials_manager=options.manager,
+        commitment_policy=options.commitment_policy,
+        enable_legacy_unauthenticated_modes=options.enable_legacy_unauthenticated_modes,
+        encryption_context=request.encryption_context,
+        bound_context=bound_context(request.parameters, options),
+    )
 
 
 def describe(found: EncryptedObject, *, authenticated: bool) -> dict[str, Any]:

@@ -53,11 +53,11 @@ def upload(
     """
     if isinstance(body, str):
         with open(body, "rb", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
+            status = os.fstat(file.fileno())
             # As s3transfer does: a log that grows meanwhile is uploaded as far as it reached. A pipe has no size.
-            grows = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-            source = FileSource(file, 0, size, may_grow=True) if grows else open_source(file)
-            _upload(wire, source, {**parameters}, config, callback, known=size)
+            grows = stat.S_ISREG(status.st_mode)
+            source = FileSource(file, 0, status.st_size, may_grow=True) if grows else open_source(file)
+            _upload(wire, source, {**parameters}, config, callback, known=status.st_size)
         return
     source = open_source(body)
     _upload(wire, source, {**parameters}, config, callback, known=source.length)
