@@ -10,11 +10,16 @@ import base64
 import json
 import os
 import socketserver
-from http.server import BaseHTTPRequestHandler
+import sys
+from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from support.kms_answers import KmsHandler  # noqa: E402  # found only now that the folder of tests is on the path
 
 __all__ = ["KEY_ARN", "serve"]
 
@@ -23,28 +28,13 @@ _NONCE_LENGTH = 12
 _wrapping = AESGCM(os.urandom(32))
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # one segment for each answer
-    disable_nagle_algorithm = True
-
-    def do_POST(self) -> None:  # noqa: N802 - the name is http.server's
-        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        operation = self.headers["X-Amz-Target"].rpartition(".")[2]
+class _Handler(KmsHandler):
+    def answer(self, operation: str, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         context = json.dumps(request.get("EncryptionContext", {}), sort_keys=True).encode()
         try:
-            status, answer = 200, _OPERATIONS[operation](request, context)
+            return 200, {"KeyId": KEY_ARN, **_OPERATIONS[operation](request, context)}
         except InvalidTag:
-            status, answer = 400, {"__type": "InvalidCiphertextException"}
-        body = json.dumps({"KeyId": KEY_ARN, **answer}).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/x-amz-json-1.1")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the name is http.server's
-        return
+            return 400, {"__type": "InvalidCiphertextException"}
 
 
 def _generate_data_key(_: dict[str, Any], context: bytes) -> dict[str, str]:

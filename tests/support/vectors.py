@@ -13,7 +13,7 @@ import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from s3ec.algorithms import CommitmentPolicy
 from s3ec.formats import ContentMetadata, parse_instruction_file, parse_object
 from s3ec.keyrings import AesKeyring, KmsKeyring, RsaKeyring
 from s3ec.materials import Keyring
+
+from support.kms_answers import KmsHandler
 
 VECTORS_DIRECTORY = Path(__file__).parents[1] / "vectors"
 
@@ -209,24 +211,10 @@ def recorded_kms(vectors: Iterable[Vector]) -> Iterator[RecordedKms]:
     calls = {vector.kms.ciphertext_blob: vector.kms for vector in vectors if vector.kms}
     endpoint = RecordedKms("")
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1  # one segment for each answer
-
-        def do_POST(self) -> None:  # noqa: N802 - the name is http.server's
-            operation = self.headers["X-Amz-Target"].rpartition(".")[2]
-            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+    class Handler(KmsHandler):
+        def answer(self, operation: str, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
             endpoint.requests.append((operation, request))
-            status, answer = _answer(calls, operation, request)
-            body = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/x-amz-json-1.1")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the name is http.server's
-            return
+            return _answer(calls, operation, request)
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True  # a client may keep its connection open longer than this
