@@ -1,6 +1,7 @@
 """What type checkers see of `EncryptionClient`: boto3's S3 client, with our options and our parameters beside boto3's.
 
-Never imported when a program runs. Where ``types-boto3[s3]`` is not installed, type checkers fall back to `Any`.
+Never imported when a program runs. boto3's types come from ``types-boto3[s3]`` or ``boto3-stubs[s3]``, whichever is
+installed; with neither, type checkers fall back to `Any`.
 """
 
 from __future__ import annotations
@@ -12,18 +13,16 @@ from typing import Any, ClassVar, Literal
 import boto3
 from botocore.config import Config
 from botocore.model import ServiceModel
-from types_boto3_s3.client import S3Client
-from types_boto3_s3.type_defs import (
-    CreateMultipartUploadOutputTypeDef,
-    CreateMultipartUploadRequestTypeDef,
-    GetObjectOutputTypeDef,
-    GetObjectRequestTypeDef,
-    HeadObjectOutputTypeDef,
-    HeadObjectRequestTypeDef,
-    PutObjectOutputTypeDef,
-    PutObjectRequestTypeDef,
-)
 from typing_extensions import Unpack
+
+# By star on purpose: a star import of a package that is not installed defines no name, so that the other one's are
+# found; naming the names would bind them to `Any` at the first miss.
+try:
+    from types_boto3_s3.client import *
+    from types_boto3_s3.type_defs import *
+except ImportError:
+    from mypy_boto3_s3.client import *
+    from mypy_boto3_s3.type_defs import *
 
 from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy
 from s3ec.client.server_side import ServerSideMode
