@@ -312,9 +312,16 @@ def _context_difference(
     actual = {name: value for name, value in (given or {}).items() if bound.get(name) != value}
     if actual == expected:
         return None
+    if actual.keys() == expected.keys():
+        differing = {name: "" for name, value in actual.items() if value != expected[name]}
+        found = (
+            f"the value{'s' if len(differing) > 1 else ''} of {_names(differing)} differ{'s' * (len(differing) == 1)}"
+        )
+    else:
+        found = f"given {_names(actual)}, stored {_names(expected)}"
     return (
-        f"the EncryptionContext is not the one that the object was written with: given {_names(actual)}, stored "
-        f"{_names(expected)}; give exactly the stored pairs, or s3ec.STORED_CONTEXT to take them as they are"
+        f"the EncryptionContext is not the one that the object was written with: {found}; give exactly the stored "
+        "pairs, or s3ec.STORED_CONTEXT to take them as they are"
     )
 
 

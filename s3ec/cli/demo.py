@@ -20,6 +20,7 @@ from s3ec import EncryptionClient, KmsKeyring, errors
 from s3ec.cli.demo_view import document, write_report
 from s3ec.cli.failures import ExitCode, Failure, FailureError, located
 from s3ec.cli.output import Output
+from s3ec.cli.pages import Command
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -97,7 +98,12 @@ class DemoReport:
     summary: Summary
 
 
-@click.command("demo")
+@click.command(
+    "demo",
+    cls=Command,
+    short_help="Encrypt files of your own offline, and see what S3 stores.",
+    examples=("s3ec demo", "s3ec demo ~/Documents/letters"),
+)
 @click.argument("path", required=False, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the same as data.")
 @click.pass_obj

@@ -22,6 +22,7 @@ from s3ec.materials import (
     KeyringCapabilities,
     StoredContext,
 )
+from s3ec.migrate.heads import explain_heads
 from s3ec.migrate.settings import Connection, KeyringSpec
 
 if TYPE_CHECKING:
@@ -138,8 +139,10 @@ class Environment:
 
     @cached_property
     def s3(self) -> Any:
-        """A plain S3 client: what S3 itself stores and answers."""
-        return self.connection.client("s3")
+        """A plain S3 client: what S3 itself stores and answers, with its own words where a HEAD is refused."""
+        client = self.connection.client("s3")
+        explain_heads(client)
+        return client
 
     @cached_property
     def keyring_spec(self) -> KeyringSpec:
@@ -182,7 +185,9 @@ class Environment:
         """
         from s3ec import EncryptionClient
 
-        return EncryptionClient(
+        # First, so that an endpoint which is not a URL is refused in one place.
+        plain = self.s3
+        client = EncryptionClient(
             keyring=self.keyring_spec.build(self.connection) if with_key or self.has_key else NoKeyring(),
             session=self.session,
             commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT,
@@ -191,6 +196,8 @@ class Environment:
             config=Config(max_pool_connections=self.connection.max_connections),
             **more,
         )
+        explain_heads(client, plain)
+        return client
 
     @property
     def read_context(self) -> Mapping[str, str] | StoredContext:

@@ -25,14 +25,16 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import click
 from boto3.exceptions import Boto3Error
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from s3ec import errors
+from s3ec.cli.words import CREDENTIAL_CODES, THROTTLING_CODES, in_options, next_step, service_text
 
 __all__ = ["ERRORS", "ExitCode", "Failure", "FailureError", "combined", "describe", "family_of", "located"]
 
@@ -70,8 +72,9 @@ _FAMILIES: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (BotoCoreError, ExitCode.SERVICE),
     (Boto3Error, ExitCode.SERVICE),
     (OSError, ExitCode.NOT_FOUND),
+    (UnicodeError, ExitCode.CONFIGURATION),
 )
-ERRORS = (errors.S3ECError, ClientError, BotoCoreError, Boto3Error, OSError)
+ERRORS = (errors.S3ECError, ClientError, BotoCoreError, Boto3Error, OSError, UnicodeError)
 """Everything that one object can end with and that must not end a run over many."""
 
 _ABSENT = frozenset({"404", "NotFound", "NoSuchBucket", "NoSuchKey", "NoSuchVersion", "NoSuchUpload"})
@@ -124,21 +127,43 @@ def describe(error: BaseException, location: str = "") -> Failure:
         return describe(cause, location)
     if isinstance(error, ClientError):
         return _describe_client_error(error, location)
-    code = next((code for kind, code in _FAMILIES if isinstance(error, kind)), ExitCode.LEFT_UNDONE)
+    if isinstance(error, ParamValidationError):
+        # botocore's own check of a request: a name that S3 cannot have. Nothing was sent.
+        text = str(error.kwargs.get("report") or error)
+        return Failure(code=ExitCode.USAGE, error=type(error).__name__, message=one_line(_placed(text, location)))
     if isinstance(error, OSError):
-        name = error.filename if isinstance(error.filename, str) else location
+        name = str(error.filename) if isinstance(error.filename, (str, os.PathLike)) else location
         text = ": ".join(part for part in (name, error.strerror or str(error)) if part)
+    elif isinstance(error, UnicodeError):
+        text = _placed("a name or a text holds bytes that are not UTF-8; S3's keys are UTF-8", location)
     else:
-        text = (str(error) or type(error).__name__) + _hint(error)
-        text = text if not location or location in text else f"{location}: {text}"
-    return Failure(code=code, error=type(error).__name__, message=one_line(text))
+        text = _placed(in_options(str(error) or type(error).__name__), location)
+    return Failure(code=_family(error), error=type(error).__name__, message=one_line(_with(text, next_step(error))))
 
 
-def _hint(error: BaseException) -> str:
-    """The option of the command line that stands for the client's."""
-    if isinstance(error, errors.NotEncryptedError):
-        return " (--allow-unencrypted)"
-    return " (--allow-legacy)" if isinstance(error, errors.LegacyAlgorithmError) else ""
+def _placed(text: str, location: str) -> str:
+    """The text with the place in front, and named once."""
+    inner = f" [{location}]"
+    text = text.removesuffix(inner)
+    return f"{location}: {text}" if location and location not in text else text
+
+
+def _with(text: str, step: str) -> str:
+    return f"{text}: {step}" if step else text
+
+
+def _family(error: BaseException) -> ExitCode:
+    if isinstance(error, errors.KeyringError) and _is_about_access(error.__cause__):
+        # The key was never asked, or would not be for anything at all.
+        return ExitCode.SERVICE
+    return next((code for kind, code in _FAMILIES if isinstance(error, kind)), ExitCode.LEFT_UNDONE)
+
+
+def _is_about_access(cause: BaseException | None) -> bool:
+    """Whether credentials, the Region, throttling or the network stood between us and KMS."""
+    if isinstance(cause, ClientError):
+        return cause.response.get("Error", {}).get("Code") in CREDENTIAL_CODES | THROTTLING_CODES
+    return isinstance(cause, BotoCoreError)
 
 
 def _describe_client_error(error: ClientError, location: str) -> Failure:
@@ -147,13 +172,16 @@ def _describe_client_error(error: ClientError, location: str) -> Failure:
     name = answer.get("Code") or "Unknown"
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     code = ExitCode.NOT_FOUND if name in _ABSENT or status == 404 else ExitCode.SERVICE
-    text = f"{name}: {answer.get('Message') or 'no text'} ({error.operation_name})"
+    text = service_text(name, answer.get("Message") or "no text", str(error.operation_name))
     if name in {"404", "NotFound"}:
         text = "there is no such object or bucket"
     # A job deals with more than its source: a destination, an inventory's files.
     absent = str(answer.get("Key") or answer.get("BucketName") or "")
-    if absent and absent not in location:
-        text += f": {absent}"
+    if absent and absent in location:
+        absent = ""
+    if absent and name == "NoSuchBucket":
+        location, absent = f"s3://{absent}", ""
+    text = _with(text if not absent else f"{text}: {absent}", next_step(error))
     return Failure(code=code, error=name, message=one_line(f"{location}: {text}" if location else text))
 
 

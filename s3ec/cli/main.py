@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import importlib.metadata
 import os
 import sys
@@ -14,6 +13,7 @@ import click
 
 from s3ec.cli.failures import ERRORS, ExitCode, Failure, FailureError, describe
 from s3ec.cli.output import Output
+from s3ec.cli.pages import Group
 
 __all__ = ["cli", "main"]
 
@@ -35,22 +35,8 @@ _COMMANDS = {
 }
 
 
-class _Lazy(click.Group):
-    """A group whose commands are imported by name, in the order of the table."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names."""
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command; None for a name that is none."""
-        if cmd_name not in _COMMANDS:
-            return None
-        module, _, attribute = _COMMANDS[cmd_name].partition(":")
-        command = getattr(importlib.import_module(module), attribute)
-        if not isinstance(command, click.Command):
-            raise TypeError(f"{_COMMANDS[cmd_name]} is no command")
-        return command
+class _Root(Group):
+    """The group ``s3ec`` itself."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; a reader that goes away is told apart here, before click makes a code of its own of it."""
@@ -76,14 +62,25 @@ def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     ctx.exit()
 
 
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=_Root,
+    lazy=_COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    examples=(
+        "s3ec demo",
+        "s3ec audit s3://payroll",
+        "s3ec cp report.pdf s3://payroll/2025/ --kms-key alias/payroll",
+        "s3ec cat s3://payroll/2025/report.pdf --kms-key alias/payroll",
+    ),
+)
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Print the version and exit."
 )
 def cli() -> None:
     """Client-side encryption for Amazon S3: move whole buckets, and the everyday verbs.
 
-    AWS settings come from boto3's own environment (AWS_PROFILE, AWS_ENDPOINT_URL_S3, …) and each command's options.
+    AWS settings come from boto3's own environment (AWS_PROFILE, AWS_ENDPOINT_URL_S3, …) and from options, which stand
+    after the command. `s3ec COMMAND --help` has examples of each.
     """
 
 
@@ -116,7 +113,7 @@ def _run(words: list[str], output: Output) -> int:
         return _fail(error.failure, output)
     except click.UsageError as error:
         failure = Failure(code=ExitCode.USAGE, error="UsageError", message=error.format_message())
-        where = f" (s3ec {error.ctx.info_name} --help)" if error.ctx and error.ctx.parent else " (s3ec --help)"
+        where = f" ({error.ctx.command_path if error.ctx else 's3ec'} --help)"
         return _fail(failure, output, where)
     except click.ClickException as error:
         return _fail(

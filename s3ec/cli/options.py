@@ -1,16 +1,18 @@
-"""The options that every command takes, and what makes a function a command."""
+"""The options that several commands take, each where it has an effect, and the checks that they share."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+import re
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import click
 
-from s3ec.cli.filters import ARGUMENTS
+from s3ec.cli.pages import Command, SharedOption
 
 __all__ = ["Command", "Options", "pairs", "shared_options"]
 
@@ -19,7 +21,9 @@ DEFAULT_WORKERS = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Values of the options that all commands share; ``docs/cli.md`` says what each does.
+    """Values of the options that several commands share; ``docs/cli.md`` says what each does.
+
+    A command that does not take an option sees its default.
 
     Attributes:
         profile: named profile of the AWS configuration.
@@ -54,36 +58,6 @@ class Options:
     yes: bool = False
 
 
-class _Option(click.Option):
-    """An option that stands in a named section of the help page."""
-
-    def __init__(self, *args: Any, section: str, **kwargs: Any) -> None:
-        """Take the section's heading."""
-        super().__init__(*args, **kwargs)
-        self.section = section
-
-
-class Command(click.Command):
-    """Remembers the raw command line, and prints its options in sections."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse, keeping the order that click forgets."""
-        ctx.meta[ARGUMENTS] = tuple(args)
-        return super().parse_args(ctx, args)
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The command's own options first, then the shared ones by section."""
-        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record is not None:
-                sections.setdefault(getattr(parameter, "section", "Options"), []).append(record)
-        for heading, records in sections.items():
-            if records:
-                with formatter.section(heading):
-                    formatter.write_dl(records)
-
-
 def pairs(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> dict[str, str]:
     """Read ``NAME=VALUE`` options; a name given twice is bad usage, not a last word."""
     found: dict[str, str] = {}
@@ -97,53 +71,145 @@ def pairs(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> 
     return found
 
 
+def _region(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuse what cannot be part of a host name, before a client is made of it."""
+    if value is not None and not re.fullmatch(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)", value):
+        raise click.BadParameter(f"{value!r} is not a Region: eu-west-1", ctx, param)
+    return value
+
+
+def _endpoint(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuse what is not the URL of a server; botocore would end in a ValueError."""
+    if value is None:
+        return None
+    try:
+        parts = urllib.parse.urlsplit(value)
+        is_url = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    if is_url and not re.search(r"[\s<>\"{}|\\^`]", value):
+        return value
+    meant = (
+        f": http://{value}?" if re.fullmatch(r"[A-Za-z0-9.-]+(:\d{1,5})?(/\S*)?", value) else ": https://host[:port]"
+    )
+    raise click.BadParameter(f"{value!r} is not a URL{meant}", ctx, param)
+
+
 _FILE = click.Path(path_type=Path, dir_okay=False)
+_KEYS, _CONNECTION, _RUN = "Keys", "Connection", "Run and output"
 
-_SHARED: tuple[tuple[str, str, dict[str, Any]], ...] = (
-    ("Keys", "--kms-key", {"metavar": "KEY", "help": "KMS key: ID, ARN or alias."}),
-    ("Keys", "--aes-key-file", {"type": _FILE, "metavar": "FILE", "help": "AES wrapping key: 16, 24 or 32 raw bytes."}),
-    ("Keys", "--rsa-private-key", {"type": _FILE, "metavar": "FILE", "help": "RSA key (PEM) that opens data keys."}),
-    ("Keys", "--rsa-public-key", {"type": _FILE, "metavar": "FILE", "help": "RSA key (PEM) that wraps data keys."}),
-    (
-        "Keys",
-        "--context",
-        {
-            "multiple": True,
-            "callback": pairs,
-            "metavar": "NAME=VALUE",
-            "help": "Encryption context: given to what is written, asserted of what is read. Repeatable.",
-        },
+_GROUPS: dict[str, tuple[str, str, tuple[tuple[str, dict[str, Any]], ...]]] = {
+    "key": (
+        _KEYS,
+        "no key is used",
+        (
+            ("--kms-key", {"metavar": "KEY", "help": "KMS key: ID, ARN or alias."}),
+            ("--aes-key-file", {"type": _FILE, "metavar": "FILE", "help": "AES wrapping key: 16, 24 or 32 raw bytes."}),
+            ("--rsa-private-key", {"type": _FILE, "metavar": "FILE", "help": "RSA key (PEM) that opens data keys."}),
+            ("--rsa-public-key", {"type": _FILE, "metavar": "FILE", "help": "RSA key (PEM) that wraps data keys."}),
+        ),
     ),
-    ("Keys", "--allow-legacy", {"is_flag": True, "help": "Read V1 objects: legacy content and key wrapping."}),
-    ("Connection", "--profile", {"metavar": "NAME", "help": "Profile of the AWS configuration."}),
-    ("Connection", "--region", {"metavar": "NAME", "help": "AWS region."}),
-    ("Connection", "--endpoint-url", {"metavar": "URL", "help": "Address of S3 and KMS alike."}),
-    ("Run and output", "--journal", {"type": _FILE, "metavar": "FILE", "help": "Journal of a bucket job (SQLite)."}),
-    (
-        "Run and output",
-        "--workers",
-        {
-            "type": click.IntRange(1, 1024),
-            "default": DEFAULT_WORKERS,
-            "show_default": True,
-            "metavar": "N",
-            "help": "Threads.",
-        },
+    "context": (
+        _KEYS,
+        "no encryption context is given or asserted",
+        (
+            (
+                "--context",
+                {
+                    "multiple": True,
+                    "callback": pairs,
+                    "metavar": "NAME=VALUE",
+                    "help": "Encryption context: given to what is written, asserted of what is read. Repeatable.",
+                },
+            ),
+        ),
     ),
-    ("Run and output", "--json", {"is_flag": True, "help": "Write exactly one JSON document on standard output."}),
-    ("Run and output", "--events", {"type": _FILE, "metavar": "FILE", "help": "Write events here, one JSON a line."}),
-    ("Run and output", "--yes", {"is_flag": True, "help": "Do not ask before objects are changed."}),
-)
+    "legacy": (
+        _KEYS,
+        "it makes no difference which format an object has",
+        (("--allow-legacy", {"is_flag": True, "help": "Read V1 objects: legacy content and key wrapping."}),),
+    ),
+    "connection": (
+        _CONNECTION,
+        "nothing is asked of AWS",
+        (
+            ("--profile", {"metavar": "NAME", "help": "Profile of the AWS configuration."}),
+            ("--region", {"callback": _region, "metavar": "NAME", "help": "AWS Region."}),
+            ("--endpoint-url", {"callback": _endpoint, "metavar": "URL", "help": "Address of S3 and KMS alike."}),
+        ),
+    ),
+    "journal": (
+        _RUN,
+        "no journal is kept",
+        (("--journal", {"type": _FILE, "metavar": "FILE", "help": "Journal of a bucket job (SQLite)."}),),
+    ),
+    "workers": (
+        _RUN,
+        "one thing is done at a time",
+        (
+            (
+                "--workers",
+                {
+                    "type": click.IntRange(1, 1024),
+                    "default": DEFAULT_WORKERS,
+                    "show_default": True,
+                    "metavar": "N",
+                    "help": "Threads.",
+                },
+            ),
+        ),
+    ),
+    "json": (
+        _RUN,
+        "standard output carries the content",
+        (("--json", {"is_flag": True, "help": "Write exactly one JSON document on standard output."}),),
+    ),
+    "events": (
+        _RUN,
+        "no events are told",
+        (("--events", {"type": _FILE, "metavar": "FILE", "help": "Write events here, one JSON a line."}),),
+    ),
+    "yes": (
+        _RUN,
+        "nothing is asked",
+        (("--yes", {"is_flag": True, "help": "Do not ask before objects are changed."}),),
+    ),
+}
+"""By group: heading, why a command without it refuses its options, and the options."""
 
 
-def shared_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the shared options; the function receives them as one `Options` in front."""
+def shared_options(*groups: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the shared options of these groups; the function receives them as one `Options` in front.
 
-    @functools.wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        shared = {each.name: kwargs.pop(each.name) for each in fields(Options)}
-        return function(Options(**shared), *args, **kwargs)
+    A command takes only the options that have an effect on it. The others are refused by name and with a reason: an
+    option that is taken and ignored would look like a filter, or like a leave that was given.
 
-    for section, name, attributes in reversed(_SHARED):
-        wrapper = click.option(name, cls=_Option, section=section, **attributes)(wrapper)
-    return wrapper
+    Args:
+        groups: of ``"key"``, ``"context"``, ``"legacy"``, ``"connection"``, ``"journal"``, ``"workers"``, ``"json"``,
+            ``"events"`` and ``"yes"``, in any order.
+    """
+    unknown = set(groups) - _GROUPS.keys()
+    if unknown:
+        raise TypeError(f"no such options: {', '.join(sorted(unknown))}")
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            shared = {each.name: kwargs.pop(each.name) for each in fields(Options) if each.name in kwargs}
+            return function(Options(**shared), *args, **kwargs)
+
+        refused = {
+            name: why for group, (_, why, options) in _GROUPS.items() if group not in groups for name, _ in options
+        }
+        vars(wrapper)["refused_options"] = refused
+        for section, name, attributes in reversed(list(_chosen(groups))):
+            wrapper = click.option(name, cls=SharedOption, section=section, **attributes)(wrapper)
+        return wrapper
+
+    return decorate
+
+
+def _chosen(groups: Sequence[str]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for group, (section, _, options) in _GROUPS.items():
+        if group in groups:
+            yield from ((section, name, attributes) for name, attributes in options)

@@ -17,6 +17,7 @@ else:
 __all__ = ["S3_OBJECT", "S3_URL", "S3Url", "is_s3_url"]
 
 _SCHEME = "s3://"
+_MOST_KEY_BYTES = 1024
 # Bucket names, and the ARNs that S3 takes in their place (access points, directory buckets).
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _ARN = re.compile(r"(arn:[^/]+[:/](?:accesspoint|bucket)[:/][^/]+)(?:/(.*))?", re.DOTALL)
@@ -41,17 +42,20 @@ class S3Url:
         Raises:
             ValueError: the text is no such URL.
         """
-        if not text.startswith(_SCHEME):
-            raise ValueError(f"{text!r} is no S3 URL: s3://bucket or s3://bucket/key is wanted")
+        # Schemes know no case; bucket names and keys do.
+        if text[: len(_SCHEME)].lower() != _SCHEME:
+            raise ValueError(f"{text!r} is not an S3 URL: s3://bucket or s3://bucket/key is wanted")
         rest = text[len(_SCHEME) :]
         if rest.startswith("arn:"):
             found = _ARN.fullmatch(rest)
             if not found:
                 raise ValueError(f"{text!r} names no access point or bucket ARN")
-            return cls(found[1], found[2] or "")
-        bucket, _, key = rest.partition("/")
-        if not _BUCKET.fullmatch(bucket):
-            raise ValueError(f"{text!r} names no bucket: {bucket!r} cannot be one")
+            bucket, key = found[1], found[2] or ""
+        else:
+            bucket, _, key = rest.partition("/")
+            if not _BUCKET.fullmatch(bucket):
+                raise ValueError(f"{text!r} names no bucket: {bucket!r} cannot be one")
+        _check_key(key)
         return cls(bucket, key)
 
     @property
@@ -66,6 +70,20 @@ class S3Url:
     def __str__(self) -> str:
         """The URL again."""
         return f"{_SCHEME}{self.bucket}/{self.key}" if self.key else f"{_SCHEME}{self.bucket}"
+
+
+def _check_key(key: str) -> None:
+    """Refuse what S3 can never have as a key.
+
+    Raises:
+        ValueError: it is not UTF-8, or longer than 1,024 bytes.
+    """
+    try:
+        length = len(key.encode())
+    except UnicodeEncodeError:
+        raise ValueError(f"{key!r} cannot be a key: S3's keys are UTF-8") from None
+    if length > _MOST_KEY_BYTES:
+        raise ValueError(f"the key has {length:,} bytes; S3's keys have at most {_MOST_KEY_BYTES:,}")
 
 
 def is_s3_url(text: str) -> bool:

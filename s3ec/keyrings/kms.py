@@ -127,7 +127,7 @@ class KmsBase:
         try:
             return self._kms().call(method, parameters)
         except ClientError as error:
-            raise _translate(error) from error
+            raise _translate(error, str(parameters.get("KeyId") or "")) from error
         except BotoCoreError as error:
             raise KeyringError(f"AWS KMS could not be asked: {error}") from error
 
@@ -244,13 +244,15 @@ def _key_arn(key_id: object) -> KeyArn | None:
     return arn
 
 
-def _translate(error: ClientError) -> KeyringError:
+def _translate(error: ClientError, key_id: str) -> KeyringError:
+    """The refusal with the key that was asked for, which KMS's own text often leaves out."""
     details = error.response.get("Error", {})
-    code = details.get("Code", "")
-    said = f"{error.operation_name}: {code}: {details.get('Message', '')}"
-    if code in {"InvalidCiphertextException", "IncorrectKeyException"}:
+    under = f" under {key_id}" if key_id else ""
+    text = ": ".join(part for part in (details.get("Code"), details.get("Message")) if part)
+    said = f"{error.operation_name}: {text}"
+    if details.get("Code") in {"InvalidCiphertextException", "IncorrectKeyException"}:
         return KeyUnwrapError(
-            "AWS KMS does not open the encrypted data key: it was made by another key or with another encryption "
-            f"context, or it was altered ({said})"
+            f"AWS KMS does not open the encrypted data key{under}: it was made by another key or with another "
+            f"encryption context, or it was altered ({said})"
         )
-    return KeyringError(f"AWS KMS refused ({said})")
+    return KeyringError(f"AWS KMS refused{under} ({said})")

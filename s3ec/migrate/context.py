@@ -15,6 +15,7 @@ from s3ec.keyrings import CachingMaterialsManager, DefaultMaterialsManager
 from s3ec.materials import Keyring, MaterialsManager
 from s3ec.migrate.conditions import teach_conditions
 from s3ec.migrate.ending import code_of, status_of
+from s3ec.migrate.heads import explain_heads
 from s3ec.migrate.limits import KmsMeter, MemoryBudget, MeteredKeyring
 from s3ec.migrate.settings import KeyringSpec, MigrationSettings
 
@@ -133,6 +134,7 @@ class MigrationContext:
         session = connection.session()
         client = connection.client("s3", session)
         teach_conditions(client)
+        explain_heads(client)
         meter = KmsMeter(settings.kms_requests_per_second)
 
         def build(spec: KeyringSpec) -> Keyring:

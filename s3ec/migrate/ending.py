@@ -7,6 +7,7 @@ outcome, and those that concern more than one object (credentials, a missing buc
 from __future__ import annotations
 
 from botocore.exceptions import (
+    BotoCoreError,
     ClientError,
     ConnectionClosedError,
     ConnectTimeoutError,
@@ -29,7 +30,7 @@ from s3ec.errors import (
 )
 from s3ec.migrate.model import Result, SkipReason
 
-__all__ = ["PASSING_ERRORS", "TaskEndedError", "code_of", "ended_by", "status_of"]
+__all__ = ["OF_THE_JOB", "PASSING_ERRORS", "SSE_C_CODES", "TaskEndedError", "code_of", "ended_by", "status_of"]
 
 PASSING_ERRORS = (
     ConnectionClosedError, ConnectTimeoutError, EndpointConnectionError, FlexibleChecksumError, HTTPClientError,
@@ -47,12 +48,17 @@ _THROTTLED = frozenset(
 )  # fmt: skip
 _GONE = frozenset({"NoSuchKey", "NoSuchVersion", "404", "NotFound", "MethodNotAllowed"})
 _CHANGED = frozenset({"PreconditionFailed", "412"})
-_OF_THE_JOB = frozenset(
+OF_THE_JOB = frozenset(
     {
         "NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "ExpiredTokenException",
-        "InvalidToken", "UnrecognizedClientException", "AllAccessDisabled", "PermanentRedirect",
+        "InvalidToken", "UnrecognizedClientException", "AllAccessDisabled", "PermanentRedirect", "InvalidClientTokenId",
+        "IncompleteSignature", "InvalidSignatureException", "AuthorizationHeaderMalformed", "TokenRefreshRequired",
     }
 )  # fmt: skip
+"""What the next object would meet as well: credentials, the Region, the bucket."""
+
+SSE_C_CODES = frozenset({"400", "InvalidRequest"})
+"""With status 400: what S3 answers to a read of an SSE-C object without its key; to HEAD, without a body, a number."""
 
 
 class TaskEndedError(Exception):
@@ -96,8 +102,19 @@ def ended_by(error: Exception) -> TaskEndedError | None:
         return error
     ended = _ended_by(error)
     if ended is not None:
-        ended.error = code_of(error) if isinstance(error, ClientError) else type(error).__name__
+        ended.error = _name_of(error)
     return ended
+
+
+def _name_of(error: Exception) -> str:
+    """The service's code, or the error's class; for a key that could not be asked for, what stood in between."""
+    if isinstance(error, KeyringError):
+        cause = error.__cause__
+        if isinstance(cause, BotoCoreError):
+            return type(cause).__name__
+        if isinstance(cause, ClientError) and (code_of(cause) in OF_THE_JOB or code_of(cause) in _THROTTLED):
+            return code_of(cause)
+    return code_of(error) if isinstance(error, ClientError) else type(error).__name__
 
 
 def _ended_by(error: Exception) -> TaskEndedError | None:
@@ -112,7 +129,7 @@ def _ended_by(error: Exception) -> TaskEndedError | None:
 
 def _by_service(error: ClientError) -> TaskEndedError | None:
     code, status = code_of(error), status_of(error)
-    if code in _OF_THE_JOB:
+    if code in OF_THE_JOB:
         return None
     if code in _CHANGED:
         return TaskEndedError(Result.CHANGED, "another writer changed the object; it is looked at again")
@@ -126,7 +143,7 @@ def _by_service(error: ClientError) -> TaskEndedError | None:
 
 
 def _by_s3ec(error: S3ECError) -> TaskEndedError | None:
-    if isinstance(error, ConfigurationError) or _is_about_the_wrapping_key(error):
+    if isinstance(error, ConfigurationError) or _is_about_the_wrapping_key(error) or _is_about_access(error):
         return None
     if isinstance(error, KeyringError) and isinstance(error.__cause__, (ClientError, *PASSING_ERRORS)):
         by_kms = ended_by(error.__cause__)
@@ -140,6 +157,16 @@ def _by_s3ec(error: S3ECError) -> TaskEndedError | None:
         return TaskEndedError.skip(SkipReason.MALFORMED, str(error))
     kind = "evidence of tampering: " if isinstance(error, SecurityError) else ""
     return TaskEndedError(Result.FAILED, f"{kind}{error}")
+
+
+def _is_about_access(error: S3ECError) -> bool:
+    """Whether KMS cannot be asked at all: no credentials, none that are valid, no Region."""
+    cause = error.__cause__
+    if not isinstance(error, KeyringError):
+        return False
+    if isinstance(cause, ClientError):
+        return code_of(cause) in OF_THE_JOB
+    return isinstance(cause, BotoCoreError) and not isinstance(cause, PASSING_ERRORS)
 
 
 def _is_about_the_wrapping_key(error: S3ECError) -> bool:

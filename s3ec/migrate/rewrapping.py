@@ -119,9 +119,11 @@ def _ask(context: MigrationContext, operation: str, **parameters: Any) -> dict[s
     try:
         answer: dict[str, Any] = getattr(client, operation)(**parameters)
     except ClientError as error:
+        key = parameters.get("DestinationKeyId") or parameters.get("KeyId")
+        message = f"AWS KMS does not wrap the data key under {key}: {error}"
         if code_of(error) in _OTHER_KEY or code_of(error) == "InvalidCiphertextException":
-            raise KeyUnwrapError(f"KMS does not wrap the data key anew: {error}") from error
-        raise KeyringError(f"KMS does not wrap the data key anew: {error}") from error
+            raise KeyUnwrapError(message) from error
+        raise KeyringError(message) from error
     if not isinstance(answer.get("CiphertextBlob"), bytes) or not answer["CiphertextBlob"]:
         raise KeyringError(f"KMS answered {operation} without an encrypted data key")
     return answer

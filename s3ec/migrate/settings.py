@@ -45,18 +45,29 @@ class Connection(Jsonable):
     max_attempts: int = 8
 
     def session(self) -> boto3.Session:
-        """A session for whoever makes several clients; it is not to be used by two threads at once."""
+        """A session for whoever makes several clients; it is not to be used by two threads at once.
+
+        Raises:
+            botocore.exceptions.BotoCoreError: there is no such profile.
+        """
         return boto3.Session(profile_name=self.profile_name, region_name=self.region_name)
 
     def client(self, service: str, session: boto3.Session | None = None) -> Any:
-        """A plain boto3 client with adaptive retries, so that throttling slows a run down and does not end it."""
+        """A plain boto3 client with adaptive retries, so that throttling slows a run down and does not end it.
+
+        Raises:
+            s3ec.errors.ConfigurationError: the endpoint, in these settings or in the environment, is not a URL.
+        """
         session = session or self.session()
         config = Config(
             retries={"mode": "adaptive", "total_max_attempts": self.max_attempts},
             max_pool_connections=max(10, self.max_connections),
         )
         arguments = {"endpoint_url": self.endpoint_url} if self.endpoint_url else {}
-        return session.client(service, region_name=self.region_name, config=config, **arguments)  # type: ignore[call-overload]  # the stubs know literal names only
+        try:
+            return session.client(service, region_name=self.region_name, config=config, **arguments)  # type: ignore[call-overload]  # the stubs know literal names only
+        except ValueError as error:
+            raise ConfigurationError(f"no client for {service} can be made: {error}") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

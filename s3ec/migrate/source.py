@@ -16,7 +16,7 @@ from s3ec.client.instruction_objects import read_whole
 from s3ec.errors import InstructionFileError
 from s3ec.formats import ContentMetadata, Detection, MetadataLocation
 from s3ec.migrate.context import Calls, MigrationContext
-from s3ec.migrate.ending import TaskEndedError, code_of, status_of
+from s3ec.migrate.ending import SSE_C_CODES, TaskEndedError, code_of, status_of
 from s3ec.migrate.model import Result, SkipReason, Task
 
 __all__ = ["InstructionFile", "Source", "check_length", "is_instruction_file", "open_source"]
@@ -121,8 +121,8 @@ def open_source(task: Task, *, context: MigrationContext, calls: Calls, with_bod
     try:
         response = calls("get_object" if with_body else "head_object", Bucket=task.bucket, Key=task.key, **condition)
     except ClientError as error:
-        if status_of(error) == 400:
-            # S3 answers a bare 400 to whoever reads such an object without its key.
+        if status_of(error) == 400 and code_of(error) in SSE_C_CODES:
+            # S3 answers so to whoever reads such an object without its key; an expired token is a 400 as well.
             raise TaskEndedError.skip(SkipReason.SSE_C) from error
         raise
     source = Source(task=task, response=response)

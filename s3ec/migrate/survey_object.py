@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from s3ec import formats
 from s3ec.errors import InstructionFileError, S3ECError
 from s3ec.formats import ContentMetadata, Detection, MetadataLocation
+from s3ec.migrate.ending import OF_THE_JOB, SSE_C_CODES, code_of
 from s3ec.migrate.jsonable import Jsonable
 
 __all__ = [
@@ -121,11 +122,16 @@ def look_at_entry(client: Any, bucket: str, entry: Entry, instruction_files: Abs
         bucket: the bucket.
         entry: the row.
         instruction_files: keys that end like an instruction file's; others are not asked for.
+
+    Raises:
+        botocore.exceptions.ClientError: what the next object would meet as well: credentials, a missing bucket.
     """
     pinned = {"VersionId": entry.version_id} if entry.version_id else {}
     try:
         head = client.head_object(Bucket=bucket, Key=entry.key, **pinned)
     except ClientError as error:
+        if code_of(error) in OF_THE_JOB:
+            raise
         return _unreadable(entry, error)
     return _describe(client, bucket, entry, head, instruction_files)
 
@@ -134,7 +140,7 @@ def _unreadable(entry: Entry, error: ClientError) -> SurveyedObject:
     """An object whose HEAD is refused; 400 without a body is what S3 answers for an SSE-C object."""
     code = error.response["Error"]["Code"]
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    is_sse_c = status == 400
+    is_sse_c = status == 400 and code in SSE_C_CODES
     return SurveyedObject(
         key=entry.key,
         version_id=entry.version_id,
@@ -143,11 +149,16 @@ def _unreadable(entry: Entry, error: ClientError) -> SurveyedObject:
         last_modified=_iso(entry.last_modified),
         etag=entry.etag,
         format=UNREADABLE,
-        problem="HEAD needs the SSE-C key" if is_sse_c else f"HEAD is refused: {code}",
+        problem="HEAD needs the SSE-C key" if is_sse_c else f"HEAD is refused: {_said(error)}",
         error="SSE-C" if is_sse_c else code,
         server_side_encryption="SSE-C" if is_sse_c else "none",
         storage_class=entry.storage_class or "STANDARD",
     )
+
+
+def _said(error: ClientError) -> str:
+    answer = error.response["Error"]
+    return ": ".join(part for part in (answer.get("Code"), answer.get("Message")) if part)
 
 
 def _describe(

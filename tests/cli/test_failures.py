@@ -75,7 +75,8 @@ def test_two_is_for_usage_alone(run: Any, words: tuple[str, ...]):
 def test_an_absent_bucket(run: Any, key: Any, command: str, tmp_path: Path):
     """Every command says that the bucket is not there."""
     url = f"s3://{ABSENT}" if command in {"ls", "audit", "verify", "migrate"} else f"s3://{ABSENT}/k"
-    more = {"cp": (str(tmp_path / "x"), *key), "migrate": (*key, "--yes")}.get(command, key)
+    keyed = {"cp": (str(tmp_path / "x"), *key), "migrate": (*key, "--yes"), "cat": key, "verify": key}
+    more = keyed.get(command, ())
     ended = run(command, url, *more)
     assert ended.code == 3, ended.err
     assert ABSENT in ended.err.splitlines()[-1]
@@ -84,7 +85,8 @@ def test_an_absent_bucket(run: Any, key: Any, command: str, tmp_path: Path):
 @pytest.mark.parametrize("command", ["inspect", "head", "cat", "rm", "cp"])
 def test_an_absent_object(run: Any, key: Any, command: str, bucket: str, tmp_path: Path):
     """Every command that names one object says that it is not there."""
-    ended = run(command, f"s3://{bucket}/nope", *([str(tmp_path / "x")] if command == "cp" else []), *key)
+    more = {"cp": (tmp_path / "x", *key), "cat": key}.get(command, ())
+    ended = run(command, f"s3://{bucket}/nope", *more)
     assert ended.code == 3
     assert f"s3://{bucket}/nope" in ended.line
     assert not (tmp_path / "x").exists()
@@ -113,8 +115,8 @@ def test_a_prefix_under_which_nothing_lies(
     """A mistyped prefix must not look like success, in a dry run either."""
     plain_s3.put_object(Bucket=bucket, Key="other", Body=b"1")
     command, *options = words
-    more = {"cp": (tmp_path / "x",), "rewrap": ("--to-kms-key", key[1])}.get(command, ())
-    ended = run(command, f"s3://{bucket}/typo", *more, *options, *key)
+    more = {"cp": (tmp_path / "x", *key), "rewrap": ("--to-kms-key", key[1]), "ls": (), "audit": (), "rm": ()}
+    ended = run(command, f"s3://{bucket}/typo", *more.get(command, key), *options)
     assert ended.code == 3
     assert "nothing lies under this name" in ended.err.splitlines()[-1]
 

@@ -149,8 +149,8 @@ def test_a_terminal_is_asked(
 def test_json_is_exactly_one_document(spawn: Any, key: Any, bucket: str, make_client: Any, words: tuple[str, ...]):
     """Nothing else reaches standard output, and standard error carries plain lines without colour."""
     make_client().put_object(Bucket=bucket, Key="k", Body=b"1")
-    more = ("--to-kms-key", key[1]) if words[0] == "rewrap" else ()
-    process = spawn(*words, f"s3://{bucket}", *key, *more, "--json")
+    more = {"rewrap": ("--to-kms-key", key[1]), "audit": (), "ls": (), "sse": ()}.get(words[0], key)
+    process = spawn(*words, f"s3://{bucket}", *more, "--json")
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     assert isinstance(json.loads(out), dict)

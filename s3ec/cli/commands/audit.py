@@ -32,11 +32,18 @@ _FACTS = {
 }
 
 
-@click.command(cls=Command)
+@click.command(
+    cls=Command,
+    short_help="Say what is in a bucket, and what would block a migration.",
+    examples=(
+        "s3ec audit s3://payroll",
+        "s3ec audit s3://payroll --html audit.html --json > audit.json",
+    ),
+)
 @click.argument("url", type=S3_URL)
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the page, too.")
 @click.option("--all-versions", is_flag=True, help="Look at old versions one by one, too.")
-@shared_options
+@shared_options("connection", "workers", "json")
 @click.pass_obj
 def audit(output: Output, options: Options, url: S3Url, html: Path | None, all_versions: bool) -> None:
     """Survey a bucket: formats, keys, server-side modes, versions, locks; what would block a migration.

@@ -32,12 +32,19 @@ def unencrypted(allow: bool) -> dict[str, Any]:
     return {"unencrypted_objects": "allow" if allow else "refuse"}
 
 
-@click.command(cls=Command)
+@click.command(
+    cls=Command,
+    short_help="Write objects to standard output, decrypted.",
+    examples=(
+        "s3ec cat s3://payroll/2025/salaries.csv --kms-key alias/payroll",
+        "s3ec cat s3://backups/app.sql --range 0-1023 --kms-key alias/backups",
+    ),
+)
 @click.argument("urls", type=S3_OBJECT, nargs=-1, required=True, metavar="S3://BUCKET/KEY...")
 @_VERSION
 @click.option("--range", "byte_range", metavar="A-B", help="Bytes A to B of the plaintext, both included.")
 @click.option("--allow-unencrypted", is_flag=True, help="Also show objects that are not encrypted.")
-@shared_options
+@shared_options("key", "context", "legacy", "connection")
 @click.pass_obj
 def cat(
     output: Output,
@@ -49,8 +56,6 @@ def cat(
 ) -> None:
     """Write objects to standard output, decrypted; no byte before it is verified."""
     environment = Environment(options, output)
-    if options.json:
-        raise click.UsageError("standard output carries the content here: --json cannot", click.get_current_context())
     client = environment.client(**unencrypted(allow_unencrypted))
     extra: dict[str, Any] = {"Range": f"bytes={byte_range}"} if byte_range else {}
     for url in urls:
@@ -67,10 +72,14 @@ def cat(
     output.binary.flush()
 
 
-@click.command(cls=Command)
+@click.command(
+    cls=Command,
+    short_help="Show an object's headers in plaintext terms.",
+    examples=("s3ec head s3://payroll/2025/salaries.csv",),
+)
 @click.argument("url", type=S3_OBJECT)
 @_VERSION
-@shared_options
+@shared_options("connection", "json")
 @click.pass_obj
 def head(output: Output, options: Options, url: S3Url, version_id: str | None) -> None:
     """Show an object's headers in plaintext terms, and how it is encrypted."""
@@ -81,10 +90,17 @@ def head(output: Output, options: Options, url: S3Url, version_id: str | None) -
     show(output, {"bucket": url.bucket, "key": url.key, **answer, "ClientSideEncryption": about})
 
 
-@click.command(cls=Command)
+@click.command(
+    cls=Command,
+    short_help="Say how an object is encrypted; decrypts nothing.",
+    examples=(
+        "s3ec inspect s3://payroll/2025/salaries.csv",
+        "s3ec inspect s3://payroll/2025/salaries.csv --json",
+    ),
+)
 @click.argument("url", type=S3_OBJECT)
 @_VERSION
-@shared_options
+@shared_options("connection", "json")
 @click.pass_obj
 def inspect(output: Output, options: Options, url: S3Url, version_id: str | None) -> None:
     """Say what an object is, decrypting nothing: format, suite, wrapping, context, where the metadata lies."""

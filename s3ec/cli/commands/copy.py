@@ -34,7 +34,16 @@ def _place(text: str) -> Place:
         raise click.UsageError(str(error), click.get_current_context()) from error
 
 
-@click.command(cls=Command)
+@click.command(
+    cls=Command,
+    short_help="Copy to, from or within S3.",
+    examples=(
+        "s3ec cp report.pdf s3://payroll/2025/ --kms-key alias/payroll --context team=hr",
+        "s3ec cp s3://payroll/2025/report.pdf . --kms-key alias/payroll",
+        "s3ec cp --recursive ./scans s3://payroll/scans --exclude '*' --include '*.pdf' --kms-key alias/payroll",
+        "pg_dump app | s3ec cp - s3://backups/app.sql --kms-key alias/backups",
+    ),
+)
 @click.argument("source")
 @click.argument("target")
 @click.option("--recursive", is_flag=True, help="Everything under the source folder.")
@@ -42,7 +51,7 @@ def _place(text: str) -> Place:
 @click.option("--allow-unencrypted", is_flag=True, help="Also read objects that are not encrypted.")
 @click.option("--content-type", metavar="TYPE", help="Content-Type of what is uploaded.")
 @filter_options
-@shared_options
+@shared_options("key", "context", "legacy", "connection", "workers", "json")
 @click.pass_obj
 def cp(
     output: Output,

@@ -19,12 +19,20 @@ from s3ec.migrate.survey_object import INSTRUCTION_FILE, SUFFIXES, UNREADABLE, E
 __all__ = ["ls"]
 
 
-@click.command(cls=Command)
+@click.command(
+    cls=Command,
+    short_help="List objects, and how each is encrypted.",
+    examples=(
+        "s3ec ls",
+        "s3ec ls s3://payroll/2025/ --human-readable",
+        "s3ec ls s3://payroll --recursive --json",
+    ),
+)
 @click.argument("url", type=S3_URL, required=False)
 @click.option("--recursive", is_flag=True, help="Everything under the prefix, not one level.")
 @click.option("--human-readable", is_flag=True, help="Sizes with units.")
 @click.option("--summarize", is_flag=True, help="Add totals.")
-@shared_options
+@shared_options("connection", "workers", "json")
 @click.pass_obj
 def ls(
     output: Output, options: Options, url: S3Url | None, recursive: bool, human_readable: bool, summarize: bool

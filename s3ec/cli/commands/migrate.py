@@ -58,7 +58,16 @@ def _source_key_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-@click.command(cls=Command)
+@click.command(
+    cls=Command,
+    short_help="Encrypt a bucket; with --upgrade, old formats too.",
+    examples=(
+        "s3ec migrate s3://payroll --kms-key alias/payroll --dry-run",
+        "s3ec migrate s3://payroll --kms-key alias/payroll",
+        "s3ec migrate s3://payroll/2019 s3://vault/payroll --kms-key alias/vault --context team=hr",
+        "s3ec migrate s3://payroll --upgrade --allow-legacy --from-aes-key-file old.key --kms-key alias/payroll",
+    ),
+)
 @click.argument("source", type=S3_URL)
 @click.argument("destination", type=S3_URL, required=False)
 @click.option("--upgrade", is_flag=True, help="Also re-encrypt V1 and V2 as V3.")
@@ -89,7 +98,7 @@ def _source_key_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--plan", "plan_only", is_flag=True, help="Print what s3-batch needs: function, roles, job.")
 @batch_options
 @source_options
-@shared_options
+@shared_options("key", "context", "legacy", "connection", "journal", "workers", "json", "events", "yes")
 @click.pass_obj
 def migrate(
     output: Output,

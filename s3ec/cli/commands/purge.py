@@ -17,7 +17,14 @@ from s3ec.migrate.purge import Purge, purge_plaintext_versions
 __all__ = ["purge"]
 
 
-@click.command(cls=Command)
+@click.command(
+    cls=Command,
+    short_help="Remove old plaintext versions that an encrypted one replaced.",
+    examples=(
+        "s3ec purge-plaintext-versions s3://payroll --kms-key alias/payroll",
+        "s3ec purge-plaintext-versions s3://payroll --kms-key alias/payroll --execute",
+    ),
+)
 @click.argument("url", type=S3_URL)
 @click.option(
     "--dry-run/--no-dry-run",
@@ -26,7 +33,7 @@ __all__ = ["purge"]
     show_default=True,
     help="Only say what would be removed, or (--execute) remove it.",
 )
-@shared_options
+@shared_options("key", "connection", "json", "events", "yes")
 @click.pass_obj
 def purge(output: Output, options: Options, url: S3Url, dry_run: bool) -> ExitCode:
     """Remove old plaintext versions of objects whose later version is encrypted and has just been verified.

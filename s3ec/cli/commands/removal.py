@@ -18,12 +18,19 @@ from s3ec.migrate.survey import bounded_map
 __all__ = ["rm"]
 
 
-@click.command(cls=Command)
+@click.command(
+    cls=Command,
+    short_help="Delete objects, with their instruction files.",
+    examples=(
+        "s3ec rm s3://payroll/2019/old.csv",
+        "s3ec rm s3://payroll/scans --recursive --exclude '*' --include '*.tmp' --dry-run",
+    ),
+)
 @click.argument("url", type=S3_URL)
 @click.option("--recursive", is_flag=True, help="Everything under the folder.")
 @click.option("--dry-run", is_flag=True, help="Say what would be deleted; delete nothing.")
 @filter_options
-@shared_options
+@shared_options("connection", "workers", "json")
 @click.pass_obj
 def rm(output: Output, options: Options, url: S3Url, recursive: bool, dry_run: bool, filters: Filters) -> ExitCode:
     """Delete objects; in a bucket that keeps versions that adds delete markers."""

@@ -20,7 +20,15 @@ __all__ = ["rewrap"]
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.command(cls=Command)
+@click.command(
+    cls=Command,
+    short_help="Wrap data keys under another key or context.",
+    examples=(
+        "s3ec rewrap s3://payroll --to-kms-key alias/payroll-2027",
+        "s3ec rewrap s3://payroll --kms-key alias/old --to-kms-key alias/new --to-context team=hr",
+        "s3ec rewrap s3://payroll --aes-key-file raw.key --to-kms-key alias/payroll",
+    ),
+)
 @click.argument("url", type=S3_URL)
 @click.option("--to-kms-key", metavar="KEY", help="KMS key that shall open the data keys.")
 @click.option("--to-aes-key-file", type=_FILE, metavar="FILE", help="AES key that shall: 16, 24 or 32 raw bytes.")
@@ -29,7 +37,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--read-back", is_flag=True, help="Open and authenticate each object with the new key afterwards.")
 @click.option("--dry-run", is_flag=True, help="Print the plan; write nothing.")
 @source_options
-@shared_options
+@shared_options("key", "legacy", "connection", "journal", "workers", "json", "events", "yes")
 @click.pass_obj
 def rewrap(
     output: Output,

@@ -11,6 +11,7 @@ from s3ec.cli.environment import Environment
 from s3ec.cli.failures import located
 from s3ec.cli.options import Command, Options, shared_options
 from s3ec.cli.output import Output
+from s3ec.cli.pages import Group
 from s3ec.cli.server_side import MODES, describe, key_options
 from s3ec.cli.server_side import mode as mode_of
 from s3ec.cli.urls import S3_URL, S3Url
@@ -24,14 +25,27 @@ def _mode_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--mode", type=MODES, required=True, help="Server-side mode.")(function)
 
 
-@click.group()
+@click.group(
+    cls=Group,
+    short_help="Server-side encryption of whole buckets.",
+    examples=(
+        "s3ec sse get s3://payroll",
+        "s3ec sse set s3://payroll --mode sse-kms --sse-kms-key alias/storage --bucket-key",
+        "s3ec sse require s3://payroll --mode sse-s3 --require-https --dry-run",
+    ),
+)
 def sse() -> None:
     """Server-side encryption of whole buckets: read it, set the default, require it by policy."""
 
 
-@sse.command("get", cls=Command)
+@sse.command(
+    "get",
+    cls=Command,
+    short_help="Say which mode the bucket's default is.",
+    examples=("s3ec sse get s3://payroll",),
+)
 @click.argument("url", type=S3_URL)
-@shared_options
+@shared_options("connection", "json")
 @click.pass_obj
 def get(output: Output, options: Options, url: S3Url) -> None:
     """Say which mode S3 uses for objects that come without one."""
@@ -41,10 +55,18 @@ def get(output: Output, options: Options, url: S3Url) -> None:
     _show(output, found)
 
 
-@sse.command("set", cls=Command)
+@sse.command(
+    "set",
+    cls=Command,
+    short_help="Set the bucket's default mode.",
+    examples=(
+        "s3ec sse set s3://payroll --mode sse-s3",
+        "s3ec sse set s3://payroll --mode sse-kms --sse-kms-key alias/storage --bucket-key",
+    ),
+)
 @click.argument("url", type=S3_URL)
 @_mode_options
-@shared_options
+@shared_options("connection", "json", "yes")
 @click.pass_obj
 def set_default(
     output: Output, options: Options, url: S3Url, mode: str, sse_kms_key: str | None, bucket_key: bool | None
@@ -58,12 +80,17 @@ def set_default(
     _show(output, {"bucket": url.bucket, **describe(wanted)})
 
 
-@sse.command("require", cls=Command)
+@sse.command(
+    "require",
+    cls=Command,
+    short_help="Deny uploads that do not name the mode.",
+    examples=("s3ec sse require s3://payroll --mode sse-s3 --dry-run",),
+)
 @click.argument("url", type=S3_URL)
 @_mode_options
 @click.option("--require-https", is_flag=True, help="Also deny every request over plain http.")
 @click.option("--dry-run", is_flag=True, help="Print the policy's statements; change nothing.")
-@shared_options
+@shared_options("connection", "json", "yes")
 @click.pass_obj
 def require(
     output: Output,

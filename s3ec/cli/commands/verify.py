@@ -16,7 +16,14 @@ from s3ec.migrate import Action, Location, MigrationSettings
 __all__ = ["verify"]
 
 
-@click.command(cls=Command)
+@click.command(
+    cls=Command,
+    short_help="Read and authenticate everything, or a sample.",
+    examples=(
+        "s3ec verify s3://payroll --kms-key alias/payroll",
+        "s3ec verify s3://payroll --kms-key alias/payroll --sample 0.01",
+    ),
+)
 @click.argument("url", type=S3_URL)
 @click.option(
     "--sample",
@@ -27,7 +34,7 @@ __all__ = ["verify"]
 )
 @click.option("--allow-unencrypted", is_flag=True, help="Pass over objects that are not encrypted.")
 @source_options
-@shared_options
+@shared_options("key", "context", "legacy", "connection", "journal", "workers", "json", "events")
 @click.pass_obj
 def verify(
     output: Output, options: Options, url: S3Url, sample: float, allow_unencrypted: bool, sources: Sources
