@@ -25,9 +25,13 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "description"
+# Types stand in the signatures, where a reader looks for them, and beside the parameters that are described.
+autodoc_typehints = "both"
+python_maximum_signature_line_length = 88
 autodoc_typehints_description_target = "documented"
-autodoc_class_signature = "separated"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
+
+html_static_path = ["_static"]
+html_css_files = ["site.css"]

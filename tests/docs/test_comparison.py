@@ -15,7 +15,7 @@ import pytest
 from support import comparison
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "comparison.md"
-ROW = re.compile(r"^\| `(?P<fact>\w+)` \| (?P<what>[^|]+) \| (?P<official>[^|]+) \| (?P<s3ec>[^|]+) \|$", re.MULTILINE)
+ROW = re.compile(r"^\| (?P<what>[^|]+) \| (?P<official>[^|]+) \| (?P<s3ec>[^|]+) \| `(?P<fact>\w+)` \|$", re.MULTILINE)
 ROWS = {row["fact"]: row for row in ROW.finditer(PAGE.read_text("utf-8"))}
 HAS = {name: importlib.util.find_spec(module) for name, module in {"official": "s3_encryption", "s3ec": "s3ec"}.items()}
 
