@@ -20,10 +20,13 @@ import logging
 from s3ec import errors
 from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy
 from s3ec.client.buckets import (
+    RequiredEncryption,
     change_server_side_encryption,
     get_default_encryption,
     require_encryption,
+    required_encryption,
     set_default_encryption,
+    unrequire_encryption,
     upload_policy,
 )
 from s3ec.client.encryption_client import EncryptionClient
@@ -49,6 +52,7 @@ __all__ = [
     "KmsDiscoveryKeyring",
     "KmsKeyring",
     "PresignedUpload",
+    "RequiredEncryption",
     "RsaKeyring",
     "Session",
     "SseC",
@@ -65,9 +69,11 @@ __all__ = [
     "open",
     "presigned_upload",
     "require_encryption",
+    "required_encryption",
     "resume_upload",
     "set_default_encryption",
     "uninstall",
+    "unrequire_encryption",
     "upload_policy",
 ]
 

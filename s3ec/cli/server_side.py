@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
+from s3ec.client.bucket_policies import RequiredEncryption
 from s3ec.client.server_side_modes import DsseKms, ServerSideMode, SseC, SseKms, SseS3
 
-__all__ = ["MODES", "describe", "key_options", "mode", "write_options"]
+__all__ = ["MODES", "describe", "describe_required", "key_options", "mode", "words", "write_options"]
 
 _NAMES: dict[str, type[Any]] = {"sse-s3": SseS3, "sse-kms": SseKms, "dsse-kms": DsseKms}
 MODES = click.Choice(list(_NAMES))
@@ -22,6 +23,22 @@ def describe(mode: ServerSideMode | None) -> dict[str, Any]:
         return {"mode": "none" if mode is None else "sse-c", "key": None, "bucket_key": None}
     name = next(name for name, kind in _NAMES.items() if isinstance(mode, kind))
     return {"mode": name, "key": getattr(mode, "key_id", None), "bucket_key": getattr(mode, "bucket_key", None)}
+
+
+def describe_required(required: RequiredEncryption) -> dict[str, Any]:
+    """What a policy requires, in JSON."""
+    name = "sse-c" if required.sse_c else None if required.mode is None else describe(required.mode)["mode"]
+    return {
+        "mode": name,
+        "key": getattr(required.mode, "key_id", None),
+        "secure_transport": required.secure_transport,
+        "by": "s3ec sse require" if required.ours else "another policy",
+    }
+
+
+def words(mode: str | None, key: str | None, bucket_key: bool | None = None) -> str:
+    """A mode for people: ``sse-kms, key alias/a, bucket key``."""
+    return ", ".join([mode or "any mode", *([f"key {key}"] if key else []), *(["bucket key"] if bucket_key else [])])
 
 
 def mode(name: str, key_id: str | None, bucket_key: bool | None) -> SseS3 | SseKms | DsseKms:

@@ -46,3 +46,51 @@ def test_an_absent_bucket(run: Any):
     ended = run("sse", "get", "s3://bucket-that-is-not-there")
     assert ended.code == 3
     assert "NoSuchBucket" in ended.line
+
+
+KEY_ARN = "arn:aws:kms:us-east-1:111122223333:key/k"
+OTHERS = {
+    "Sid": "Theirs",
+    "Effect": "Deny",
+    "Principal": "*",
+    "Action": "s3:DeleteObject",
+    "Resource": "arn:aws:s3:::BUCKET/*",
+}
+
+
+def test_what_is_required_shows_and_is_taken_back(run: Any, bucket: str, plain_s3: Any):
+    """`require` warns before it acts, `get` shows what is required, `unrequire` leaves the statements of others."""
+    others = json.loads(json.dumps(OTHERS).replace("BUCKET", bucket))
+    plain_s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [others]}))
+    words = ("--mode", "sse-kms", "--sse-kms-key", KEY_ARN, "--require-https")
+    done = run("sse", "require", f"s3://{bucket}", *words, "--yes")
+    assert "s3ec cp, mv and sync name it by themselves" in done.line
+    assert f"s3ec sse unrequire s3://{bucket}" in done.line
+    text = run("sse", "get", f"s3://{bucket}").text
+    assert f"uploads must name sse-kms, key {KEY_ARN}, plain http is denied" in text
+    assert "s3ec sse unrequire" in text
+    assert run("sse", "get", f"s3://{bucket}", "--json").json["required"] == {
+        "mode": "sse-kms",
+        "key": KEY_ARN,
+        "secure_transport": True,
+        "by": "s3ec sse require",
+    }
+    assert run("sse", "unrequire", f"s3://{bucket}").code == 2
+    assert len(run("sse", "unrequire", f"s3://{bucket}", "--dry-run", "--json").json["removed"]) == 3
+    assert len(json.loads(plain_s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]) == 4
+    assert "removed S3ec" in run("sse", "unrequire", f"s3://{bucket}", "--yes").text
+    assert json.loads(plain_s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"] == [others]
+    assert "required" not in run("sse", "get", f"s3://{bucket}", "--json").json
+    assert "nothing was changed" in run("sse", "unrequire", f"s3://{bucket}", "--yes").text
+
+
+def test_a_policy_of_somebody_else_is_shown_as_such(run: Any, bucket: str, plain_s3: Any):
+    """It cannot be taken back with `unrequire`, and says so by leaving that out."""
+    header = {"StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"}}
+    statement = {**OTHERS, "Action": "s3:PutObject", "Condition": header, "Resource": f"arn:aws:s3:::{bucket}/*"}
+    plain_s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": statement}))
+    ended = run("sse", "get", f"s3://{bucket}")
+    assert "uploads must name sse-kms" in ended.text
+    assert "unrequire" not in ended.text
+    assert run("sse", "unrequire", f"s3://{bucket}", "--yes").code == 0
+    assert json.loads(plain_s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"] == statement

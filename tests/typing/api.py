@@ -23,6 +23,7 @@ from s3ec import (
     KmsDiscoveryKeyring,
     KmsKeyring,
     PresignedUpload,
+    RequiredEncryption,
     RsaKeyring,
     Session,
     SseC,
@@ -38,9 +39,11 @@ from s3ec import (
     install,
     presigned_upload,
     require_encryption,
+    required_encryption,
     resume_upload,
     set_default_encryption,
     uninstall,
+    unrequire_encryption,
     upload_policy,
 )
 from s3ec.materials import (
@@ -132,6 +135,8 @@ def helpers(s3: EncryptionClient) -> None:
         content: bytes = file.read(length or 0)
     set_default_encryption(s3, Bucket="b", mode=get_default_encryption(s3, Bucket="b") or SseS3())
     require_encryption(s3, Bucket="b", mode=SseS3())
+    required: RequiredEncryption | None = required_encryption(s3, Bucket="b")
+    unrequire_encryption(s3, Bucket="b", dry_run=required is None)
     policy: dict[str, Any] = upload_policy(Bucket="b", mode=SseS3())
     change_server_side_encryption(s3, Bucket="b", Key="k", mode=DsseKms())
     with UploadStateFile("state") as state:
