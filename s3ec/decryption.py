@@ -10,10 +10,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy, FormatVersion, WrappingAlgorithm
 from s3ec.crypto import derivation, wrapping
 from s3ec.crypto.content import ContentCipher
+from s3ec.crypto.secrets import Secret
 from s3ec.errors import (
     CommitmentMismatchError,
     CommitmentPolicyError,
@@ -21,12 +23,18 @@ from s3ec.errors import (
     ConflictingMetadataError,
     EncryptionContextMismatchError,
     KeyringError,
+    KeyUnwrapError,
     LegacyAlgorithmError,
     MalformedMetadataError,
 )
 from s3ec.formats import ContentMetadata
 from s3ec.formats.codec import shown
-from s3ec.formats.metadata import CONTEXT_CONTENT_ALGORITHM, RESERVED_CONTEXT_NAMES, is_text_map
+from s3ec.formats.metadata import (
+    CONTEXT_CONTENT_ALGORITHM,
+    RESERVED_CONTEXT_NAMES,
+    MetadataLocation,
+    is_text_map,
+)
 from s3ec.materials import (
     STORED_CONTEXT,
     DecryptionMaterialsRequest,
@@ -88,9 +96,42 @@ class Checked:
     def open(self) -> ContentCipher:
         """Have the data key opened, and return the cipher of the content.
 
+        A data key without integrity that does not open is no error here: the cipher's content does not decrypt, as it
+        would not under a wrong data key.
+
         Raises:
             KeyringError, CommitmentMismatchError: as `begin`.
         """
+        content_metadata = self.content_metadata
+        suite, encrypted = content_metadata.algorithm_suite, content_metadata.encrypted_data_key
+        opened: Secret[bytes] | None = None
+        try:
+            opened = self._data_key()
+        except KeyUnwrapError as error:
+            if encrypted.wrapping_algorithm not in wrapping.WITHOUT_INTEGRITY:
+                raise self._with_advice(error) from error.__cause__
+        data_key = opened or wrapping.substitute_key(encrypted.ciphertext, max(suite.key_lengths))
+        if suite.commits:
+            return _committing_cipher(content_metadata, data_key)
+        return ContentCipher(
+            suite,
+            data_key,
+            content_metadata.iv or b"",
+            padded=not content_metadata.unpadded,
+            failure=wrapping.content_failure_for(encrypted.wrapping_algorithm),
+            rejected=opened is None,
+        )
+
+    def _with_advice(self, error: KeyUnwrapError) -> KeyUnwrapError:
+        allowed = self._materials_manager.capabilities.enable_legacy_wrapping_algorithms
+        if allowed or not _may_be_wrapped_again(self.content_metadata):
+            return error
+        return KeyUnwrapError(
+            f"{error}. If the Java client wrapped the data key of this AES-CBC object again, it bound the name of "
+            "AES-GCM: such an instruction file is read with enable_legacy_wrapping_algorithms=True on the keyring"
+        )
+
+    def _data_key(self) -> Secret[bytes]:
         content_metadata = self.content_metadata
         suite = content_metadata.algorithm_suite
         request = DecryptionMaterialsRequest(
@@ -99,20 +140,13 @@ class Checked:
             content_algorithm=content_metadata.content_algorithm,
             encrypted_data_key=content_metadata.encrypted_data_key,
             description=content_metadata.description,
+            from_instruction_file=content_metadata.location is MetadataLocation.INSTRUCTION_FILE,
         )
-        data_key: object = self._materials_manager.decrypt_materials(request).plaintext_data_key
-        if not isinstance(data_key, bytes) or len(data_key) not in suite.key_lengths:
+        data_key: Secret[object] = Secret(self._materials_manager.decrypt_materials(request).plaintext_data_key)
+        if not isinstance(data_key.reveal(), bytes) or len(data_key) not in suite.key_lengths:
             lengths = " or ".join(map(str, suite.key_lengths))
             raise KeyringError(f"the keyring answered without a data key of {lengths} bytes, as {suite.name} needs it")
-        if suite.commits:
-            return _committing_cipher(content_metadata, data_key)
-        return ContentCipher(
-            suite,
-            data_key,
-            content_metadata.iv or b"",
-            padded=not content_metadata.unpadded,
-            failure=wrapping.content_failure_for(content_metadata.encrypted_data_key.wrapping_algorithm),
-        )
+        return cast("Secret[bytes]", data_key)
 
 
 def check(
@@ -175,7 +209,7 @@ def check(
     return Checked(content_metadata, materials_manager, commitment_policy)
 
 
-def _committing_cipher(content_metadata: ContentMetadata, data_key: bytes) -> ContentCipher:
+def _committing_cipher(content_metadata: ContentMetadata, data_key: Secret[bytes]) -> ContentCipher:
     """Compare the commitment before the content key exists: a swapped data key never meets the content."""
     message_id = content_metadata.message_id or b""
     if not derivation.equal(derivation.commitment(data_key, message_id), content_metadata.commitment or b""):
@@ -210,6 +244,15 @@ def _needed_settings(
     ):
         settings.append("enable_legacy_wrapping_algorithms=True on the keyring")
     return f"if it is an old object of your own, set {' and '.join(settings)}"
+
+
+def _may_be_wrapped_again(content_metadata: ContentMetadata) -> bool:
+    """Say whether the Java client may have wrapped the data key again, binding AES-GCM and nothing of the content."""
+    return (
+        content_metadata.algorithm_suite.is_legacy
+        and content_metadata.location is MetadataLocation.INSTRUCTION_FILE
+        and content_metadata.encrypted_data_key.wrapping_algorithm.family != "kms"
+    )
 
 
 def _fault(content_metadata: ContentMetadata) -> str | None:

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy, FormatVersion, WrappingAlgorithm
 from s3ec.crypto import derivation, random
 from s3ec.crypto.content import ContentCipher
+from s3ec.crypto.secrets import Secret
 from s3ec.errors import ConfigurationError, KeyringError
 from s3ec.formats import ContentMetadata
 from s3ec.formats.metadata import COMMITTING, CONTEXT_CONTENT_ALGORITHM, GCM, RESERVED_CONTEXT_NAMES, is_text_map
@@ -73,10 +74,10 @@ def begin(
         encryption_context=dict(context),
         plaintext_length=plaintext_length,
     )
-    materials = materials_manager.get_encryption_materials(request)
-    if fault := _fault(materials, request):
+    answer = Secret(materials_manager.get_encryption_materials(request))
+    if fault := _fault(answer.reveal(), request):
         raise KeyringError(f"the keyring's answer cannot be used: {fault}; nothing was stored")
-    return _committing(materials) if suite.commits else _plain_gcm(materials)
+    return _committing(answer.reveal()) if suite.commits else _plain_gcm(answer.reveal())
 
 
 def _check_request(materials_manager: MaterialsManager, context: Mapping[str, str]) -> None:
@@ -124,7 +125,7 @@ def _description_fault(materials: EncryptionMaterials, request: EncryptionMateri
 
 def _committing(materials: EncryptionMaterials) -> tuple[ContentMetadata, ContentCipher]:
     message_id = random.message_id()
-    key = materials.plaintext_data_key
+    key = Secret(materials.plaintext_data_key)
     content_metadata = ContentMetadata(
         format=FormatVersion.V3,
         algorithm_suite=materials.algorithm_suite,
@@ -149,4 +150,4 @@ def _plain_gcm(materials: EncryptionMaterials) -> tuple[ContentMetadata, Content
         description=dict(materials.description),
         iv=iv,
     )
-    return content_metadata, ContentCipher(materials.algorithm_suite, materials.plaintext_data_key, iv)
+    return content_metadata, ContentCipher(materials.algorithm_suite, Secret(materials.plaintext_data_key), iv)

@@ -111,6 +111,9 @@ class DecryptionMaterialsRequest:
         content_algorithm: the text that the wrapping binds, exactly as the object states it.
         encrypted_data_key: what to open.
         description: the stored encryption context (KMS) or material description (raw keys), verbatim.
+        from_instruction_file: True where the encrypted data key lies in an instruction file. There alone, and with
+            legacy wrapping algorithms enabled, a wrapping that binds AES-GCM may open AES-CBC content: the Java client
+            writes it so when it wraps the data key of such content again.
     """
 
     algorithm_suite: AlgorithmSuite
@@ -118,6 +121,7 @@ class DecryptionMaterialsRequest:
     content_algorithm: str
     encrypted_data_key: EncryptedDataKey
     description: Mapping[str, str] = field(default_factory=dict)
+    from_instruction_file: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

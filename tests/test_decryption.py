@@ -547,7 +547,7 @@ def test_a_known_committing_object() -> None:
     )
     data_key = base64.b64decode("lP6AbIQTmptyb/+WQq+ubDw+w7na0T1LGSByZGuaono=")
     cipher = begin(content_metadata, FixedKeys(data_key=data_key))
-    assert cipher.key.hex() == "0bd256e569a37d67567f522c38dbe32fdd0c1e28333dec1324197b54325eade6"
+    assert cipher.key.reveal().hex() == "0bd256e569a37d67567f522c38dbe32fdd0c1e28333dec1324197b54325eade6"
     decryptor = cipher.decryptor()
     assert decryptor.update(body[:-16]).hex() == (
         "8f2c59c6dbfcacf356f3da40788cbde67ca38161a4702cbcf757af663e1c24a6"

@@ -246,7 +246,7 @@ def test_an_answer_under_a_raw_key_needs_no_reserved_pair() -> None:
 def test_secrets_are_in_no_representation() -> None:
     """Neither the metadata nor the cipher shows a key."""
     content_metadata, cipher = begin(FixedKeys())
-    for secret in (DATA_KEY, cipher.key):
+    for secret in (DATA_KEY, cipher.key.reveal()):
         for text in (repr(content_metadata), repr(cipher)):
             assert secret.hex() not in text
             assert repr(secret)[2:-1] not in text

@@ -107,6 +107,11 @@ def test_every_vector_against_every_setting(vector: Vector, manager: Callable[..
         if allowed:
             assert read(vector, counting, **options) == vector.plaintext
             continue
+        if vector.is_wrapped_again and legacy_content and not policy.requires_decrypt:
+            # Only the key shows what the wrapping binds.
+            with pytest.raises(KeyUnwrapError, match="enable_legacy_wrapping_algorithms=True"):
+                read(vector, counting, **options)
+            continue
         with pytest.raises((LegacyAlgorithmError, CommitmentPolicyError)) as refusal:
             read(vector, counting, **options)
         assert refusal.value.setting in str(refusal.value)
@@ -132,6 +137,10 @@ def test_every_vector_opens_after_being_written_anew(
         metadata, body = formats.render_instruction_file(content_metadata)
         again = formats.parse_instruction_file(body, metadata)
     assert again == content_metadata
+    if vector.is_wrapped_again and location == "metadata":
+        with pytest.raises(KeyUnwrapError):
+            read(vector, manager(vector), content_metadata=again)
+        return
     assert read(vector, manager(vector), content_metadata=again) == vector.plaintext
 
 
@@ -251,7 +260,11 @@ class TestVariants:
             assert read(vector, manager(vector), content_metadata=content_metadata) == vector.plaintext
 
     def test_a_data_key_rewrapped_with_cbc_content(self, manager: Callable[..., CountingManager]) -> None:
-        """Java wraps a CBC object's data key anew under the name of GCM, C++ under that of CBC: both open."""
+        """Java wraps a CBC object's data key again under the name of GCM, C++ under that of CBC.
+
+        The first binds nothing of the content, so it takes the opt-in for legacy wrappings, and an instruction file;
+        the second opens anywhere.
+        """
         vector = named("java/javasdk1-eo-aes256-meta-17")
         old = vector.content_metadata()
         opened = manager(vector).decrypt_materials(
@@ -272,7 +285,17 @@ class TestVariants:
                 "x-amz-tag-len": "0",
             }
             content_metadata = formats.parse_instruction_file(json.dumps(fields).encode(), {})
-            assert read(vector, manager(vector, legacy=False), content_metadata=content_metadata) == vector.plaintext
+            in_object = formats.parse_object(fields)
+            assert read(vector, manager(vector, legacy=True), content_metadata=content_metadata) == vector.plaintext
+            if "CBC" in bound:
+                for parsed in (content_metadata, in_object):
+                    assert read(vector, manager(vector, legacy=False), content_metadata=parsed) == vector.plaintext
+                continue
+            with pytest.raises(KeyUnwrapError, match="enable_legacy_wrapping_algorithms=True"):
+                read(vector, manager(vector, legacy=False), content_metadata=content_metadata)
+            for legacy in (False, True):
+                with pytest.raises(KeyUnwrapError):
+                    read(vector, manager(vector, legacy=legacy), content_metadata=in_object)
 
 
 def test_a_data_key_that_kms_refuses_is_a_key_error(manager: Callable[..., CountingManager]) -> None:

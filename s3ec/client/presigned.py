@@ -34,6 +34,7 @@ from s3ec.client.sources import open_source
 from s3ec.client.wire import Wire
 from s3ec.client.writes import begin_write
 from s3ec.crypto.content import ContentCipher
+from s3ec.crypto.secrets import Secret
 from s3ec.errors import ConfigurationError, MultipartStateError, UnsupportedOperationError
 from s3ec.materials import StoredContext
 
@@ -90,7 +91,7 @@ class PresignedUpload:
     def to_json(self) -> str:
         """Text to hand over, on a channel that may carry a secret."""
         cipher = self.cipher
-        secret = {"key": cipher.key, "iv": cipher.iv, "aad": cipher.aad}
+        secret = {"key": cipher.key.reveal(), "iv": cipher.iv, "aad": cipher.aad}
         return json.dumps(
             {
                 "url": self.url,
@@ -110,7 +111,7 @@ class PresignedUpload:
         try:
             found = json.loads(text)
             key, iv, aad = (base64.b64decode(found[name], validate=True) for name in ("key", "iv", "aad"))
-            cipher = ContentCipher(AlgorithmSuite[found["algorithm_suite"]], key, iv, aad)
+            cipher = ContentCipher(AlgorithmSuite[found["algorithm_suite"]], Secret(key), iv, aad)
             return cls(str(found["url"]), {str(k): str(v) for k, v in found["headers"].items()}, cipher)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise ConfigurationError("this is not what PresignedUpload.to_json() writes") from None

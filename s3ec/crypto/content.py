@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 
 from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH, AlgorithmSuite
 from s3ec.crypto.buffers import Octets, octets
-from s3ec.crypto.secrets import Unpicklable
+from s3ec.crypto.secrets import Secret, Unpicklable
 from s3ec.errors import AuthenticationError, ObjectTooLargeError, S3ECError
 
 __all__ = ["CbcDecryptor", "ContentCipher", "ContentDecryptor", "ContentEncryptor", "CtrDecryptor", "CtrEncryptor"]
@@ -139,10 +139,13 @@ class ContentDecryptor(_Stream):
 class CbcDecryptor(ContentDecryptor):
     """Decrypts AES-CBC, which is not authenticated: wrong content comes out as other bytes, seldom as an error."""
 
-    __slots__ = ("_unpadder",)
+    __slots__ = ("_rejected", "_unpadder")
 
-    def __init__(self, context: CipherContext, failure: Callable[[], S3ECError], *, padded: bool) -> None:
+    def __init__(
+        self, context: CipherContext, failure: Callable[[], S3ECError], *, padded: bool, rejected: bool
+    ) -> None:
         super().__init__(context, failure)
+        self._rejected = rejected
         self._unpadder = PKCS7(8 * _BLOCK_LENGTH).unpadder() if padded else None
 
     def update(self, data: Octets) -> bytes:
@@ -162,9 +165,14 @@ class CbcDecryptor(ContentDecryptor):
         """End the stream and give back the bytes held back; see `ContentDecryptor.finish`."""
         try:
             last = self._context.finalize()
-            return self._unpadder.update(last) + self._unpadder.finalize() if self._unpadder else last
+            if self._unpadder is None:
+                return last
+            last = self._unpadder.update(last) + self._unpadder.finalize()
         except ValueError:
             raise self._failure() from None
+        if self._rejected:
+            raise self._failure()
+        return last
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,24 +181,31 @@ class ContentCipher(Unpicklable):
 
     Attributes:
         suite: the algorithm suite.
-        key: the content key: derived (committing suite) or the data key itself.
+        key: the content key: derived (committing suite) or the data key itself; given as bytes it is made a secret.
         iv: 12 bytes (GCM) or 16 (CBC).
         aad: additional authenticated data; GCM only.
         padded: False for the CBC content that has no padding (``AES/CBC/NoPadding``).
         failure: makes the error for content that does not decrypt. Where the data key came out of a wrapping without
             integrity this must be the same error as that of the wrapping, or the difference tells about the key
             (see `s3ec.crypto.wrapping.content_failure_for`).
+        rejected: True where the key is a substitute for a data key that did not unwrap. AES-CBC finds valid padding
+            under one wrong key in 256, and under this one it must find none: garbage would come out.
     """
 
     suite: AlgorithmSuite
-    key: bytes = field(repr=False)
+    key: Secret[bytes] = field(repr=False)
     iv: bytes
     aad: bytes = b""
     padded: bool = field(default=True, kw_only=True)
     failure: Callable[[], S3ECError] = field(default=content_failure, kw_only=True, repr=False)
+    rejected: bool = field(default=False, kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
         """Check the lengths."""
+        given: object = self.key
+        if isinstance(given, bytes):
+            object.__setattr__(self, "key", Secret(given))
+            del given
         if len(self.key) not in self.suite.key_lengths or len(self.iv) != self.suite.iv_length:
             raise ValueError(f"{self.suite.name} takes no key of {len(self.key)} with an IV of {len(self.iv)} bytes")
         if self.aad and self.suite.is_legacy:
@@ -198,7 +213,7 @@ class ContentCipher(Unpicklable):
 
     def encryptor(self) -> ContentEncryptor:
         """A fresh encryptor. Whoever makes a second one must feed it the same bytes: key and IV are the same."""
-        context = Cipher(AES(self.key), self._gcm()).encryptor()
+        context = Cipher(AES(self.key.reveal()), self._gcm()).encryptor()
         context.authenticate_additional_data(self.aad)
         return ContentEncryptor(context)
 
@@ -206,7 +221,7 @@ class ContentCipher(Unpicklable):
         """A fresh decryptor for the whole object."""
         if self.suite.is_legacy:
             return self._cbc_decryptor(self.iv, padded=self.padded)
-        context = Cipher(AES(self.key), self._gcm()).decryptor()
+        context = Cipher(AES(self.key.reveal()), self._gcm()).decryptor()
         context.authenticate_additional_data(self.aad)
         return ContentDecryptor(context, self.failure)
 
@@ -217,7 +232,7 @@ class ContentCipher(Unpicklable):
         `encryptor`, whoever calls it twice must give the same bytes.
         """
         self._require_gcm()
-        return AESGCM(self.key).encrypt(self.iv, plaintext, self.aad)
+        return AESGCM(self.key.reveal()).encrypt(self.iv, plaintext, self.aad)
 
     def decrypt(self, ciphertext: Octets) -> bytes:
         """Decrypt the whole object at once, with the tag that stands behind it; nothing unverified comes out.
@@ -227,7 +242,7 @@ class ContentCipher(Unpicklable):
         """
         self._require_gcm()
         try:
-            return AESGCM(self.key).decrypt(self.iv, ciphertext, self.aad)
+            return AESGCM(self.key.reveal()).decrypt(self.iv, ciphertext, self.aad)
         except InvalidTag:
             raise self.failure() from None
 
@@ -252,7 +267,8 @@ class ContentCipher(Unpicklable):
         return self._cbc_decryptor(previous_block, padded=self.padded and reaches_end)
 
     def _cbc_decryptor(self, iv: bytes, *, padded: bool) -> CbcDecryptor:
-        return CbcDecryptor(Cipher(AES(self.key), CBC(iv)).decryptor(), self.failure, padded=padded)
+        context = Cipher(AES(self.key.reveal()), CBC(iv)).decryptor()
+        return CbcDecryptor(context, self.failure, padded=padded, rejected=self.rejected)
 
     def _gcm(self) -> GCM:
         self._require_gcm()
@@ -269,4 +285,4 @@ class ContentCipher(Unpicklable):
         # GCM counts in the last four bytes only and spends counter 1 on the tag (NIST SP 800-38D, section 7.1). Within
         # the greatest length the counter never comes round, so that CTR's carry into the IV never happens.
         counter = (2 + offset // _BLOCK_LENGTH) % 2**32
-        return Cipher(AES(self.key), CTR(self.iv + counter.to_bytes(4, "big"))).encryptor()
+        return Cipher(AES(self.key.reveal()), CTR(self.iv + counter.to_bytes(4, "big"))).encryptor()

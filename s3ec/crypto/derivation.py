@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from s3ec.algorithms import AlgorithmSuite
+from s3ec.crypto.secrets import Secret, revealed
 
-__all__ = ["COMMITTING_AAD", "COMMITTING_IV", "commitment", "content_key", "equal"]
+__all__ = ["COMMITTING_AAD", "COMMITTING_IV", "commitment", "content_key", "derive", "equal"]
 
 COMMITTING_IV = b"\x01" * 12
 """IV of every committing object: each has a content key of its own, so one IV serves all. Not zero on purpose."""
@@ -25,29 +26,30 @@ COMMITMENT_LENGTH = 28
 CONTENT_KEY_LENGTH = 32
 
 
-def _derive(plaintext_data_key: bytes, message_id: bytes, label: bytes, length: int) -> bytes:
-    hkdf = HKDF(algorithm=SHA512(), length=length, salt=message_id, info=COMMITTING_AAD + label)
-    return hkdf.derive(plaintext_data_key)
+def derive(key: bytes | Secret[bytes], salt: bytes, label: bytes, length: int) -> Secret[bytes]:
+    """HKDF with the label behind the suite's identifier, which keeps every use of it apart from the others."""
+    hkdf = HKDF(algorithm=SHA512(), length=length, salt=salt, info=COMMITTING_AAD + label)
+    return Secret(hkdf.derive(revealed(key)))
 
 
-def commitment(plaintext_data_key: bytes, message_id: bytes) -> bytes:
+def commitment(plaintext_data_key: bytes | Secret[bytes], message_id: bytes) -> bytes:
     """The 28 bytes by which an object commits to its data key.
 
     Args:
         plaintext_data_key: 32 bytes.
         message_id: the object's 28 random bytes.
     """
-    return _derive(plaintext_data_key, message_id, b"COMMITKEY", COMMITMENT_LENGTH)
+    return derive(plaintext_data_key, message_id, b"COMMITKEY", COMMITMENT_LENGTH).reveal()
 
 
-def content_key(plaintext_data_key: bytes, message_id: bytes) -> bytes:
+def content_key(plaintext_data_key: bytes | Secret[bytes], message_id: bytes) -> Secret[bytes]:
     """The 32-byte key that encrypts the content. On reads, compare the commitment first.
 
     Args:
         plaintext_data_key: 32 bytes.
         message_id: the object's 28 random bytes.
     """
-    return _derive(plaintext_data_key, message_id, b"DERIVEKEY", CONTENT_KEY_LENGTH)
+    return derive(plaintext_data_key, message_id, b"DERIVEKEY", CONTENT_KEY_LENGTH)
 
 
 def equal(a: bytes, b: bytes) -> bool:

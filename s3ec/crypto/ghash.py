@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.modes import ECB, GCM
 
 from s3ec.crypto.buffers import Octets, octets
 from s3ec.crypto.content import ContentCipher
-from s3ec.crypto.secrets import Unpicklable
+from s3ec.crypto.secrets import Secret, Unpicklable
 
 __all__ = ["GhashState", "ResumableEncryptor", "multiply", "state_from_tag"]
 
@@ -75,16 +75,16 @@ def _lengths(aad_length: int, content_length: int) -> int:
 class _HashKey:
     """H and what is computed from it, for one content key."""
 
-    __slots__ = ("_aes", "h", "inverse")
+    __slots__ = ("_key", "h", "inverse")
 
-    def __init__(self, key: bytes) -> None:
-        self._aes = AES(key)
+    def __init__(self, key: Secret[bytes]) -> None:
+        self._key = key
         self.h = self.block(bytes(_BLOCK_LENGTH))
         self.inverse = _power(self.h, 2**128 - 2)
 
     def block(self, block: bytes) -> int:
         """One block through the cipher."""
-        encryptor = Cipher(self._aes, ECB()).encryptor()  # noqa: S305 - one block, as GCM itself is built
+        encryptor = Cipher(AES(self._key.reveal()), ECB()).encryptor()  # noqa: S305 - one block, as GCM itself is built
         return int.from_bytes(encryptor.update(block), "big")
 
     def accumulated(self, tag: bytes, iv: bytes, aad_length: int, content_length: int) -> int:
@@ -138,7 +138,7 @@ class ResumableEncryptor(Unpicklable):
         self._hashed = 0
 
     def _new_hash(self) -> AEADEncryptionContext:
-        return Cipher(AES(self._cipher.key), GCM(self._nonce)).encryptor()
+        return Cipher(AES(self._cipher.key.reveal()), GCM(self._nonce)).encryptor()
 
     def update_into(self, data: Octets, buffer: bytearray | memoryview) -> int:
         """Encrypt bytes; as `s3ec.crypto.content.ContentEncryptor.update_into`.

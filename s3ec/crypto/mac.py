@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from s3ec.crypto import derivation, random
 from s3ec.crypto.buffers import Octets
-from s3ec.crypto.secrets import Unpicklable
+from s3ec.crypto.secrets import Secret, Unpicklable, revealed
 
 __all__ = ["ChunkMac"]
 
@@ -21,9 +21,9 @@ class ChunkMac(Unpicklable):
 
     __slots__ = ("_gcm",)
 
-    def __init__(self, key: bytes | None = None) -> None:
+    def __init__(self, key: bytes | Secret[bytes] | None = None) -> None:
         """Make a key, or take the 32 bytes of an earlier one to compare with what it remembered."""
-        self._gcm = AESGCM(random.data_key() if key is None else key)
+        self._gcm = AESGCM(random.data_key() if key is None else revealed(key))
 
     def of(self, index: int, data: Octets) -> bytes:
         """The 16-byte tag of a chunk.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
+from s3ec.crypto.secrets import Secret, revealed
 from s3ec.errors import ConfigurationError
 
 __all__ = [
@@ -26,27 +29,32 @@ MIN_PUBLIC_KEY_BITS = 2048
 
 
 def private_key(key: object) -> RSAPrivateKey:
-    """Take a private key as PEM (PKCS#8 or PKCS#1, not encrypted) or as an object.
+    """Take a private key as PEM (PKCS#8 or PKCS#1, not encrypted) or as an object; as it is, or as a secret.
 
     Raises:
         ConfigurationError: it is no RSA private key, or shorter than 1024 bits. The text quotes nothing of it.
     """
-    loaded: object = key
-    if isinstance(key, (bytes, bytearray, str)):
-        try:
-            loaded = load_pem_private_key(_encoded(key), password=None)
-        except TypeError:
-            raise ConfigurationError(
-                "the PEM private key is encrypted; load it with its password and give the key object"
-            ) from None
-        except (ValueError, UnsupportedAlgorithm):
-            raise ConfigurationError("private_key is not a PEM private key (PKCS#8 or PKCS#1)") from None
+    given = Secret(revealed(key))
+    del key  # what is refused below is in no report of the error
+    loaded = _loaded(given) if isinstance(given.reveal(), (bytes, bytearray, str)) else given.reveal()
     if not isinstance(loaded, RSAPrivateKey):
         raise ConfigurationError(
             f"private_key must be an RSA private key as PEM or as a key object, not {type(loaded).__name__}"
         )
     _check_size("private_key", loaded.key_size, MIN_PRIVATE_KEY_BITS)
     return loaded
+
+
+def _loaded(pem: Secret[Any]) -> object:
+    fault = "private_key is not a PEM private key (PKCS#8 or PKCS#1)"
+    try:
+        return load_pem_private_key(_encoded(pem.reveal()), password=None)
+    except TypeError:
+        fault = "the PEM private key is encrypted; load it with its password and give the key object"
+    except (ValueError, UnsupportedAlgorithm):
+        pass
+    # Raised here: beside the library's own error there would be its frames, in which the text of the key stands.
+    raise ConfigurationError(fault)
 
 
 def public_key(key: object) -> RSAPublicKey:

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from s3ec.crypto import random
 from s3ec.crypto.buffers import Octets
-from s3ec.crypto.secrets import Unpicklable
+from s3ec.crypto.secrets import Secret, Unpicklable, revealed
 from s3ec.errors import AuthenticationError
 
 __all__ = ["OVERHEAD", "Sealer", "open_sealed", "seal"]
@@ -61,7 +61,7 @@ class Sealer(Unpicklable):
         return _open(self._gcm, sealed, index.to_bytes(8, "big"))
 
 
-def seal(key: bytes, plaintext: Octets, aad: bytes = b"") -> bytes:
+def seal(key: bytes | Secret[bytes], plaintext: Octets, aad: bytes = b"") -> bytes:
     """Seal one value, at most 2^31 - 1 bytes, with a key of the caller's.
 
     Args:
@@ -69,13 +69,13 @@ def seal(key: bytes, plaintext: Octets, aad: bytes = b"") -> bytes:
         plaintext: the bytes to seal.
         aad: bytes that are not stored, but must be given again to open.
     """
-    return _seal(AESGCM(key), plaintext, aad)
+    return _seal(AESGCM(revealed(key)), plaintext, aad)
 
 
-def open_sealed(key: bytes, sealed: Octets, aad: bytes = b"") -> bytes:
+def open_sealed(key: bytes | Secret[bytes], sealed: Octets, aad: bytes = b"") -> bytes:
     """Give back what `seal` sealed with the same key and additional data.
 
     Raises:
         AuthenticationError: the value was altered, or another key or other additional data was given.
     """
-    return _open(AESGCM(key), sealed, aad)
+    return _open(AESGCM(revealed(key)), sealed, aad)

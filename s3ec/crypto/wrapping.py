@@ -22,12 +22,26 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from s3ec.algorithms import WrappingAlgorithm
 from s3ec.crypto import derivation, random
 from s3ec.crypto.content import content_failure
+from s3ec.crypto.secrets import Secret, revealed
 from s3ec.errors import KeyUnwrapError, S3ECError
 
-__all__ = ["content_failure_for", "unwrap_with_aes", "unwrap_with_rsa", "wrap_with_aes", "wrap_with_rsa"]
+__all__ = [
+    "WITHOUT_INTEGRITY",
+    "content_failure_for",
+    "substitute_key",
+    "unwrap_with_aes",
+    "unwrap_with_rsa",
+    "wrap_with_aes",
+    "wrap_with_rsa",
+]
 
 _NONCE_LENGTH = 12
 _GCM_CONTENT_ALGORITHM = "AES/GCM/NoPadding"
+
+WITHOUT_INTEGRITY = frozenset({WrappingAlgorithm.AES_ECB, WrappingAlgorithm.RSA_PKCS1})
+"""Wrappings that only have a padding: an altered data key may unwrap to something that looks like one."""
+
+_SUBSTITUTES = Secret(random.data_key())
 
 
 def _aes_failure() -> S3ECError:
@@ -50,14 +64,30 @@ def content_failure_for(algorithm: WrappingAlgorithm) -> Callable[[], S3ECError]
 
     AES-ECB and RSA PKCS#1 v1.5 cannot tell a wrong data key from a right one: an altered one may unwrap to something
     that only the content shows to be wrong. Were that another error than the unwrapping's, whoever may replace
-    objects could tell well-padded from badly padded (Bleichenbacher's attack on RSA), hence one error for both.
+    objects could tell well-padded from badly padded (Bleichenbacher's attack on RSA), hence one error for both, and one
+    place: see `substitute_key`.
     """
     return {WrappingAlgorithm.AES_ECB: _aes_failure, WrappingAlgorithm.RSA_PKCS1: _rsa_failure}.get(
         algorithm, content_failure
     )
 
 
-def wrap_with_aes(wrapping_key: bytes, plaintext_data_key: bytes, content_algorithm: str) -> bytes:
+def substitute_key(encrypted_data_key: bytes, length: int) -> Secret[bytes]:
+    """A key that opens nothing, to go on with in place of one that did not unwrap (implicit rejection, as in TLS).
+
+    So the error comes where a wrong data key's would, after as many requests. In one process an encrypted data key
+    always has the same substitute, since a wrong data key is the same at every read, too.
+
+    Args:
+        encrypted_data_key: what did not unwrap.
+        length: bytes of the key.
+    """
+    return derivation.derive(_SUBSTITUTES, encrypted_data_key, b"SUBSTITUTE", length)
+
+
+def wrap_with_aes(
+    wrapping_key: bytes | Secret[bytes], plaintext_data_key: bytes | Secret[bytes], content_algorithm: str
+) -> bytes:
     """Wrap by AES-GCM: a 12-byte nonce, the encrypted data key and a 16-byte tag.
 
     Args:
@@ -66,15 +96,18 @@ def wrap_with_aes(wrapping_key: bytes, plaintext_data_key: bytes, content_algori
         content_algorithm: text that is bound as additional authenticated data.
     """
     nonce = random.iv()
-    return nonce + AESGCM(wrapping_key).encrypt(nonce, plaintext_data_key, content_algorithm.encode())
+    gcm = AESGCM(revealed(wrapping_key))
+    return nonce + gcm.encrypt(nonce, revealed(plaintext_data_key), content_algorithm.encode())
 
 
 def unwrap_with_aes(
     algorithm: WrappingAlgorithm,
-    wrapping_key: bytes,
+    wrapping_key: bytes | Secret[bytes],
     ciphertext: bytes,
     content_algorithm: str,
     key_lengths: Iterable[int],
+    *,
+    cbc_may_be_bound_as_gcm: bool = False,
 ) -> bytes:
     """Unwrap a data key by AES/GCM, AESWrap or AES-ECB.
 
@@ -84,49 +117,60 @@ def unwrap_with_aes(
         ciphertext: the encrypted data key.
         content_algorithm: the object's own text for its content algorithm.
         key_lengths: lengths of data key that the content's suite allows, in bytes.
+        cbc_may_be_bound_as_gcm: see `_bound_texts`.
 
     Raises:
-        KeyUnwrapError: it does not open; always the same text.
+        KeyUnwrapError: it does not open; always the same text. No frame of the error holds a key.
     """
     unwrap = {
         WrappingAlgorithm.AES_GCM: _open_aes_gcm,
         WrappingAlgorithm.AES_WRAP: _open_aes_wrap,
         WrappingAlgorithm.AES_ECB: _open_aes_ecb,
     }[algorithm]
-    plaintext_data_key = unwrap(wrapping_key, ciphertext, content_algorithm)
-    if plaintext_data_key is None or len(plaintext_data_key) not in key_lengths:
+    texts = _bound_texts(content_algorithm, cbc_may_be_bound_as_gcm=cbc_may_be_bound_as_gcm)
+    plaintext_data_key = _of_length(unwrap(Secret(revealed(wrapping_key)), ciphertext, texts), key_lengths)
+    if plaintext_data_key is None:
         raise _aes_failure()
     return plaintext_data_key
 
 
-def _bound_texts(content_algorithm: str) -> list[bytes]:
-    # The Java client binds the name of GCM when it wraps the data key of CBC content anew, and takes it back for any
-    # CBC content. A GCM object relabelled as CBC (CVE-2020-8912) opens so, too, but only where legacy content is
-    # allowed, and then all that CBC answers to it is its one error.
+def _of_length(plaintext_data_key: bytes | None, key_lengths: Iterable[int]) -> bytes | None:
+    """A data key, or None: what has another length is no data key of this content."""
+    return plaintext_data_key if plaintext_data_key is not None and len(plaintext_data_key) in key_lengths else None
+
+
+def _bound_texts(content_algorithm: str, *, cbc_may_be_bound_as_gcm: bool) -> list[bytes]:
+    """The texts of which a wrapping must bind one.
+
+    The Java client binds the name of GCM when it wraps the data key of CBC content again, which it writes into an
+    instruction file. To take that back everywhere would open GCM objects relabelled as CBC: whoever may replace objects
+    then confirms guessed blocks of them by whether a read succeeds (CVE-2020-8912). So it is for the caller to allow.
+    """
     texts = [content_algorithm]
-    if content_algorithm.startswith("AES/CBC/"):
+    if cbc_may_be_bound_as_gcm and content_algorithm.startswith("AES/CBC/"):
         texts.append(_GCM_CONTENT_ALGORITHM)
     return [text.encode() for text in texts]
 
 
-def _open_aes_gcm(wrapping_key: bytes, ciphertext: bytes, content_algorithm: str) -> bytes | None:
-    for text in _bound_texts(content_algorithm):
+def _open_aes_gcm(wrapping_key: Secret[bytes], ciphertext: bytes, bound_texts: list[bytes]) -> bytes | None:
+    gcm = AESGCM(wrapping_key.reveal())
+    for text in bound_texts:
         try:
-            return AESGCM(wrapping_key).decrypt(ciphertext[:_NONCE_LENGTH], ciphertext[_NONCE_LENGTH:], text)
+            return gcm.decrypt(ciphertext[:_NONCE_LENGTH], ciphertext[_NONCE_LENGTH:], text)
         except (InvalidTag, ValueError):
             continue
     return None
 
 
-def _open_aes_wrap(wrapping_key: bytes, ciphertext: bytes, _content_algorithm: str) -> bytes | None:
+def _open_aes_wrap(wrapping_key: Secret[bytes], ciphertext: bytes, _bound_texts: list[bytes]) -> bytes | None:
     try:
-        return aes_key_unwrap(wrapping_key, ciphertext)
+        return aes_key_unwrap(wrapping_key.reveal(), ciphertext)
     except (InvalidUnwrap, ValueError):
         return None
 
 
-def _open_aes_ecb(wrapping_key: bytes, ciphertext: bytes, _content_algorithm: str) -> bytes | None:
-    decryptor = Cipher(AES(wrapping_key), ECB()).decryptor()  # noqa: S305 - legacy objects are wrapped so
+def _open_aes_ecb(wrapping_key: Secret[bytes], ciphertext: bytes, _bound_texts: list[bytes]) -> bytes | None:
+    decryptor = Cipher(AES(wrapping_key.reveal()), ECB()).decryptor()  # noqa: S305 - legacy objects are wrapped so
     unpadder = PKCS7(AES.block_size).unpadder()
     try:
         padded = decryptor.update(ciphertext) + decryptor.finalize()
@@ -135,7 +179,7 @@ def _open_aes_ecb(wrapping_key: bytes, ciphertext: bytes, _content_algorithm: st
         return None
 
 
-def wrap_with_rsa(public_key: RSAPublicKey, plaintext_data_key: bytes, content_algorithm: str) -> bytes:
+def wrap_with_rsa(public_key: RSAPublicKey, plaintext_data_key: bytes | Secret[bytes], content_algorithm: str) -> bytes:
     """Wrap by RSA-OAEP (SHA-1): one byte for the key's length, the data key, the text of the content algorithm.
 
     SHA-1 is the format's; OAEP does not rest on its collision resistance.
@@ -145,8 +189,8 @@ def wrap_with_rsa(public_key: RSAPublicKey, plaintext_data_key: bytes, content_a
         plaintext_data_key: the data key.
         content_algorithm: text that is bound by being part of the payload.
     """
-    payload = bytes([len(plaintext_data_key)]) + plaintext_data_key + content_algorithm.encode()
-    return public_key.encrypt(payload, _OAEP_SHA1)
+    head, text = bytes([len(plaintext_data_key)]), content_algorithm.encode()
+    return public_key.encrypt(head + revealed(plaintext_data_key) + text, _OAEP_SHA1)
 
 
 def unwrap_with_rsa(
@@ -155,6 +199,8 @@ def unwrap_with_rsa(
     ciphertext: bytes,
     content_algorithm: str,
     key_lengths: Iterable[int],
+    *,
+    cbc_may_be_bound_as_gcm: bool = False,
 ) -> bytes:
     """Unwrap a data key by RSA-OAEP-SHA1, RSA-OAEP-SHA256 or RSA PKCS#1 v1.5.
 
@@ -164,18 +210,19 @@ def unwrap_with_rsa(
         ciphertext: the encrypted data key.
         content_algorithm: the object's own text for its content algorithm.
         key_lengths: lengths of data key that the content's suite allows, in bytes.
+        cbc_may_be_bound_as_gcm: see `_bound_texts`.
 
     Raises:
-        KeyUnwrapError: it does not open; always the same text.
+        KeyUnwrapError: it does not open; always the same text. No frame of the error holds a key.
     """
     paddings, binds = {
         WrappingAlgorithm.RSA_OAEP_SHA1: ((_OAEP_SHA1,), True),
         WrappingAlgorithm.RSA_OAEP_SHA256: (_OAEP_SHA256, False),
         WrappingAlgorithm.RSA_PKCS1: ((PKCS1v15(),), False),
     }[algorithm]
-    payload = _decrypt_rsa(private_key, ciphertext, paddings)
-    plaintext_data_key = _bound_data_key(payload, content_algorithm) if binds else payload
-    if len(plaintext_data_key) not in key_lengths:
+    texts = _bound_texts(content_algorithm, cbc_may_be_bound_as_gcm=cbc_may_be_bound_as_gcm) if binds else None
+    plaintext_data_key = _of_length(_data_key(_decrypt_rsa(private_key, ciphertext, paddings), texts), key_lengths)
+    if plaintext_data_key is None:
         raise _rsa_failure()
     return plaintext_data_key
 
@@ -184,8 +231,7 @@ def _decrypt_rsa(private_key: RSAPrivateKey, ciphertext: bytes, paddings: Iterab
     """Decrypt, or answer nothing: no bytes, which no caller takes for a key.
 
     OpenSSL 3.2 and later answers badly padded PKCS#1 v1.5 with bytes that look random, of a length that looks random
-    (implicit rejection); older ones fail. Both must end in the caller's one error. No substitute key is made up in
-    their place: AES-CBC finds valid padding under one wrong key in 256, and garbage would come out.
+    (implicit rejection); older ones fail. Both end in the caller's one error.
     """
     for padding in paddings:
         try:
@@ -195,12 +241,14 @@ def _decrypt_rsa(private_key: RSAPrivateKey, ciphertext: bytes, paddings: Iterab
     return b""
 
 
-def _bound_data_key(payload: bytes, content_algorithm: str) -> bytes:
-    """The data key of a payload of RSA-OAEP-SHA1, or no bytes where it is bound to other content."""
+def _data_key(payload: bytes, bound_texts: list[bytes] | None) -> bytes:
+    """The data key in a payload: all of it where nothing is bound, or no bytes where it is bound to other content."""
+    if bound_texts is None:
+        return payload
     length = payload[0] if payload else 0
     plaintext_data_key, text = payload[1 : 1 + length], payload[1 + length :]
     # The whole text and no branch between the comparisons: a prefix would let bytes be appended unnoticed.
-    matches = [derivation.equal(text, expected) for expected in _bound_texts(content_algorithm)]
+    matches = [derivation.equal(text, expected) for expected in bound_texts]
     return plaintext_data_key if any(matches) else b""
 
 

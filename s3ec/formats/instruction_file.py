@@ -8,11 +8,12 @@ Source: S3 Encryption Client specification, data-format/metadata-strategy.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from s3ec.errors import ConflictingMetadataError, InstructionFileError, MetadataError, SecurityError
 from s3ec.formats import codec, keys, v1, v2, v3
 from s3ec.formats.detection import Detection, classify, object_fields, require
-from s3ec.formats.metadata import ContentMetadata
+from s3ec.formats.metadata import ContentMetadata, MetadataLocation
 
 __all__ = [
     "INSTRUCTION_FILE_MAX_LENGTH",
@@ -54,13 +55,13 @@ def parse_instruction_file(body: bytes, object_metadata: Mapping[str, str]) -> C
     own_fields = object_fields(object_metadata)
     detection = classify(own_fields)
     if _WRAPPING_V3 & file_fields.keys():
-        return _parse_v3(file_fields, own_fields, detection)
+        return replace(_parse_v3(file_fields, own_fields, detection), location=MetadataLocation.INSTRUCTION_FILE)
     if detection in (Detection.V3, Detection.V3_INSTRUCTION_FILE):
         raise ConflictingMetadataError("the object is V3, but its instruction file is V1 or V2: treat it as forged")
     content_metadata = _parse_v1_v2({**_lengths(own_fields), **file_fields})
     if detection is not Detection.NONE:
         _refuse_other_content(content_metadata, _parse_v1_v2(own_fields))
-    return content_metadata
+    return replace(content_metadata, location=MetadataLocation.INSTRUCTION_FILE)
 
 
 def is_instruction_file_body(body: bytes) -> bool:

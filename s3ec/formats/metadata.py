@@ -69,6 +69,7 @@ class ContentMetadata:
         commitment: 28 bytes in V3, else None.
         tag_length_bits: 128, or 0 for CBC.
         stored_plaintext_length: bytes, as some writers note it; informational, it may lie.
+        location: where the encrypted data key was found, or is to be stored.
     """
 
     format: FormatVersion
@@ -81,6 +82,7 @@ class ContentMetadata:
     commitment: bytes | None = None
     tag_length_bits: int = 128
     stored_plaintext_length: int | None = None
+    location: MetadataLocation = field(default=MetadataLocation.OBJECT_METADATA, compare=False)
 
     @property
     def unpadded(self) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from s3ec.algorithms import WrappingAlgorithm
 from s3ec.crypto import random, wrapping
-from s3ec.crypto.secrets import Unpicklable
+from s3ec.crypto.secrets import Secret, Unpicklable
 from s3ec.errors import ConfigurationError
-from s3ec.keyrings.checks import check_request, text_pairs
+from s3ec.keyrings.checks import check_request, may_bind_gcm_for_cbc, text_pairs
 from s3ec.keyrings.raw import DecryptionKeys
 from s3ec.materials import (
     DecryptionMaterials,
@@ -48,9 +49,11 @@ class AesKeyring(Unpicklable):
         additional_decryption_keys: Iterable[tuple[Mapping[str, str], bytes]] | None = None,
         enable_legacy_wrapping_algorithms: bool = False,
     ) -> None:
-        self._wrapping_key = _key(wrapping_key)
+        given, more = Secret(wrapping_key), Secret(additional_decryption_keys)
+        del wrapping_key, additional_decryption_keys  # what is refused below is in no report of the error
+        self._wrapping_key = _key(given)
         self._description = text_pairs("material_description", material_description)
-        self._keys = DecryptionKeys(self._wrapping_key, self._description, additional_decryption_keys, _key)
+        self._keys = DecryptionKeys(self._wrapping_key, self._description, more, _key)
         self._capabilities = KeyringCapabilities(
             wrapping_algorithms=frozenset(a for a in WrappingAlgorithm if a.family == "aes"),
             enable_legacy_wrapping_algorithms=enable_legacy_wrapping_algorithms,
@@ -66,11 +69,11 @@ class AesKeyring(Unpicklable):
 
     def on_encrypt(self, request: EncryptionMaterialsRequest) -> EncryptionMaterials:
         """Make a data key and wrap it by AES-GCM."""
-        plaintext_data_key = random.data_key()
+        plaintext_data_key = Secret(random.data_key())
         ciphertext = wrapping.wrap_with_aes(self._wrapping_key, plaintext_data_key, request.content_algorithm)
         return EncryptionMaterials(
             algorithm_suite=request.algorithm_suite,
-            plaintext_data_key=plaintext_data_key,
+            plaintext_data_key=plaintext_data_key.reveal(),
             encrypted_data_key=EncryptedDataKey(ciphertext, WrappingAlgorithm.AES_GCM),
             description=dict(self._description),
         )
@@ -89,13 +92,14 @@ class AesKeyring(Unpicklable):
                 request.encrypted_data_key.ciphertext,
                 request.content_algorithm,
                 request.algorithm_suite.key_lengths,
+                cbc_may_be_bound_as_gcm=may_bind_gcm_for_cbc(request, self._capabilities),
             )
         )
 
 
-def _key(key: object) -> bytes:
-    if not isinstance(key, (bytes, bytearray)):
-        raise ConfigurationError(f"an AES wrapping key is given as raw bytes, not as {type(key).__name__}")
-    if len(key) not in (16, 24, 32):
-        raise ConfigurationError(f"an AES wrapping key has 16, 24 or 32 bytes, not {len(key)}")
-    return bytes(key)
+def _key(given: Secret[Any]) -> Secret[bytes]:
+    if not isinstance(given.reveal(), (bytes, bytearray)):
+        raise ConfigurationError(f"an AES wrapping key is given as raw bytes, not as {type(given.reveal()).__name__}")
+    if len(given) not in (16, 24, 32):
+        raise ConfigurationError(f"an AES wrapping key has 16, 24 or 32 bytes, not {len(given)}")
+    return Secret(bytes(given.reveal()))

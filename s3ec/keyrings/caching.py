@@ -194,6 +194,7 @@ class CachingMaterialsManager(Unpicklable):
             request.algorithm_suite,
             request.commitment_policy,
             request.content_algorithm,
+            request.from_instruction_file,
             _in_order(request.description),
         )
         return self._decryption.get(key, 0, lambda: self._keyring.on_decrypt(request))

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from s3ec.errors import ConfigurationError, KeyringError, LegacyAlgorithmError
 from s3ec.materials import DecryptionMaterialsRequest, KeyringCapabilities
 
-__all__ = ["check_request", "text_pairs"]
+__all__ = ["check_request", "may_bind_gcm_for_cbc", "text_pairs"]
 
 
 def check_request(request: DecryptionMaterialsRequest, capabilities: KeyringCapabilities) -> None:
@@ -31,6 +31,11 @@ def check_request(request: DecryptionMaterialsRequest, capabilities: KeyringCapa
             "enable_legacy_wrapping_algorithms=True",
             setting="enable_legacy_wrapping_algorithms",
         )
+
+
+def may_bind_gcm_for_cbc(request: DecryptionMaterialsRequest, capabilities: KeyringCapabilities) -> bool:
+    """Say whether a wrapping that binds AES-GCM may open AES-CBC content: it binds nothing of it, as a legacy one."""
+    return request.from_instruction_file and capabilities.enable_legacy_wrapping_algorithms
 
 
 def text_pairs(name: str, pairs: object) -> dict[str, str]:

@@ -81,9 +81,9 @@ class KmsDiscoveryKeyring(KmsBase):
         stored_key = request.description.get("kms_cmk_id", "")
         if stored_key.startswith("arn:"):
             self._accept(stored_key)
-        materials, answer = self.decrypt_data_key(request)
-        self._accept(str(answer.get("KeyId")))
-        return materials
+        materials, key_id = self.decrypt_data_key(request)
+        self._accept(key_id)
+        return materials.reveal()
 
     def _accept(self, key: str) -> None:
         if self._accounts is None and self._regions is None:

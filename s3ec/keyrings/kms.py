@@ -9,12 +9,14 @@ import functools
 import inspect
 import threading
 from collections.abc import Iterable, Mapping
+from traceback import clear_frames
 from typing import Any, TypeVar
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec.algorithms import WrappingAlgorithm
+from s3ec.crypto.secrets import Secret
 from s3ec.errors import ConfigurationError, KeyringError, KeyUnwrapError
 from s3ec.keyrings.arn import KeyArn, parse_arn
 from s3ec.keyrings.checks import check_request
@@ -121,33 +123,33 @@ class KmsBase:
                     raise ConfigurationError(f"the keyring's arguments make no KMS client: {error}") from error
             return self._requests
 
-    def _call(self, method: str, **parameters: Any) -> Mapping[str, Any]:
+    def _call(self, method: str, **parameters: Any) -> Secret[Mapping[str, Any]]:
         if self._grant_tokens:
             parameters["GrantTokens"] = list(self._grant_tokens)
         try:
-            return self._kms().call(method, parameters)
-        except ClientError as error:
-            raise _translate(error, str(parameters.get("KeyId") or "")) from error
-        except BotoCoreError as error:
-            raise KeyringError(f"AWS KMS could not be asked: {error}") from error
+            return Secret(self._kms().call(method, parameters))
+        except BaseException as error:
+            _forget_answers(error)
+            if isinstance(error, ClientError):
+                raise _translate(error, str(parameters.get("KeyId") or "")) from error
+            if isinstance(error, BotoCoreError):
+                raise KeyringError(f"AWS KMS could not be asked: {error}") from error
+            raise
 
     def decrypt_data_key(
         self, request: DecryptionMaterialsRequest, **key: str
-    ) -> tuple[DecryptionMaterials, Mapping[str, Any]]:
-        """Ask KMS to open a data key with the stored context, exactly as stored; also gives back the whole answer."""
+    ) -> tuple[Secret[DecryptionMaterials], str]:
+        """Ask KMS to open a data key with the stored context, exactly as stored; also says which key it was."""
         answer = self._call(
             "decrypt",
             CiphertextBlob=request.encrypted_data_key.ciphertext,
             EncryptionContext=dict(request.description),
             **key,
         )
-        plaintext_data_key = answer.get("Plaintext")
-        if (
-            not isinstance(plaintext_data_key, bytes)
-            or len(plaintext_data_key) not in request.algorithm_suite.key_lengths
-        ):
+        if _data_key_length(answer) not in request.algorithm_suite.key_lengths:
             raise KeyringError("AWS KMS answered Decrypt without a data key of a length that the content allows")
-        return DecryptionMaterials(plaintext_data_key=plaintext_data_key), answer
+        materials = Secret(DecryptionMaterials(plaintext_data_key=answer.reveal()["Plaintext"]))
+        return materials, str(answer.reveal().get("KeyId"))
 
 
 class KmsKeyring(KmsBase):
@@ -208,14 +210,14 @@ class KmsKeyring(KmsBase):
         # The caller's order is kept: PHP's client compares contexts in the order in which they are stored.
         context = {**request.encryption_context, _CONTENT_ALGORITHM_KEY: request.content_algorithm}
         answer = self._call("generate_data_key", KeyId=self._key_id, KeySpec="AES_256", EncryptionContext=context)
-        plaintext_data_key, ciphertext = answer.get("Plaintext"), answer.get("CiphertextBlob")
-        if not isinstance(plaintext_data_key, bytes) or len(plaintext_data_key) != _DATA_KEY_LENGTH:
+        ciphertext = answer.reveal().get("CiphertextBlob")
+        if _data_key_length(answer) != _DATA_KEY_LENGTH:
             raise KeyringError(f"AWS KMS answered GenerateDataKey without a data key of {_DATA_KEY_LENGTH} bytes")
         if not isinstance(ciphertext, bytes) or not ciphertext:
             raise KeyringError("AWS KMS answered GenerateDataKey without an encrypted data key")
         return EncryptionMaterials(
             algorithm_suite=request.algorithm_suite,
-            plaintext_data_key=plaintext_data_key,
+            plaintext_data_key=answer.reveal()["Plaintext"],
             encrypted_data_key=EncryptedDataKey(ciphertext, WrappingAlgorithm.KMS_CONTEXT),
             description=context,
         )
@@ -229,10 +231,28 @@ class KmsKeyring(KmsBase):
         """
         check_request(request, self._capabilities)
         materials, _ = self.decrypt_data_key(request, KeyId=self._key_id)
-        return materials
+        return materials.reveal()
 
     def _settings(self) -> dict[str, Any]:
         return {"key_id": self._key_id, **super()._settings()}
+
+
+def _forget_answers(error: BaseException) -> None:
+    """Clear the variables of the frames below an error.
+
+    A handler, a tracer or botocore itself may have failed over an answer of KMS, and in each frame that it had come to
+    stands the data key.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        clear_frames(seen.__traceback__)
+        seen = seen.__cause__ or seen.__context__
+
+
+def _data_key_length(answer: Secret[Mapping[str, Any]]) -> int | None:
+    """Bytes of the data key in an answer of KMS; None where there is none."""
+    found = answer.reveal().get("Plaintext")
+    return len(found) if isinstance(found, bytes) else None
 
 
 def _key_arn(key_id: object) -> KeyArn | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from s3ec.crypto.secrets import Secret
 from s3ec.errors import ConfigurationError
 from s3ec.keyrings.checks import text_pairs
 
@@ -25,21 +26,27 @@ class DecryptionKeys(Generic[K]):
         self,
         default: K,
         description: Mapping[str, str],
-        additional: Iterable[object] | None,
-        load: Callable[[object], K],
+        additional: Secret[Iterable[Any] | None],
+        load: Callable[[Secret[Any]], K],
     ) -> None:
         self._default = default
         self._by_description = {} if default is None else {frozenset(description.items()): default}
-        for pair in additional or ():
-            if not (isinstance(pair, tuple) and len(pair) == 2):
-                raise ConfigurationError("additional_decryption_keys takes (material description, key) tuples")
-            selector = frozenset(text_pairs("the description of an additional decryption key", pair[0]).items())
+        for described, key in _pairs(additional):
+            selector = frozenset(text_pairs("the description of an additional decryption key", described).items())
             if selector in self._by_description:
                 raise ConfigurationError(
                     "two decryption keys have the same material description; the keyring could not choose between them"
                 )
-            self._by_description[selector] = load(pair[1])
+            self._by_description[selector] = load(key)
 
     def select(self, stored: Mapping[str, str]) -> K:
         """The key for an object with this stored description."""
         return self._by_description.get(frozenset(stored.items()), self._default)
+
+
+def _pairs(additional: Secret[Iterable[Any] | None]) -> list[tuple[object, Secret[object]]]:
+    """The descriptions, and the keys beside them as secrets."""
+    hidden = [Secret(pair) for pair in additional.reveal() or ()]
+    if not all(isinstance(pair.reveal(), tuple) and len(pair) == 2 for pair in hidden):
+        raise ConfigurationError("additional_decryption_keys takes (material description, key) tuples")
+    return [(pair.reveal()[0], Secret(pair.reveal()[1])) for pair in hidden]

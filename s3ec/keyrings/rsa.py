@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from s3ec.algorithms import WrappingAlgorithm
 from s3ec.crypto import random, rsa_keys, wrapping
 from s3ec.crypto.rsa_keys import RSAPrivateKey, RSAPublicKey
-from s3ec.crypto.secrets import Unpicklable
+from s3ec.crypto.secrets import Secret, Unpicklable
 from s3ec.errors import ConfigurationError, KeyringError
-from s3ec.keyrings.checks import check_request, text_pairs
+from s3ec.keyrings.checks import check_request, may_bind_gcm_for_cbc, text_pairs
 from s3ec.keyrings.raw import DecryptionKeys
 from s3ec.materials import (
     DecryptionMaterials,
@@ -55,10 +55,12 @@ class RsaKeyring(Unpicklable):
     ) -> None:
         if private_key is None and public_key is None:
             raise ConfigurationError("an RsaKeyring needs a private_key to read, or a public_key to write, or both")
-        private = None if private_key is None else rsa_keys.private_key(private_key)
+        given, more = Secret(private_key), Secret(additional_decryption_keys)
+        del private_key, additional_decryption_keys  # what is refused below is in no report of the error
+        private = None if given.reveal() is None else rsa_keys.private_key(given)
         self._public_key = _writing_key(private, public_key)
         self._description = text_pairs("material_description", material_description)
-        self._keys = DecryptionKeys(private, self._description, additional_decryption_keys, rsa_keys.private_key)
+        self._keys = DecryptionKeys(private, self._description, more, rsa_keys.private_key)
         self._capabilities = KeyringCapabilities(
             wrapping_algorithms=frozenset(a for a in WrappingAlgorithm if a.family == "rsa"),
             encrypts=self._public_key is not None,
@@ -81,11 +83,11 @@ class RsaKeyring(Unpicklable):
         """
         if self._public_key is None:
             raise KeyringError(f"this RSA key is shorter than {rsa_keys.MIN_PUBLIC_KEY_BITS} bits and only reads")
-        plaintext_data_key = random.data_key()
+        plaintext_data_key = Secret(random.data_key())
         ciphertext = wrapping.wrap_with_rsa(self._public_key, plaintext_data_key, request.content_algorithm)
         return EncryptionMaterials(
             algorithm_suite=request.algorithm_suite,
-            plaintext_data_key=plaintext_data_key,
+            plaintext_data_key=plaintext_data_key.reveal(),
             encrypted_data_key=EncryptedDataKey(ciphertext, WrappingAlgorithm.RSA_OAEP_SHA1),
             description=dict(self._description),
         )
@@ -108,6 +110,7 @@ class RsaKeyring(Unpicklable):
                 request.encrypted_data_key.ciphertext,
                 request.content_algorithm,
                 request.algorithm_suite.key_lengths,
+                cbc_may_be_bound_as_gcm=may_bind_gcm_for_cbc(request, self._capabilities),
             )
         )
 

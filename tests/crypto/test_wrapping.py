@@ -148,7 +148,7 @@ def test_every_fault_of_aes_is_one_error() -> None:
 
 @pytest.mark.parametrize("content_algorithm", [CBC_NAME, "AES/CBC/PKCS7Padding", "AES/CBC/NoPadding"])
 def test_cbc_content_may_be_bound_as_gcm(content_algorithm: str) -> None:
-    """CBC content rewrapped by the Java client binds the name of GCM, in either wrapping that binds."""
+    """CBC content rewrapped by the Java client binds the name of GCM: it opens only where the caller allows that."""
     private_key = rsa_key()
     payload = b"\x20" + DATA_KEY + GCM_NAME.encode()
     for unwrap, algorithm, key, ciphertext in (
@@ -165,9 +165,12 @@ def test_cbc_content_may_be_bound_as_gcm(content_algorithm: str) -> None:
             private_key.public_key().encrypt(payload, OAEP_SHA1),
         ),
     ):
-        assert unwrap(algorithm, key, ciphertext, content_algorithm, ANY) == DATA_KEY
+        opened = unwrap(algorithm, key, ciphertext, content_algorithm, ANY, cbc_may_be_bound_as_gcm=True)
+        assert opened == DATA_KEY
         with pytest.raises(KeyUnwrapError):
-            unwrap(algorithm, key, ciphertext, "115", ANY)
+            unwrap(algorithm, key, ciphertext, content_algorithm, ANY)
+        with pytest.raises(KeyUnwrapError):
+            unwrap(algorithm, key, ciphertext, "115", ANY, cbc_may_be_bound_as_gcm=True)
 
 
 def test_the_suite_decides_on_the_length() -> None:

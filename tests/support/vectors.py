@@ -99,8 +99,14 @@ class Vector:
 
     @property
     def has_legacy_wrapping(self) -> bool:
-        """True where the wrapping binds no content algorithm."""
-        return self.wrap in LEGACY_WRAPPINGS
+        """True where the wrapping does not bind the content algorithm."""
+        return self.wrap in LEGACY_WRAPPINGS or self.is_wrapped_again
+
+    @property
+    def is_wrapped_again(self) -> bool:
+        """True where the Java client wrapped the data key of CBC content again, and bound the name of GCM."""
+        in_file = self.instruction_file is not None
+        return self.has_legacy_content and in_file and self.wrap not in LEGACY_WRAPPINGS
 
     @property
     def commits(self) -> bool:
