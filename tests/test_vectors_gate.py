@@ -162,7 +162,9 @@ def test_another_context_is_refused_before_kms(vector: Vector, manager: Callable
         with pytest.raises(EncryptionContextMismatchError) as refusal:
             read(vector, counting, encryption_context=context)
         assert counting.calls == 0
-        assert all(ascii(name) in str(refusal.value) for name in right)
+        same_names = (context or {}).keys() == right.keys()
+        named = [name for name in right if not same_names or (context or {})[name] != right[name]]
+        assert all(ascii(name) in str(refusal.value) for name in named)
         assert not any(len(value) > 3 and value in str(refusal.value) for value in right.values())
 
 
