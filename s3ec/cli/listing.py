@@ -1,27 +1,38 @@
-"""Listings for the everyday verbs."""
+"""Listings for the everyday verbs, and what is said of names under which nothing lies."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from s3ec.cli.failures import ExitCode, Failure, FailureError
 from s3ec.cli.urls import S3Url
+from s3ec.migrate.survey_object import INSTRUCTION_FILE, SUFFIXES, look
 
-__all__ = ["nothing_there", "under"]
+__all__ = ["is_instruction_file", "nothing_there", "rows", "single_object", "under"]
+
+_ABSENT = frozenset({"404", "NotFound", "NoSuchKey"})
+
+
+def rows(client: Any, url: S3Url) -> Iterator[dict[str, Any]]:
+    """Rows of the listing of everything in the folder ``url``; instruction files among them."""
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=url.bucket, Prefix=url.folder):
+        yield from page.get("Contents", ())
 
 
 def under(client: Any, url: S3Url) -> Iterator[dict[str, Any]]:
-    """Rows of the listing of everything in the folder ``url``; instruction files among them.
+    """The rows of a folder in which something has to lie.
 
     Raises:
         FailureError: nothing is there.
     """
     empty = True
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket=url.bucket, Prefix=url.folder):
-        for row in page.get("Contents", ()):
-            empty = False
-            yield row
+    for row in rows(client, url):
+        empty = False
+        yield row
     if empty and url.key:
         raise nothing_there(url)
 
@@ -31,3 +42,32 @@ def nothing_there(url: S3Url) -> FailureError:
     return FailureError(
         Failure(code=ExitCode.NOT_FOUND, error="NothingThere", message=f"{url}: nothing lies under this name")
     )
+
+
+@contextlib.contextmanager
+def single_object(client: Any, url: S3Url, advice: str) -> Iterator[None]:
+    """Where an object is missing and a folder of its name is there, the error says so.
+
+    Args:
+        client: lists the folder.
+        url: the object.
+        advice: what to do with a folder.
+
+    Raises:
+        FailureError: it is a folder.
+    """
+    try:
+        yield
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") not in _ABSENT or url.key == url.folder:
+            raise
+        with contextlib.suppress(ClientError):
+            if client.list_objects_v2(Bucket=url.bucket, Prefix=url.folder, MaxKeys=1).get("Contents"):
+                message = f"{url} is a folder, not an object: {advice}"
+                raise FailureError(Failure(code=ExitCode.NOT_FOUND, error="NoSuchKey", message=message)) from error
+        raise
+
+
+def is_instruction_file(client: Any, bucket: str, key: str) -> bool:
+    """True for a file that holds another object's content metadata; only names that end like one are looked at."""
+    return key.endswith(SUFFIXES) and look(client, bucket, key).format == INSTRUCTION_FILE

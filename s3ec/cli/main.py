@@ -27,6 +27,7 @@ _COMMANDS = {
     "cp": "s3ec.cli.commands.copy:cp",
     "cat": "s3ec.cli.commands.content:cat",
     "ls": "s3ec.cli.commands.listing:ls",
+    "mv": "s3ec.cli.commands.copy:mv",
     "rm": "s3ec.cli.commands.removal:rm",
     "head": "s3ec.cli.commands.content:head",
     "inspect": "s3ec.cli.commands.content:inspect",

@@ -1,11 +1,13 @@
-"""One ``cp`` of one object, in each direction; the managed transfers of the client do the work."""
+"""One copy of one object, in each direction; the managed transfers of the client do the work."""
 
 from __future__ import annotations
 
+import mimetypes
 import os
+import stat
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,29 +15,50 @@ from boto3.s3.transfer import TransferConfig
 
 from s3ec.cli.failures import ExitCode, Failure, FailureError
 from s3ec.cli.urls import S3Url
+from s3ec.cli.writing import Writing
 from s3ec.materials import StoredContext
+from s3ec.migrate.survey_object import PLAINTEXT, UNREADABLE, look
 
 if TYPE_CHECKING:
     from s3ec.client.encryption_client import EncryptionClient
 
-__all__ = ["STANDARD_STREAM", "Copier", "Copy", "files_under", "local_target"]
+__all__ = ["STANDARD_STREAM", "Copier", "Copy", "Place", "Report"]
 
 STANDARD_STREAM = "-"
 
 Place = S3Url | Path | str
 """An object, a local file, or ``-``."""
 
+Report = Callable[[int], None]
+"""Told of bytes of plaintext as they go; what it raises ends the transfer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One thing to copy."""
+    """One thing to copy.
+
+    Attributes:
+        source: from where.
+        target: to where.
+        size: bytes, as far as they are known before; of ciphertext for objects.
+        modified: seconds since the epoch, which a downloaded file gets; None leaves the time of the download.
+        version: what tells that the source is still the one that was copied: an ETag, or a file's size and time.
+    """
 
     source: Place
     target: Place
+    size: int | None = None
+    modified: float | None = None
+    version: Any = None
 
     def __str__(self) -> str:
         """``source -> target``."""
         return f"{self.source} -> {self.target}"
+
+    @property
+    def location(self) -> str:
+        """What an error is about: the object, else the target of an upload."""
+        return str(self.source if isinstance(self.source, S3Url) else self.target)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,19 +67,23 @@ class Copier:
 
     Attributes:
         client: the encrypting client.
+        plain: a client that shows what S3 stores.
         read_context: ``EncryptionContext`` of reads.
-        write_arguments: further arguments of uploads.
+        write_context: further arguments of uploads.
+        writing: what was asked for of objects that are written.
         allow_unencrypted: also read objects that are not encrypted.
         config: how many requests one transfer may have under way.
     """
 
     client: EncryptionClient
+    plain: Any
     read_context: Mapping[str, str] | StoredContext
-    write_arguments: Mapping[str, Any]
+    write_context: Mapping[str, Any] = field(default_factory=dict)
+    writing: Writing = field(default_factory=Writing)
     allow_unencrypted: bool = False
     config: TransferConfig | None = None
 
-    def __call__(self, copy: Copy) -> None:
+    def __call__(self, copy: Copy, report: Report | None = None) -> None:
         """Copy.
 
         Raises:
@@ -66,27 +93,34 @@ class Copier:
         """
         if isinstance(copy.target, S3Url):
             if isinstance(copy.source, S3Url):
-                self._between(copy.source, copy.target)
+                self._between(copy.source, copy.target, report)
             else:
-                self._up(copy.source, copy.target)
+                self._up(copy.source, copy.target, report)
         elif isinstance(copy.source, S3Url):
-            self._down(copy.source, copy.target)
+            self._down(copy.source, copy.target, report, copy.modified)
 
-    def _up(self, source: Path | str, target: S3Url) -> None:
-        extra = dict(self.write_arguments)
+    def _up(self, source: Path | str, target: S3Url, report: Report | None) -> None:
+        guessed = None if source == STANDARD_STREAM else mimetypes.guess_type(str(source))[0]
+        extra = {**self.writing.upload_arguments(guessed), **self.write_context}
+        options: dict[str, Any] = {"ExtraArgs": extra, "Config": self.config, "Callback": report}
         if source == STANDARD_STREAM:
-            self.client.upload_fileobj(sys.stdin.buffer, target.bucket, target.key, ExtraArgs=extra, Config=self.config)
-        else:
-            # An unreadable file is the file's error, not the transfer's.
-            Path(source).open("rb").close()
-            self.client.upload_file(str(source), target.bucket, target.key, ExtraArgs=extra, Config=self.config)
+            self.client.upload_fileobj(sys.stdin.buffer, target.bucket, target.key, **options)
+            return
+        path = Path(source)
+        if not stat.S_ISREG(path.stat().st_mode):
+            # A pipe is opened once: its writer would find nobody at the other end of the second one.
+            with path.open("rb") as stream:
+                self.client.upload_fileobj(stream, target.bucket, target.key, **options)
+            return
+        # An unreadable file is the file's error, not the transfer's.
+        path.open("rb").close()
+        self.client.upload_file(str(source), target.bucket, target.key, **options)
 
-    def _down(self, source: S3Url, target: Path | str) -> None:
+    def _down(self, source: S3Url, target: Path | str, report: Report | None, modified: float | None) -> None:
         extra = {"EncryptionContext": self.read_context}
+        options: dict[str, Any] = {"ExtraArgs": extra, "Config": self.config, "Callback": report}
         if target == STANDARD_STREAM:
-            self.client.download_fileobj(
-                source.bucket, source.key, sys.stdout.buffer, ExtraArgs=extra, Config=self.config
-            )
+            self.client.download_fileobj(source.bucket, source.key, sys.stdout.buffer, **options)
             sys.stdout.buffer.flush()
             return
         path = Path(target)
@@ -94,55 +128,34 @@ class Copier:
             path.mkdir(parents=True, exist_ok=True)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.client.download_file(source.bucket, source.key, str(path), ExtraArgs=extra, Config=self.config)
+        self.client.download_file(source.bucket, source.key, str(path), **options)
+        if modified is not None and path.is_file():
+            # `sync` compares times: the file is as old as its object.
+            os.utime(path, (modified, modified))
 
-    def _between(self, source: S3Url, target: S3Url) -> None:
-        """Copy ciphertext as it is, with its content metadata; plaintext is not for `cp` to spread."""
+    def _between(self, source: S3Url, target: S3Url, report: Report | None) -> None:
+        """Copy ciphertext as it is, with its content metadata; plaintext is not for a copy to spread."""
         head: Any = self.client.head_object(Bucket=source.bucket, Key=source.key)
         about: Any = head["ResponseMetadata"].get("ClientSideEncryption") or {}
         if about.get("format") is None and not self.allow_unencrypted:
-            raise FailureError(
-                Failure(
-                    code=ExitCode.METADATA,
-                    error="NotEncryptedError",
-                    message=f"{source} is not encrypted: `s3ec migrate` encrypts it on the way, "
-                    "--allow-unencrypted copies it as it is",
-                )
-            )
-        self.client.copy({"Bucket": source.bucket, "Key": source.key}, target.bucket, target.key, Config=self.config)
-
-
-def files_under(folder: Path) -> Iterator[Path]:
-    """All files under a folder, in order; links are followed, as `aws s3` does, but no link back into its own path."""
-    seen: set[tuple[int, int]] = set()
-    for root, folders, names in os.walk(folder, followlinks=True):
-        status = Path(root).stat()
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders.sort()
-        yield from (Path(root, name) for name in sorted(names))
-
-
-def local_target(folder: Path, relative: str) -> Path:
-    """Where an object goes under a local folder.
-
-    Keys are chosen by whoever may write to the bucket: ``../`` in one must not lead out of the folder, nor may a link
-    that lies there already.
-
-    Raises:
-        FailureError: the key leads out of the folder, or names no file that this system can have.
-    """
-    parts = relative.rstrip("/").split("/")
-    path = folder.joinpath(*parts)
-    bad = {"", ".", ".."} & set(parts) or "\0" in relative or (os.sep != "/" and os.sep in relative)
-    if bad or not path.resolve().is_relative_to(folder.resolve()):
-        raise FailureError(
-            Failure(
-                code=ExitCode.CONFIGURATION,
-                error="UnsafeKey",
-                message=f"the key {relative!r} cannot become a file under {folder}: copy it on its own, under a name",
-            )
+            self._refuse_plaintext(source)
+        self.client.copy(
+            {"Bucket": source.bucket, "Key": source.key},
+            target.bucket,
+            target.key,
+            ExtraArgs=self.writing.copy_arguments(head),
+            Config=self.config,
+            Callback=report,
         )
-    return path
+
+    def _refuse_plaintext(self, source: S3Url) -> None:
+        """The headers of an object whose metadata lies in an instruction file need not say that it is encrypted."""
+        found = look(self.plain, source.bucket, source.key)
+        if found.format not in (PLAINTEXT, UNREADABLE):
+            return
+        message = (
+            f"{source} is not encrypted: `s3ec migrate` encrypts it on the way, --allow-unencrypted copies it as it is"
+        )
+        if found.format == UNREADABLE:
+            message = f"{source}: {found.problem}; --allow-unencrypted copies it as it is"
+        raise FailureError(Failure(code=ExitCode.METADATA, error=found.error or "NotEncryptedError", message=message))

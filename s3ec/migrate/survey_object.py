@@ -43,6 +43,7 @@ class SurveyedObject(Jsonable):
         version_id: ``"null"`` for the null version; None where the bucket keeps no versions.
         is_current: False for versions that a plain GET does not see.
         size: bytes stored.
+        plaintext_size: bytes of plaintext; None where only reading would tell.
         last_modified: ISO 8601.
         etag: with its quotes.
         format: ``"plaintext"``, ``"V1"``, ``"V2"``, ``"V3"``, ``"instruction-file"`` or ``"unreadable"``.
@@ -68,6 +69,7 @@ class SurveyedObject(Jsonable):
     version_id: str | None = None
     is_current: bool = True
     size: int = 0
+    plaintext_size: int | None = None
     last_modified: str | None = None
     etag: str | None = None
     format: str = PLAINTEXT
@@ -196,25 +198,35 @@ def _encryption(
     try:
         detection = formats.detect(metadata)
         if detection is Detection.NONE and _is_instruction_file(client, bucket, entry, head, instruction_files):
-            return {"format": INSTRUCTION_FILE}
+            return {"format": INSTRUCTION_FILE, "plaintext_size": head["ContentLength"]}
         if detection in (Detection.V1, Detection.V2, Detection.V3):
-            return _content(formats.parse_object(metadata), MetadataLocation.OBJECT_METADATA)
+            return _content(formats.parse_object(metadata), MetadataLocation.OBJECT_METADATA, head)
         body = _instruction_file(client, bucket, entry, instruction_files)
         # Any object may have the file's name: beside an object that asks for none, only what parses is one.
         if body is not None and (detection is not Detection.NONE or formats.is_instruction_file_body(body)):
-            return _content(formats.parse_instruction_file(body, metadata), MetadataLocation.INSTRUCTION_FILE)
+            found = formats.parse_instruction_file(body, metadata)
+            return _content(found, MetadataLocation.INSTRUCTION_FILE, head)
         if detection is Detection.V3_INSTRUCTION_FILE:
             raise InstructionFileError("the instruction file that holds its data key is not there")
         formats.refuse_remnants(metadata)
     except (S3ECError, ClientError) as error:
         name = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
         return {"format": UNREADABLE, "problem": str(error), "error": name}
-    return {"format": PLAINTEXT}
+    return {"format": PLAINTEXT, "plaintext_size": head["ContentLength"]}
 
 
-def _content(found: ContentMetadata, location: MetadataLocation) -> dict[str, Any]:
+def _plaintext_size(found: ContentMetadata, stored: int) -> int | None:
+    """By the tag's length, or as a writer of CBC noted it, where the padding allows that."""
+    suite, noted = found.algorithm_suite, found.stored_plaintext_length
+    if not suite.is_legacy:
+        return max(stored - suite.tag_length, 0)
+    return noted if noted is not None and suite.ciphertext_length(noted) == stored else None
+
+
+def _content(found: ContentMetadata, location: MetadataLocation, head: dict[str, Any]) -> dict[str, Any]:
     return {
         "format": found.format.value,
+        "plaintext_size": _plaintext_size(found, head["ContentLength"]),
         "algorithm_suite": found.algorithm_suite.name,
         "wrapping_algorithm": found.encrypted_data_key.wrapping_algorithm.label,
         "metadata_location": location.value,

@@ -11,6 +11,7 @@ import click
 
 from s3ec.cli.environment import Environment
 from s3ec.cli.failures import located
+from s3ec.cli.listing import single_object
 from s3ec.cli.options import Command, Options, shared_options
 from s3ec.cli.output import Output
 from s3ec.cli.urls import S3_OBJECT, S3Url
@@ -18,6 +19,7 @@ from s3ec.cli.urls import S3_OBJECT, S3Url
 __all__ = ["cat", "head", "inspect"]
 
 CHUNK = 1024 * 1024
+_LOOK_INSIDE = "`s3ec ls` with a slash at the end shows what lies in it"
 
 _VERSION = click.option("--version-id", metavar="ID", help="A version that is not current.")
 
@@ -59,7 +61,7 @@ def cat(
     client = environment.client(**unencrypted(allow_unencrypted))
     extra: dict[str, Any] = {"Range": f"bytes={byte_range}"} if byte_range else {}
     for url in urls:
-        with located(str(url)):
+        with located(str(url)), single_object(environment.s3, url, _LOOK_INSIDE):
             answer = client.get_object(
                 Bucket=url.bucket,
                 Key=url.key,
@@ -83,8 +85,9 @@ def cat(
 @click.pass_obj
 def head(output: Output, options: Options, url: S3Url, version_id: str | None) -> None:
     """Show an object's headers in plaintext terms, and how it is encrypted."""
-    client = Environment(options, output).client(with_key=False)
-    with located(str(url)):
+    environment = Environment(options, output)
+    client = environment.client(with_key=False)
+    with located(str(url)), single_object(environment.s3, url, _LOOK_INSIDE):
         answer: dict[str, Any] = dict(client.head_object(Bucket=url.bucket, Key=url.key, **pinned(version_id)))
     about = dict(answer.pop("ResponseMetadata", {})).get("ClientSideEncryption")
     show(output, {"bucket": url.bucket, "key": url.key, **answer, "ClientSideEncryption": about})
@@ -106,8 +109,9 @@ def inspect(output: Output, options: Options, url: S3Url, version_id: str | None
     """Say what an object is, decrypting nothing: format, suite, wrapping, context, where the metadata lies."""
     import s3ec
 
-    client = Environment(options, output).client(with_key=False)
-    with located(str(url)):
+    environment = Environment(options, output)
+    client = environment.client(with_key=False)
+    with located(str(url)), single_object(environment.s3, url, _LOOK_INSIDE):
         found = s3ec.inspect(client, Bucket=url.bucket, Key=url.key, **pinned(version_id))
     show(output, {"bucket": url.bucket, "key": url.key, **plain(found)})
 

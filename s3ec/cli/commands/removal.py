@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import click
 
 from s3ec.cli.environment import Environment
-from s3ec.cli.failures import ERRORS, ExitCode, Failure, combined, describe, located
+from s3ec.cli.failures import ERRORS, ExitCode, Failure, FailureError, combined, describe, located
 from s3ec.cli.filters import Filters, filter_options
-from s3ec.cli.listing import under
+from s3ec.cli.listing import single_object, under
 from s3ec.cli.options import Command, Options, shared_options
 from s3ec.cli.output import Output
 from s3ec.cli.urls import S3_URL, S3Url
@@ -28,24 +28,31 @@ __all__ = ["rm"]
 )
 @click.argument("url", type=S3_URL)
 @click.option("--recursive", is_flag=True, help="Everything under the folder.")
-@click.option("--dry-run", is_flag=True, help="Say what would be deleted; delete nothing.")
+@click.option("--dry-run", "--dryrun", is_flag=True, help="Say what would be deleted; delete nothing.")
+@click.option("--quiet", "--only-show-errors", "quiet", is_flag=True, help="Write errors alone.")
 @filter_options
 @shared_options("connection", "workers", "json")
 @click.pass_obj
-def rm(output: Output, options: Options, url: S3Url, recursive: bool, dry_run: bool, filters: Filters) -> ExitCode:
+def rm(
+    output: Output, options: Options, url: S3Url, recursive: bool, dry_run: bool, quiet: bool, filters: Filters
+) -> ExitCode:
     """Delete objects; in a bucket that keeps versions that adds delete markers."""
     if not recursive and (not url.key or filters):
         problem = f"{url} names a bucket; name an object, or use" if not url.key else "--include and --exclude need"
         raise click.UsageError(f"{problem} --recursive", click.get_current_context())
-    client = Environment(options, output).client(with_key=False)
+    environment = Environment(options, output)
+    client = environment.client(with_key=False)
 
     def delete(target: S3Url) -> S3Url | Failure:
         try:
             if not recursive:
                 # S3 calls the deletion of nothing a success; whoever mistypes a name wants to know.
-                client.head_object(Bucket=target.bucket, Key=target.key)
+                with single_object(environment.s3, target, "--recursive deletes what lies in it"):
+                    client.head_object(Bucket=target.bucket, Key=target.key)
             if not dry_run:
                 client.delete_object(Bucket=target.bucket, Key=target.key)
+        except FailureError as error:
+            return error.failure
         except ERRORS as error:
             return describe(error, str(target))
         return target
@@ -53,10 +60,10 @@ def rm(output: Output, options: Options, url: S3Url, recursive: bool, dry_run: b
     rows = (row["Key"] for row in under(client, url)) if recursive else iter([url.key])
     targets = (url.with_key(key) for key in rows if not recursive or filters.wants(key[len(url.folder) :]))
     with located(str(url)):
-        return _report(output, bounded_map(delete, targets, workers=options.workers), dry_run)
+        return _report(output, bounded_map(delete, targets, workers=options.workers), dry_run, quiet)
 
 
-def _report(output: Output, results: Iterator[S3Url | Failure], dry_run: bool) -> ExitCode:
+def _report(output: Output, results: Iterator[S3Url | Failure], dry_run: bool, quiet: bool) -> ExitCode:
     failures: list[Failure] = []
     deleted: list[str] = []
     for result in results:
@@ -65,7 +72,7 @@ def _report(output: Output, results: Iterator[S3Url | Failure], dry_run: bool) -
             output.note(f"s3ec: {result.message}")
             continue
         deleted.append(str(result))
-        if not output.as_json:
+        if not (output.as_json or quiet):
             output.line(f"{'would delete' if dry_run else 'deleted'} {result}")
     if output.as_json:
         output.document({"dry_run": dry_run, "deleted": deleted, "failed": [each.document() for each in failures]})

@@ -1,0 +1,275 @@
+"""Many copies and deletions: several at a time, one that fails stops no other, and Ctrl-C says how far it was.
+
+A transfer that is interrupted leaves nothing half-written: a download gets its name when it is verified, and the parts
+of an upload are taken back. What moves is told to the progress, and that is where a transfer learns that it has to end.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from s3ec.cli.failures import ERRORS, ExitCode, Failure, FailureError, combined, describe
+from s3ec.cli.output import Output, human_bytes
+from s3ec.cli.transfer_progress import TransferProgress
+from s3ec.cli.transfers import STANDARD_STREAM, Copy, Report
+from s3ec.migrate.survey import bounded_map
+
+__all__ = ["Batch", "Deletion", "Done", "TerminatedError"]
+
+_NAMED = 5
+
+
+class TerminatedError(KeyboardInterrupt):
+    """SIGTERM, in the way of Ctrl-C."""
+
+
+class _StoppedError(Exception):
+    """Ends a transfer from within: the run is over. Never leaves this module."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """Something to delete at the target.
+
+    Attributes:
+        target: the object or the file.
+    """
+
+    target: Any
+
+    @property
+    def location(self) -> str:
+        """What an error is about."""
+        return str(self.target)
+
+
+Step = Copy | Deletion | Failure
+"""What a plan consists of; a failure is one that was found while planning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How one step ended.
+
+    Attributes:
+        step: what was to be done; None for a failure of the plan.
+        failure: why it was not done, or None.
+        dropped: True where it was interrupted.
+    """
+
+    step: Copy | Deletion | None
+    failure: Failure | None = None
+    dropped: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Batch:
+    """One run over a plan.
+
+    Attributes:
+        output: where to write.
+        perform: does one step, and tells of bytes as they go.
+        verbs: for a copy: what was done, what a dry run says: ``("copied", "would copy")``.
+        workers: steps at a time.
+        dry_run: only say what would be done.
+        quiet: write no line for what is done.
+        show_progress: on a terminal.
+        again: what the same command does when it is given again, for whoever interrupts it.
+    """
+
+    output: Output
+    perform: Callable[[Copy | Deletion, Report], None]
+    verbs: tuple[str, str] = ("copied", "would copy")
+    workers: int = 1
+    dry_run: bool = False
+    quiet: bool = False
+    show_progress: bool = True
+    again: str = ""
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _signals: list[int] = field(default_factory=list)
+    _copied: list[dict[str, str]] = field(default_factory=list)
+    _deleted: list[str] = field(default_factory=list)
+    _failures: list[Failure] = field(default_factory=list)
+    _reasons: collections.Counter[str] = field(default_factory=collections.Counter)
+    _counts: collections.Counter[str] = field(default_factory=collections.Counter)
+
+    def run(self, steps: Iterable[Step], *, more: Callable[[], dict[str, Any]] = dict) -> ExitCode:
+        """Do it, and say how it ended.
+
+        Args:
+            steps: the plan, which may be made while it is carried out.
+            more: further members of the JSON document, asked for at the end.
+
+        Raises:
+            FailureError, botocore.exceptions.ClientError: the plan cannot be made.
+        """
+        with TransferProgress.of(self.output, wanted=self.show_progress and not self.dry_run) as progress:
+            with self._interruptible():
+                for done in bounded_map(
+                    lambda s: self._step(s, progress), self._feed(steps, progress), workers=self.workers
+                ):
+                    self._report(done, progress)
+            moved = progress.moved
+        return self._end(moved, progress.objects, more)
+
+    def run_one(self, step: Copy) -> ExitCode:
+        """Do one copy in this thread, where Ctrl-C also ends the wait for standard input.
+
+        Raises:
+            FailureError: it failed.
+        """
+        with TransferProgress.of(self.output, wanted=self.show_progress and not self.dry_run) as progress:
+            progress.expect(step.size)
+            progress.all_known()
+            try:
+                with _raised_signals():
+                    done = self._step(step, progress)
+                    self._report(done, progress)
+            except KeyboardInterrupt as error:
+                self._signals.append(signal.SIGTERM if isinstance(error, TerminatedError) else signal.SIGINT)
+                self._counts["dropped"] += 1
+            moved = progress.moved
+        return self._end(moved, 1, dict)
+
+    def _feed(self, steps: Iterable[Step], progress: TransferProgress) -> Iterator[Step]:
+        for step in steps:
+            if self._stop.is_set():
+                return
+            if isinstance(step, Copy):
+                progress.expect(step.size)
+            yield step
+        progress.all_known()
+
+    def _step(self, step: Step, progress: TransferProgress) -> Done:
+        if isinstance(step, Failure):
+            return Done(None, step)
+        if self._stop.is_set():
+            return Done(step, dropped=True)
+        return Done(step) if self.dry_run else self._do(step, progress)
+
+    def _do(self, step: Copy | Deletion, progress: TransferProgress) -> Done:
+        def report(count: int) -> None:
+            if self._stop.is_set():
+                raise _StoppedError
+            progress.moving(count)
+
+        try:
+            self.perform(step, report)
+        except BrokenPipeError:
+            raise
+        except _StoppedError:
+            return Done(step, dropped=True)
+        except FailureError as error:
+            return Done(step, error.failure)
+        except ERRORS as error:
+            return Done(step, describe(error, step.location))
+        return Done(step)
+
+    def _report(self, done: Done, progress: TransferProgress) -> None:
+        if done.dropped:
+            self._counts["dropped"] += 1
+            return
+        if isinstance(done.step, Copy):
+            progress.finished()
+        if done.failure is not None:
+            self._failed(done.failure, done.step, progress)
+            return
+        if isinstance(done.step, Copy):
+            self._counts["copied"] += 1
+            text = f"{self.verbs[self.dry_run]} {done.step}"
+            # Kept for the document alone: a bucket may have more objects than memory has room for.
+            if self.output.as_json:
+                self._copied.append({"source": str(done.step.source), "target": str(done.step.target)})
+        elif done.step is not None:
+            self._counts["deleted"] += 1
+            text = f"{'would delete' if self.dry_run else 'deleted'} {done.step.target}"
+            if self.output.as_json:
+                self._deleted.append(str(done.step.target))
+        else:
+            return
+        is_content = isinstance(done.step, Copy) and done.step.target == STANDARD_STREAM
+        if not (self.output.as_json or self.quiet or is_content):
+            progress.line(text, self.output)
+
+    def _failed(self, failure: Failure, step: Copy | Deletion | None, progress: TransferProgress) -> None:
+        """Say it, but not a million times; the document has every one."""
+        self._failures.append(failure)
+        places = [step.location] if step is not None else []
+        if isinstance(step, Copy):
+            places += [str(step.source), str(step.target)]
+        reason = failure.message
+        for place in places:
+            reason = reason.replace(place, "…")
+        self._reasons[reason] += 1
+        if self._reasons[reason] <= _NAMED:
+            progress.note(f"s3ec: {failure.message}", self.output)
+
+    def _end(self, moved: int, objects: int, more: Callable[[], dict[str, Any]]) -> ExitCode:
+        for reason, count in self._reasons.items():
+            if count > _NAMED:
+                self.output.note(f"s3ec: {count - _NAMED} more with the same reason: {reason}")
+        interrupted = bool(self._signals)
+        if interrupted:
+            self._say_how_far(moved, objects)
+        if self.output.as_json:
+            document: dict[str, Any] = {"dry_run": self.dry_run, self.verbs[0]: self._copied}
+            document |= {"failed": [failure.document() for failure in self._failures], "interrupted": interrupted}
+            self.output.document({**document, **more(), **({"deleted": self._deleted} if self._deleted else {})})
+        if interrupted:
+            return ExitCode.TERMINATED if signal.SIGTERM in self._signals else ExitCode.INTERRUPTED
+        return combined(failure.code for failure in self._failures)
+
+    def _say_how_far(self, moved: int, objects: int) -> None:
+        copied, dropped = self._counts["copied"], self._counts["dropped"]
+        text = f"interrupted: {self.verbs[0]} {copied} of {objects if objects else 'the'} objects so far"
+        if objects == 1:
+            text = f"interrupted after {human_bytes(moved)}"
+        left = (
+            f", {dropped} under way or waiting {'was' if dropped == 1 else 'were'} dropped"
+            if objects > 1 and dropped
+            else ""
+        )
+        self.output.note(f"s3ec: {text}{left}; nothing is half-written. {self.again}".rstrip())
+
+    @contextlib.contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """The first Ctrl-C ends what is in flight at its next bytes; the second one ends the process as Python does."""
+
+        def handler(number: int, frame: FrameType | None) -> None:
+            if self._signals:
+                raise KeyboardInterrupt
+            self._signals.append(number)
+            self._stop.set()
+
+        with _handled(handler):
+            yield
+
+
+@contextlib.contextmanager
+def _raised_signals() -> Iterator[None]:
+    """Both signals end what runs in this thread, wherever it waits."""
+
+    def handler(number: int, frame: FrameType | None) -> None:
+        raise TerminatedError if number == signal.SIGTERM else KeyboardInterrupt
+
+    with _handled(handler):
+        yield
+
+
+@contextlib.contextmanager
+def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
