@@ -7,8 +7,6 @@ parallel download for free. Nothing is kept but the window of parts in flight.
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
 import threading
 import time
 from collections import deque
@@ -17,14 +15,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from boto3.s3.transfer import TransferConfig
-from s3transfer.compat import seekable
 from s3transfer.exceptions import RetriesExceededError
-from s3transfer.utils import S3_RETRYABLE_DOWNLOAD_ERRORS, OSUtils
+from s3transfer.utils import S3_RETRYABLE_DOWNLOAD_ERRORS
 
+from s3ec.client.answers import check_partial, etag_of, is_partial, length_of
 from s3ec.client.bandwidth import Throttle
 from s3ec.client.ciphertext_reader import CiphertextReader
-from s3ec.client.objects import open_cipher, resolve
-from s3ec.client.range_header import parse_content_range
+from s3ec.client.objects import check, check_stored_length, resolve
+from s3ec.client.pinning import get_pinned
+from s3ec.client.range_header import ByteRange
 from s3ec.client.reads import take_read_request
 from s3ec.client.releases import Release, open_plaintext
 from s3ec.client.sources import CHUNK_SIZE
@@ -32,10 +31,9 @@ from s3ec.client.wire import Wire
 from s3ec.crypto.content import ContentCipher
 from s3ec.errors import AuthenticationError
 
-__all__ = ["Download", "Progress", "begin", "to_file", "to_fileobj"]
+__all__ = ["Download", "Progress", "begin"]
 
 _MIB = 1024 * 1024
-_LONGEST_NAME = 255  # bytes, on the file systems of our time
 _LARGEST_PART = 4 * _MIB  # ten of them in flight take less than ten parts of boto3's own size
 _NEAR = 0.005
 _NEAR_WORKERS = 3
@@ -154,14 +152,16 @@ class _Parts:
         whole = size == self._total
         if not whole:
             request["Range"] = f"bytes={start}-{start + size - 1}"
-        response = self._wire.call("GetObject", request)
+        response = get_pinned(self._wire, request)
         chunks: deque[bytes] = deque()
         with response["Body"]:
-            if not whole:
-                answered = parse_content_range(response.get("ContentRange", ""))
-                if (answered.first, answered.last, answered.total) != (start, start + size - 1, self._total):
-                    raise AuthenticationError(f"S3 was asked for another range than it answered with ({answered})")
-            if response["ETag"] != self._pinned["IfMatch"]:
+            if whole:
+                fits = not is_partial(response) and length_of(response) == size
+            else:
+                fits = check_partial(response, ByteRange(start, start + size - 1)).total == self._total
+            if not fits:
+                raise AuthenticationError("S3 states one length of the object first, and another then")
+            if etag_of(response) != self._pinned["IfMatch"]:
                 raise AuthenticationError("the object was replaced while it was downloaded")
             reader = CiphertextReader(response["Body"], has_tag=self._has_tag)
             for offset in range(0, size, CHUNK_SIZE):
@@ -178,14 +178,20 @@ class _Parts:
 
 
 class Download:
-    """One object on its way down; a context that ends every thread."""
+    """One object on its way down; a context that ends every thread.
 
-    def __init__(self, wire: Wire, parts: _Parts, cipher: ContentCipher, total: int) -> None:
+    Attributes:
+        handed_out: set by targets that keep what they get: from the first byte on there is no beginning again.
+    """
+
+    def __init__(self, wire: Wire, parts: _Parts, cipher: ContentCipher, total: int, progress: Progress) -> None:
         """Take the parts and what opens them."""
         self._wire = wire
         self._parts = parts
         self._cipher = cipher
         self._total = total
+        self._progress = progress
+        self.handed_out = False
 
     def __enter__(self) -> Download:
         """Nothing to do: the first parts are on their way."""
@@ -194,6 +200,10 @@ class Download:
     def __exit__(self, *details: object) -> None:
         """Stop what is still in flight."""
         self._parts.close()
+
+    def take_back_progress(self) -> None:
+        """Tell the caller's callback that what it heard of has to be fetched again, as s3transfer tells it."""
+        self._progress.take_back()
 
     def release(self, *, delayed: bool) -> Release:
         """Plaintext, verified first unless ``delayed``; see `s3ec.client.releases.open_plaintext`."""
@@ -217,7 +227,7 @@ class Download:
         release = self.release(delayed=delayed)
         try:
             while piece := release.take(CHUNK_SIZE):
-                _write_all(write, piece)
+                write_all(write, piece)
         finally:
             release.close()
 
@@ -245,15 +255,16 @@ def begin(wire: Wire, parameters: dict[str, Any], config: TransferConfig, callba
     found = resolve(wire, request, head.get("Metadata", {}))
     if found is None:
         return None
-    cipher = open_cipher(wire, request, found)
-    total = head["ContentLength"]
-    pinned = {**carried, "IfMatch": head["ETag"]}
-    if "VersionId" in head:
-        pinned["VersionId"] = head["VersionId"]
+    total, etag = length_of(head), etag_of(head)
+    checked = check(wire, request, found)
+    check_stored_length(found.content_metadata, total)
+    cipher = checked.open()
+    # By the ETag alone: naming a version takes a permission that plain downloads do without.
+    pinned = {**carried, "IfMatch": etag}
     progress = Progress(callback, max(total - cipher.suite.tag_length, 0))
     has_tag = not cipher.suite.is_legacy
     parts = _Parts(wire, pinned, total, config, progress, has_tag=has_tag, answered_in=answered_in)
-    return Download(wire, parts, cipher, total)
+    return Download(wire, parts, cipher, total, progress)
 
 
 class Progress:
@@ -263,61 +274,28 @@ class Progress:
         """Take the caller's callback or None, and the bytes of plaintext."""
         self._callback = callback
         self._left = length
+        self._told = 0
 
     def __call__(self, count: int) -> None:
         """So many bytes more, of plaintext or of what stands behind it."""
         count = min(count, self._left)
         self._left -= count
+        self._told += count
         if self._callback is not None and count:
             self._callback(count)
 
-
-def to_file(download: Download, filename: str) -> None:
-    """Write into a temporary file beside the target, and rename it once the tag has verified.
-
-    The temporary file holds plaintext that is not verified yet, under a random name that nobody else may open; it is
-    removed on every failure. Special files (a pipe, a device) get verified plaintext only.
-    """
-    if OSUtils().is_special_file(filename):
-        with open(filename, "wb", buffering=0) as special:
-            download.write_to(special.write, delayed=download.delayed_by_option)
-        return
-    temporary = _temporary_name(filename)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-    try:
-        with open(descriptor, "wb", buffering=0) as file:
-            # The mode that the caller's umask gives is kept for the end; until then the file is the owner's alone.
-            mode = os.fstat(file.fileno()).st_mode & 0o777
-            os.chmod(temporary, mode & 0o600)
-            download.write_to(file.write, delayed=True)
-        os.chmod(temporary, mode)
-        os.replace(temporary, filename)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    def take_back(self) -> None:
+        """Begin again at nothing."""
+        told, self._told = self._told, 0
+        self._left += told
+        if self._callback is not None and told:
+            self._callback(-told)
 
 
-def _temporary_name(filename: str) -> str:
-    """A name beside the file's, no longer than names may be."""
-    folder, name = os.path.split(filename)
-    ending = f".{secrets.token_hex(4)}"
-    kept = os.fsencode(name)[: _LONGEST_NAME - len(ending)]
-    return os.path.join(folder, os.fsdecode(kept) + ending)
-
-
-def to_fileobj(download: Download, fileobj: Any) -> None:
-    """Write into a file-like object: nothing before it is verified, unless the client delays authentication.
-
-    One that can seek is written from its start, as s3transfer does.
-    """
-    if seekable(fileobj):
-        fileobj.seek(0)
-    download.write_to(lambda view: fileobj.write(bytes(view)), delayed=download.delayed_by_option)
-
-
-def _write_all(write: Callable[[bytes | memoryview], object], piece: bytes | memoryview) -> None:
+def write_all(write: Callable[[bytes | memoryview], object], piece: bytes | memoryview) -> None:
+    """Write all of a piece; a raw file may take less than it is given."""
     view = memoryview(piece)
     while view:
         count = write(view)
-        # A raw file may take less than it is given; other objects answer with anything or nothing.
+        # Other objects than raw files answer with anything or nothing.
         view = view[count:] if isinstance(count, int) and 0 < count < len(view) else memoryview(b"")

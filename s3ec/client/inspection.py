@@ -11,8 +11,10 @@ from botocore.exceptions import ClientError
 
 from s3ec import formats
 from s3ec.client import instruction_objects
+from s3ec.client.answers import length_of
 from s3ec.client.buckets import ServerSideState, server_side_state
 from s3ec.client.encryption_client import raw_view
+from s3ec.client.reads import noted_length
 from s3ec.errors import S3ECError
 from s3ec.formats import ContentMetadata, Detection, MetadataLocation
 
@@ -81,6 +83,7 @@ def inspect(
 
     Raises:
         botocore.exceptions.ClientError: as from head_object.
+        AuthenticationError: S3's answer does not say how long the object is.
     """
     view: Any = raw_view(client)
     head = view.head_object(Bucket=Bucket, Key=Key, **parameters)
@@ -113,8 +116,8 @@ def inspect(
         description=dict(found.description) if found else None,
         kms_key_id=found.description.get("kms_cmk_id") if found else None,
         metadata_location=location.value if location else None,
-        stored_length=head["ContentLength"],
-        plaintext_length=_plaintext_length(head["ContentLength"], found, problem),
+        stored_length=length_of(head),
+        plaintext_length=_plaintext_length(length_of(head), found, problem),
         server_side_encryption=server_side_state(head),
         problem=problem,
     )
@@ -145,7 +148,5 @@ def _plaintext_length(stored: int, found: ContentMetadata | None, problem: str |
     if found is None:
         return stored
     if found.algorithm_suite.is_legacy:
-        noted = found.stored_plaintext_length
-        believable = noted is not None and found.algorithm_suite.ciphertext_length(noted) == stored
-        return noted if believable else None
+        return noted_length(found, stored)
     return max(stored - found.algorithm_suite.tag_length, 0)

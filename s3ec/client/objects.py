@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from s3ec import decryption, formats
 from s3ec.client import instruction_objects
 from s3ec.client.requests import bound_context
 from s3ec.client.wire import Wire
+from s3ec.crypto import wrapping
 from s3ec.crypto.content import ContentCipher
-from s3ec.errors import InstructionFileError, NotEncryptedError
+from s3ec.errors import AuthenticationError, InstructionFileError, NotEncryptedError
 from s3ec.formats import ContentMetadata, MetadataLocation
 from s3ec.formats.metadata import RESERVED_CONTEXT_NAMES
 from s3ec.materials import StoredContext
@@ -19,12 +20,17 @@ from s3ec.materials import StoredContext
 __all__ = [
     "EncryptedObject",
     "ReadRequest",
+    "check",
+    "check_stored_length",
     "describe",
     "describe_unencrypted",
     "open_cipher",
     "resolve",
     "speak_plaintext",
 ]
+
+_BLOCK_LENGTH = 16
+_CHECKSUM_HEADERS = ("x-amz-checksum-", "content-md5")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +43,19 @@ class ReadRequest:
         suffix: the instruction file's, where the caller named one.
     """
 
-    parameters: dict[str, Any]
+    parameters: dict[str, Any] = field(repr=False)  # an SSE-C key may be among them
     encryption_context: Mapping[str, str] | StoredContext | None
     suffix: str | None
 
-    def pinned(self, etag: str, version_id: str | None) -> dict[str, Any]:
-        """The same read of the whole object, tied to the version that an answer was about."""
+    def pinned(self, etag: str) -> dict[str, Any]:
+        """The same read of the whole object, tied to the version that an answer was about.
+
+        By its ETag alone: naming a version takes another permission (``s3:GetObjectVersion``) than the caller's own
+        request, who may not have it.
+        """
         conditional = ("Range", "PartNumber", "IfNoneMatch")
         pinned = {name: value for name, value in self.parameters.items() if name not in conditional}
-        pinned["IfMatch"] = etag
-        if version_id is not None:
-            pinned["VersionId"] = version_id
-        return pinned
+        return {**pinned, "IfMatch": etag}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +110,21 @@ def check(wire: Wire, request: ReadRequest, found: EncryptedObject) -> decryptio
     )
 
 
+def check_stored_length(content_metadata: ContentMetadata, length: int) -> None:
+    """Refuse what cannot be whole by its length alone, before any key is touched.
+
+    Raises:
+        AuthenticationError: less than a tag.
+        S3ECError: the one error of CBC content that does not decrypt, for what is not whole blocks.
+    """
+    suite = content_metadata.algorithm_suite
+    if length < suite.tag_length:
+        raise AuthenticationError("the stored object is shorter than its authentication tag: it was cut off")
+    empty = not length and not content_metadata.unpadded  # padding fills at least one block
+    if suite.is_legacy and (length % _BLOCK_LENGTH or empty):
+        raise wrapping.content_failure_for(content_metadata.encrypted_data_key.wrapping_algorithm)()
+
+
 def describe(found: EncryptedObject, *, authenticated: bool) -> dict[str, Any]:
     """What an object was, for ``ResponseMetadata["ClientSideEncryption"]``."""
     metadata = found.content_metadata
@@ -136,9 +158,22 @@ def describe_unencrypted() -> dict[str, Any]:
 
 
 def speak_plaintext(response: dict[str, Any], description: dict[str, Any]) -> None:
-    """Make an answer speak of plaintext: own metadata only, no checksums of ciphertext, and what the object was."""
+    """Make an answer speak of plaintext: own metadata only, no checksums of ciphertext, and what the object was.
+
+    The raw headers, which libraries read as well, say the same as the fields.
+    """
     if "Metadata" in response:
         response["Metadata"] = formats.strip(response["Metadata"])
     for name in [name for name in response if name.startswith("Checksum")]:
         del response[name]
-    response.setdefault("ResponseMetadata", {})["ClientSideEncryption"] = description
+    metadata = response.setdefault("ResponseMetadata", {})
+    metadata["ClientSideEncryption"] = description
+    headers = metadata.get("HTTPHeaders", {})
+    for name in [name for name in headers if name.startswith(_CHECKSUM_HEADERS)]:
+        del headers[name]
+    if "ContentLength" in response:
+        headers["content-length"] = str(response["ContentLength"])
+        headers.pop("content-range", None)
+    if "ContentRange" in response:
+        headers["content-range"] = response["ContentRange"]
+        headers["accept-ranges"] = response.get("AcceptRanges", "bytes")

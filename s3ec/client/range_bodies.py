@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from s3ec.client.ciphertext_reader import CiphertextReader
-from s3ec.client.releases import Ready
+from s3ec.client.releases import Ready, Release
 from s3ec.client.sources import CHUNK_SIZE
 from s3ec.client.verified_ranges import RANGE_CHUNK_SIZE, VerifiedObject
 from s3ec.crypto.content import ContentCipher
 from s3ec.errors import AuthenticationError
 
-__all__ = ["CbcRange", "UnverifiedRange", "VerifiedRange"]
+__all__ = ["CbcRange", "Slice", "UnverifiedRange", "VerifiedRange", "skip"]
 
 _BLOCK_LENGTH = 16
 _WIDENED = 2 * _BLOCK_LENGTH  # up to the block's end, and by the tag
@@ -48,15 +50,15 @@ class _Range(Ready):
 
 
 class VerifiedRange(_Range):
-    """Each chunk is held against its MAC before any of its plaintext leaves."""
+    """Each chunk is checked against its MAC before any of its plaintext leaves."""
 
     def __init__(self, verified: VerifiedObject, start: int, span: tuple[int, int], reader: CiphertextReader) -> None:
         """Take an answer that starts at ``start`` of the ciphertext and reaches at least the span's end."""
         first = span[0] // RANGE_CHUNK_SIZE * RANGE_CHUNK_SIZE
         super().__init__(reader, span, first)
-        _skip(reader, first - start)
+        skip(reader, first - start)
         self._verified = verified
-        self._decryptor = verified.cipher.decryptor_at(first)
+        self._decryptor = verified.decryptor_at(first)
 
     def _decrypt_more(self) -> bytes:
         size = min(RANGE_CHUNK_SIZE, self._verified.length - self._offset)
@@ -72,7 +74,7 @@ class UnverifiedRange(_Range):
         """Take an answer that starts at ``start`` of the ciphertext and reaches at least the span's end."""
         first = span[0] // _BLOCK_LENGTH * _BLOCK_LENGTH
         super().__init__(reader, span, first)
-        _skip(reader, first - start)
+        skip(reader, first - start)
         self._decryptor = cipher.decryptor_at(first)
 
     def _decrypt_more(self) -> bytes:
@@ -83,9 +85,10 @@ class CbcRange(_Range):
     """CBC content from the middle: the block before gives the IV."""
 
     def __init__(self, cipher: ContentCipher, start: int, span: tuple[int, int], reader: CiphertextReader) -> None:
-        """Take an answer that starts one block before the span, or at 0, and ends with the span's last block."""
+        """Take an answer that starts one block before the span's or earlier, and reaches at least its last block."""
         first = span[0] // _BLOCK_LENGTH * _BLOCK_LENGTH
         super().__init__(reader, span, first)
+        skip(reader, max(first - _BLOCK_LENGTH, 0) - start)
         previous = cipher.iv if first == 0 else _read_exactly(reader, _BLOCK_LENGTH)
         self._end = (span[1] // _BLOCK_LENGTH + 1) * _BLOCK_LENGTH
         # The padding was looked at before (plaintext_length), and the span ends before it.
@@ -109,6 +112,30 @@ class CbcRange(_Range):
         return total - _BLOCK_LENGTH + len(last)
 
 
+class Slice:
+    """A span of a whole object's plaintext, where the server gave all of it; each byte leaves as the whole's would."""
+
+    def __init__(self, opener: Callable[[], Release], span: tuple[int, int]) -> None:
+        """Take what opens the whole plaintext (verified first, unless the caller chose otherwise), and the span."""
+        self._release = opener()
+        self._left = span[1] - span[0] + 1
+        before = span[0]
+        while before and (piece := self._release.take(before)):
+            before -= len(piece)
+
+    def take(self, size: int) -> bytes | memoryview:
+        """See `s3ec.client.releases.Release`."""
+        piece = self._release.take(min(size, self._left)) if self._left else b""
+        self._left -= len(piece)
+        if not self._left:
+            self._release.close()
+        return piece
+
+    def close(self) -> None:
+        """Forget the plaintext."""
+        self._release.close()
+
+
 def _read_exactly(reader: CiphertextReader, size: int, *, at_most: int | None = None) -> bytes:
     data = reader.read(at_most or size)
     if len(data) < size:
@@ -116,7 +143,7 @@ def _read_exactly(reader: CiphertextReader, size: int, *, at_most: int | None = 
     return data
 
 
-def _skip(reader: CiphertextReader, count: int) -> None:
+def skip(reader: CiphertextReader, count: int) -> None:
     """Read past what comes before the first whole chunk."""
     while count > 0:
         count -= len(_read_exactly(reader, min(count, RANGE_CHUNK_SIZE)))

@@ -1,48 +1,41 @@
-"""Ranged reads: verified by default, in every form that HTTP has, in plaintext's own offsets."""
+"""Ranged reads: verified by default, in every form that HTTP has, in plaintext's own offsets.
+
+What is handed out, and what the answer says of it, comes from what was verified; a header of the server's only decides
+what is looked at next.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+import dataclasses
 from functools import partial
 from typing import Any
 
-from s3ec.client import reads
-from s3ec.client.ciphertext_reader import CiphertextReader
-from s3ec.client.instruction_objects import read_whole
+from botocore.exceptions import ClientError
+
+from s3ec.client import cbc_ranges, reads
+from s3ec.client.answers import check_partial, etag_of, is_partial, length_of, status_of
 from s3ec.client.objects import (
-    EncryptedObject,
     ReadRequest,
     check,
-    describe,
+    check_stored_length,
     describe_unencrypted,
     open_cipher,
     resolve,
-    speak_plaintext,
 )
-from s3ec.client.plaintext import DecryptedBody, PlaintextStream
-from s3ec.client.range_bodies import CbcRange, UnverifiedRange, VerifiedRange
-from s3ec.client.range_header import ByteRange, ContentRange, parse_content_range, parse_range
-from s3ec.client.releases import Ready
+from s3ec.client.pinning import ReplacedError, get_pinned, read_again_if_replaced
+from s3ec.client.range_bodies import UnverifiedRange, VerifiedRange
+from s3ec.client.range_header import ByteRange, parse_content_range, parse_range
+from s3ec.client.range_reads import Part, Question, RangeRead, range_not_satisfiable
 from s3ec.client.verified_ranges import RANGE_CHUNK_SIZE, VerifiedObject, VerifiedTable, authenticate
-from s3ec.client.wire import Wire, location_of
-from s3ec.decryption import Checked
+from s3ec.client.wire import Wire
+from s3ec.crypto.content import ContentCipher
 from s3ec.errors import AuthenticationError, UnauthenticatedRangeError
 
 __all__ = ["RangeReader"]
 
 _BLOCK_LENGTH = 16
 _TAG_LENGTH = 16
-
-
-@dataclass(frozen=True, slots=True)
-class _RangeRead:
-    """A ranged read of an encrypted object, which has passed the gate's checks."""
-
-    wire: Wire
-    request: ReadRequest
-    wanted: ByteRange
-    found: EncryptedObject
-    checked: Checked
 
 
 class RangeReader:
@@ -63,212 +56,203 @@ class RangeReader:
         """
         request = reads.take_read_request(parameters)
         if "PartNumber" in parameters:
-            return self._get_part(wire, request)
+            return read_again_if_replaced(partial(self._get_part, wire, request))
         if not isinstance(parameters.get("Range"), str):
             return reads.get_whole_object(wire, request)
-        wanted = parse_range(parameters["Range"])
+        wanted = parse_range(parameters.pop("Range"))
         if wanted is None:
-            # What is no range of bytes is ignored (RFC 9110, section 14.2).
-            del parameters["Range"]
+            # What is not a range of bytes is ignored (RFC 9110, section 14.2).
             return reads.get_whole_object(wire, request)
-        return self._get_range(wire, request, wanted)
+        return read_again_if_replaced(partial(self._get_range, wire, self._question(request, wanted)))
 
-    def _get_range(self, wire: Wire, request: ReadRequest, wanted: ByteRange) -> dict[str, Any]:
-        header = wanted.widened(self._granularity, _TAG_LENGTH)
-        response = wire.call("GetObject", {**request.parameters, "Range": header})
+    def _question(self, request: ReadRequest, wanted: ByteRange, part: Part | None = None) -> Question:
+        return Question(request, wanted, wanted.widened(self._granularity, _TAG_LENGTH), part)
+
+    def _get_range(self, wire: Wire, question: Question) -> dict[str, Any]:
+        try:
+            response = wire.call("GetObject", question.parameters)
+        except ClientError as error:
+            if status_of(error.response) != 416:
+                raise
+            refusal = error
+        else:
+            return self._answer(wire, question, response)
+        return self._refuse(wire, question, refusal)
+
+    def _answer(self, wire: Wire, question: Question, response: dict[str, Any]) -> dict[str, Any]:
+        request = question.request
         try:
             found = resolve(wire, request, response.get("Metadata", {}))
             if found is None:
                 response["Body"].close()
                 # Pinned: an encrypted object put there meanwhile must not come back marked as unencrypted.
-                response = wire.call("GetObject", {**request.parameters, "IfMatch": response["ETag"]})
+                as_written = question.wanted.written or str(question.wanted)
+                pinned = {**request.parameters, "Range": as_written, "IfMatch": etag_of(response)}
+                response = get_pinned(wire, pinned)
                 response["ResponseMetadata"]["ClientSideEncryption"] = describe_unencrypted()
                 return response
-            checked = check(wire, request, found)
-            if "ContentRange" not in response:
-                # The server ignored the range; the whole object is here, and can be authenticated.
-                return reads.decrypted_response(wire, request, response, found, checked.open())
-            return self._serve(_RangeRead(wire, request, wanted, found, checked), response)
+            return self._serve(RangeRead(wire, question, found, check(wire, request, found)), response)
         except BaseException:
             response["Body"].close()
             raise
 
-    def _serve(self, read: _RangeRead, response: dict[str, Any]) -> dict[str, Any]:
-        answered = parse_content_range(response["ContentRange"])
+    def _serve(self, read: RangeRead, response: dict[str, Any]) -> dict[str, Any]:
+        wanted, part = read.question.wanted, read.question.part
+        ranged = is_partial(response)
+        first, last, total = 0, length_of(response) - 1, length_of(response)
+        if ranged:
+            answered = check_partial(response, read.question.asked)
+            first, last, total = answered.first, answered.last, answered.total
+        if part is not None and part.total != total:
+            raise AuthenticationError("S3 states one length in the answer for a part of the object, and another then")
+        check_stored_length(read.found.content_metadata, total)
         if read.found.content_metadata.algorithm_suite.is_legacy:
-            return self._serve_cbc(read, response, answered.total)
-        length = answered.total - _TAG_LENGTH
-        if length < 0:
-            raise AuthenticationError("the stored object is shorter than its authentication tag: it was cut off")
-        span = _span(read.wire, read.wanted, length)
-        self._check_answer(read.wanted, answered, span)
-        if span == (0, length - 1) and answered.last == answered.total - 1 and answered.first == 0:
-            response = reads.decrypted_response(read.wire, read.request, response, read.found, read.checked.open())
-            response["ContentRange"] = str(ContentRange(*span, length))
-            return response
-        if read.wire.options.enable_unauthenticated_ranges:
-            unverified = partial(UnverifiedRange, read.checked.open(), answered.first, span)
-            return _ranged(read.request, response, read.found, unverified, span, length, authenticated=False)
-        verified = self._table.get(_place(read.request))
-        if verified is None or not verified.matches(response, answered.total, read.found.content_metadata):
             response["Body"].close()
-            verified, response = self._verify(read, response, answered.total)
-            answered = parse_content_range(response["ContentRange"])
-            self._check_answer(read.wanted, answered, span)
-        release = partial(VerifiedRange, verified, answered.first, span)
-        return _ranged(read.request, response, read.found, release, span, length, authenticated=True)
+            return cbc_ranges.serve(read, etag_of(response), total)
+        length = total - _TAG_LENGTH
+        span = wanted.within(length)
+        # A server may give the whole object for any range; else it is here where all of it was wanted.
+        if (first, last) == (0, total - 1) and span is not None and (not ranged or span == (0, length - 1)):
+            cipher = read.checked.open()
+            return reads.decrypted_response(read.wire, read.question.request, response, read.found, cipher, span=span)
+        if read.wire.options.enable_unauthenticated_ranges:
+            span = read.span(length)
+            unverified = partial(UnverifiedRange, read.checked.open(), first, span or (0, 0))
+            return read.answer(response, unverified, span, length, authenticated=False)
+        return self._serve_verified(read, response, first, total)
 
-    def _check_answer(self, wanted: ByteRange, answered: ContentRange, span: tuple[int, int]) -> None:
-        """Notice a server that answers another range than the one asked for."""
-        start = span[0] // self._granularity * self._granularity
-        fits = answered.first <= start if wanted.first is None else answered.first == start
-        if not fits or answered.last < span[1]:
-            raise AuthenticationError(f"S3 was asked for another range than it answered with ({answered})")
+    def _serve_verified(self, read: RangeRead, response: dict[str, Any], first: int, total: int) -> dict[str, Any]:
+        etag = etag_of(response)
+        is_known = self._known(read, etag, total) is not None
+        verified = self._verified(read, etag, total)
+        span = read.span(verified.length)
+        if not is_known and span is not None:
+            # The first answer's connection would have waited for the whole object to be read.
+            response["Body"].close()
+            response = get_pinned(read.wire, read.question.pinned(etag))
+            first = self._first_of_the_same(read, response, verified)
+        release = partial(VerifiedRange, verified, first, span or (0, 0))
+        return read.answer(response, release, span, verified.length, authenticated=True)
 
-    def _verify(self, read: _RangeRead, response: dict[str, Any], total: int) -> tuple[VerifiedObject, dict[str, Any]]:
-        """Authenticate the object once, and ask for the range again, of the very same object."""
-        wire, request, content_metadata = read.wire, read.request, read.found.content_metadata
-        if total > wire.options.verified_range_limit:
-            raise UnauthenticatedRangeError(
-                f"a partial range of an object of {total} bytes: no tag covers it, and authenticating the whole object "
-                f"first is limited to verified_range_limit={wire.options.verified_range_limit} bytes. Raise that "
-                "limit, read through s3ec.open (which has none), or accept unverified bytes with "
-                "enable_unauthenticated_ranges=True",
-                "verified_range_limit",
-            )
-        place = _place(request)
-        with self._table.building(place):
-            verified = self._table.get(place)
-            if verified is None or not verified.matches(response, total, content_metadata):
-                verified = self._authenticate(read, response)
-                self._table.put(place, verified)
-        again = wire.call(
-            "GetObject",
-            {
-                **request.pinned(verified.etag, verified.version_id),
-                "Range": read.wanted.widened(self._granularity, _TAG_LENGTH),
-            },
-        )
+    def _first_of_the_same(self, read: RangeRead, response: dict[str, Any], verified: VerifiedObject) -> int:
+        """The offset of an answer to a pinned request, which is about the object that was verified."""
         try:
-            total = parse_content_range(again.get("ContentRange", "")).total
-            if not verified.matches(again, total, content_metadata):
+            answered = check_partial(response, read.question.asked)
+            if not verified.matches(etag_of(response), answered.total, read.found.content_metadata):
                 raise AuthenticationError(  # noqa: TRY301 - the handler only closes the body
                     "the object was replaced between two reads that were pinned to its ETag"
                 )
         except AuthenticationError:
-            again["Body"].close()
+            response["Body"].close()
             raise
-        return verified, again
+        return answered.first
 
-    def _authenticate(self, read: _RangeRead, response: dict[str, Any]) -> VerifiedObject:
-        """Read the whole object that an answer was about, and verify its tag."""
-        cipher = read.checked.open()
-        pinned = read.request.pinned(response["ETag"], response.get("VersionId"))
-        whole = read.wire.call("GetObject", pinned)
-        with whole["Body"]:
-            return authenticate(whole, cipher, read.found.content_metadata)
+    def _known(self, read: RangeRead, etag: str, total: int) -> VerifiedObject | None:
+        verified = self._table.get(_place(read.question.request))
+        matching = verified is not None and verified.matches(etag, total, read.found.content_metadata)
+        return verified if matching else None
 
-    def _serve_cbc(self, read: _RangeRead, response: dict[str, Any], total: int) -> dict[str, Any]:
-        """CBC has no tag: the whole object as get_object gives it, partial ranges only with every leave."""
-        wire, request, wanted = read.wire, read.request, read.wanted
-        # Plaintext is never longer than its ciphertext: what is the whole of this is the whole of that.
-        whole = wanted.within(total) == (0, total - 1)
-        if not whole and not wire.options.enable_unauthenticated_ranges:
+    def _verified(self, read: RangeRead, etag: str, total: int) -> VerifiedObject:
+        """The object as its tag covers it, with its key: as this client knows it, or by reading all of it once.
+
+        Raises:
+            UnauthenticatedRangeError: it is too large for that.
+            AuthenticationError: it does not verify, or is not as long as the server said.
+        """
+        verified = self._known(read, etag, total)
+        if verified is not None and verified.cipher is not None:
+            return verified
+        limit = read.wire.options.verified_range_limit
+        if verified is None and total > limit:
             raise UnauthenticatedRangeError(
-                "a partial range of a CBC object: it has no tag, so nothing can ever verify it; "
-                "enable_unauthenticated_ranges=True accepts unverified bytes",
-                "enable_unauthenticated_ranges",
+                f"a partial range of an object of {total} bytes: no tag covers it, and authenticating the whole object "
+                f"first is limited to verified_range_limit={limit} bytes. Raise that limit, read through s3ec.open "
+                "(which has none), or accept unverified bytes with enable_unauthenticated_ranges=True",
+                "verified_range_limit",
             )
-        response["Body"].close()
-        cipher = read.checked.open()
-        pinned = request.pinned(response["ETag"], response.get("VersionId"))
-        if total % _BLOCK_LENGTH:
-            raise cipher.failure()
-        length = total
-        if cipher.padded:
-            tail = wire.call("GetObject", {**pinned, "Range": "bytes=-32"})
-            length = CbcRange.plaintext_length(cipher, read_whole(tail["Body"], 2 * _BLOCK_LENGTH), total)
-        span = _span(wire, wanted, length)
-        start = max(span[0] // _BLOCK_LENGTH * _BLOCK_LENGTH - _BLOCK_LENGTH, 0)
-        end = (span[1] // _BLOCK_LENGTH + 1) * _BLOCK_LENGTH - 1
-        response = wire.call("GetObject", {**pinned, "Range": f"bytes={start}-{end}"})
-        answered = parse_content_range(response.get("ContentRange", ""))
-        if (answered.first, answered.last) != (start, end):
-            raise AuthenticationError(f"S3 was asked for another range than it answered with ({answered})")
-        release = partial(CbcRange, cipher, start, span)
-        return _ranged(request, response, read.found, release, span, length, authenticated=False)
+        place = _place(read.question.request)
+        with self._table.building(place):
+            verified = self._known(read, etag, total)
+            if verified is None or verified.cipher is None:
+                expires = self._table.expiry()
+                cipher = read.checked.open()
+                known = verified or self._authenticate(read, etag, cipher)
+                verified = known.with_cipher(cipher)
+                self._table.put(place, verified, expires)
+        if verified.total != total:
+            raise AuthenticationError(
+                f"S3 said that the object has {total} bytes, and it has {verified.total}: an answer was forged"
+            )
+        return verified
+
+    def _authenticate(self, read: RangeRead, etag: str, cipher: ContentCipher) -> VerifiedObject:
+        """Read the whole object that an answer was about, and verify its tag."""
+        whole = get_pinned(read.wire, read.question.request.pinned(etag))
+        with contextlib.closing(whole["Body"]):
+            verified = authenticate(whole, cipher, read.found.content_metadata)
+        if verified.etag != etag:
+            raise AuthenticationError("the object was replaced between two reads that were pinned to its ETag")
+        return verified
+
+    def _refuse(self, wire: Wire, question: Question, refusal: ClientError) -> dict[str, Any]:
+        """After S3's own 416: raise the plaintext's, once it is known how long that is.
+
+        A forged one would tell a reader that there is nothing more, and cut the object off as surely as a forged
+        length.
+        """
+        request = question.request
+        head = wire.call("HeadObject", reads.head_parameters(wire, request.parameters))
+        found = resolve(wire, request, head.get("Metadata", {}))
+        if found is None:
+            raise refusal
+        read = RangeRead(wire, question, found, check(wire, request, found))
+        total = length_of(head)
+        check_stored_length(found.content_metadata, total)
+        if question.asked.within(total) is not None:
+            error = "S3 answered that the range lies behind the end of the object, and then that it does not"
+            raise ReplacedError(AuthenticationError(error))
+        if found.content_metadata.algorithm_suite.is_legacy:
+            return cbc_ranges.serve(read, etag_of(head), total)
+        length = total - _TAG_LENGTH
+        if not wire.options.enable_unauthenticated_ranges:
+            length = self._verified(read, etag_of(head), total).length
+        raise range_not_satisfiable(wire, question.wanted, length)
 
     def _get_part(self, wire: Wire, request: ReadRequest) -> dict[str, Any]:
         """A part of a multipart upload, which is a range of the ciphertext; the last may hold the tag alone."""
         response = wire.call("GetObject", request.parameters)
+        number = request.parameters["PartNumber"]
         try:
             found = resolve(wire, request, response.get("Metadata", {}))
             if found is None:
                 response["ResponseMetadata"]["ClientSideEncryption"] = describe_unencrypted()
                 return response
-            if "ContentRange" not in response:
+            if not is_partial(response):
+                if number != 1:
+                    raise AuthenticationError(  # noqa: TRY301 - the handler only closes the body
+                        f"S3 was asked for part {number}, and answered with the whole object"
+                    )
+                check_stored_length(found.content_metadata, length_of(response))
                 return reads.decrypted_response(wire, request, response, found, open_cipher(wire, request, found))
-            part = parse_content_range(response["ContentRange"])
-            length = part.total - found.content_metadata.algorithm_suite.tag_length
-            if part.first >= length:
-                check(wire, request, found)
-                return _tag_part(request, response, found)
+            stated = parse_content_range(response["ContentRange"])
+            check_partial(response, ByteRange(stated.first, stated.last))
         except BaseException:
             response["Body"].close()
             raise
         response["Body"].close()
-        pinned = ReadRequest(
-            request.pinned(response["ETag"], response.get("VersionId")), request.encryption_context, request.suffix
-        )
-        ranged = self._get_range(wire, pinned, ByteRange(part.first, part.last))
-        if "PartsCount" in response:
-            ranged["PartsCount"] = response["PartsCount"]
+        part = Part(number, response.get("PartsCount"), stated.total)
+        pinned = dataclasses.replace(request, parameters=request.pinned(etag_of(response)))
+        question = self._question(pinned, ByteRange(stated.first, stated.last), part)
+        try:
+            ranged = self._get_range(wire, question)
+        except ClientError as error:
+            if status_of(error.response) == 412:
+                raise ReplacedError(error) from None
+            raise
+        if part.count is not None:
+            ranged["PartsCount"] = part.count
         return ranged
-
-
-def _tag_part(request: ReadRequest, response: dict[str, Any], found: EncryptedObject) -> dict[str, Any]:
-    """The part that holds our tag and no content: empty, so that parts one after another give the object."""
-    reader = CiphertextReader(response["Body"])
-    reader.drain()
-    del response["ContentRange"]
-    response["ContentLength"] = 0
-    response["Body"] = DecryptedBody(PlaintextStream(reader, Ready, location_of(request.parameters)), 0)
-    speak_plaintext(response, describe(found, authenticated=False))
-    return response
 
 
 def _place(request: ReadRequest) -> tuple[str, ...]:
     return tuple(str(request.parameters.get(name, "")) for name in ("Bucket", "Key", "VersionId"))
-
-
-def _span(wire: Wire, wanted: ByteRange, length: int) -> tuple[int, int]:
-    """First and last offset of the plaintext wanted.
-
-    Raises:
-        botocore.exceptions.ClientError: 416, as S3 would answer for the plaintext.
-    """
-    span = wanted.within(length)
-    if span is not None:
-        return span
-    raise reads.range_not_satisfiable(wire, "GetObject", wanted, length)
-
-
-def _ranged(
-    request: ReadRequest,
-    response: dict[str, Any],
-    found: EncryptedObject,
-    release: Any,
-    span: tuple[int, int],
-    length: int,
-    *,
-    authenticated: bool,
-) -> dict[str, Any]:
-    """Put a partial body and plaintext's offsets into an answer."""
-    reader = CiphertextReader(response["Body"])
-    size = span[1] - span[0] + 1
-    stream = PlaintextStream(reader, partial(release, reader), location_of(request.parameters))
-    response["Body"] = DecryptedBody(stream, size)
-    response["ContentLength"] = size
-    response["ContentRange"] = str(ContentRange(*span, length))
-    speak_plaintext(response, describe(found, authenticated=authenticated))
-    return response

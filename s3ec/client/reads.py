@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from s3ec import formats
+from s3ec.client.answers import is_partial, length_of, state_span
 from s3ec.client.ciphertext_reader import CiphertextReader
 from s3ec.client.objects import (
     EncryptedObject,
     ReadRequest,
+    check,
+    check_stored_length,
     describe,
     describe_unencrypted,
-    open_cipher,
     resolve,
     speak_plaintext,
 )
 from s3ec.client.plaintext import DecryptedBody, PlaintextStream
-from s3ec.client.range_header import ByteRange, ContentRange, parse_content_range, parse_range
-from s3ec.client.releases import open_plaintext
+from s3ec.client.range_bodies import Slice
+from s3ec.client.range_header import ByteRange, parse_content_range, parse_range
+from s3ec.client.range_reads import range_not_satisfiable
+from s3ec.client.releases import Release, open_plaintext
 from s3ec.client.requests import take_read_context
 from s3ec.client.wire import Wire, location_of
 from s3ec.crypto.content import ContentCipher
-from s3ec.errors import S3ECError
+from s3ec.errors import AuthenticationError, S3ECError
 from s3ec.formats import ContentMetadata, Detection, MetadataLocation
 
 __all__ = [
     "decrypted_response",
     "get_whole_object",
     "head_object",
+    "head_parameters",
+    "noted_length",
     "plaintext_length",
-    "range_not_satisfiable",
     "take_read_request",
 ]
 
@@ -64,21 +67,42 @@ def get_whole_object(wire: Wire, request: ReadRequest) -> dict[str, Any]:
         if found is None:
             response["ResponseMetadata"]["ClientSideEncryption"] = describe_unencrypted()
             return response
-        cipher = open_cipher(wire, request, found)
-        return decrypted_response(wire, request, response, found, cipher)
+        checked = check(wire, request, found)
+        if is_partial(response):
+            raise AuthenticationError(  # noqa: TRY301 - the handler only closes the body
+                "S3 was asked for the whole object, and answered with a part of it"
+            )
+        check_stored_length(found.content_metadata, length_of(response))
+        return decrypted_response(wire, request, response, found, checked.open())
     except BaseException:
         response["Body"].close()
         raise
 
 
 def decrypted_response(
-    wire: Wire, request: ReadRequest, response: dict[str, Any], found: EncryptedObject, cipher: ContentCipher
+    wire: Wire,
+    request: ReadRequest,
+    response: dict[str, Any],
+    found: EncryptedObject,
+    cipher: ContentCipher,
+    *,
+    span: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
-    """Put the decrypting body and plaintext's own figures into an answer that carries the whole ciphertext."""
-    length = response["ContentLength"]
-    plaintext_length = None if cipher.suite.is_legacy else max(length - cipher.suite.tag_length, 0)
-    reader = CiphertextReader(response["Body"], has_tag=not cipher.suite.is_legacy)
-    opener = partial(
+    """Put the decrypting body and plaintext's own figures into an answer that carries the whole ciphertext.
+
+    Args:
+        wire: plain calls.
+        request: the caller's.
+        response: S3's answer, its length checked.
+        found: what the object is.
+        cipher: opens it.
+        span: first and last offset of the plaintext that is handed out, where the caller asked for a range (GCM alone).
+    """
+    length = length_of(response)
+    tagged = not cipher.suite.is_legacy
+    plaintext_length = length - cipher.suite.tag_length if tagged else None
+    reader = CiphertextReader(response["Body"], has_tag=tagged)
+    opener: Callable[[], Release] = partial(
         open_plaintext,
         reader,
         cipher,
@@ -87,18 +111,36 @@ def decrypted_response(
         buffer_size=wire.options.buffer_size,
         spool_directory=wire.options.spool_directory,
     )
-    stream = PlaintextStream(reader, opener, location_of(request.parameters))
-    response["Body"] = DecryptedBody(stream, plaintext_length)
-    if plaintext_length is not None:
+    if plaintext_length is None:
+        noted = noted_length(found.content_metadata, length)
+        response["ContentLength"] = length if noted is None else noted
+    elif span is None:
         response["ContentLength"] = plaintext_length
-    authenticated = not cipher.suite.is_legacy and not wire.options.enable_delayed_authentication
+    else:
+        if span != (0, plaintext_length - 1):
+            opener = partial(Slice, opener, span)
+        state_span(response, span, plaintext_length)
+    stream = PlaintextStream(reader, opener, location_of(request.parameters))
+    response["Body"] = DecryptedBody(stream, response["ContentLength"] if tagged else None)
+    authenticated = tagged and not wire.options.enable_delayed_authentication
     speak_plaintext(response, describe(found, authenticated=authenticated))
     return response
 
 
 def head_object(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Head an object in plaintext's terms; always answers, whatever the object is, and touches no key."""
+    """Head an object in plaintext's terms; always answers, whatever the object is, and touches no key.
+
+    Raises:
+        botocore.exceptions.ClientError: S3's own, 416 past the end of the plaintext among them.
+    """
     request = take_read_request(parameters)
+    wanted = None
+    if isinstance(parameters.get("Range"), str):
+        wanted = parse_range(parameters["Range"])
+        del parameters["Range"]
+        if wanted is not None:
+            # In numbers that every server understands.
+            parameters["Range"] = str(wanted.widened(1, 0))
     response = wire.call("HeadObject", request.parameters)
     metadata = response.get("Metadata", {})
     try:
@@ -112,16 +154,26 @@ def head_object(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
         speak_plaintext(response, describe_unencrypted())
         return response
     if found is not None:
-        _correct_length(wire, request, response, found.content_metadata)
+        _speak_of_plaintext(wire, request, wanted, response, found.content_metadata)
         speak_plaintext(response, describe(found, authenticated=False))
     elif detection is Detection.V3_INSTRUCTION_FILE:
-        _take_off_tag(wire, request, response)
+        _speak_of_plaintext(wire, request, wanted, response, None)
         speak_plaintext(response, _described_by_headers())
     else:
         # Older clients leave the plaintext's length in the object when the rest lies in an instruction file.
         response["Metadata"] = formats.strip(metadata)
         response["ResponseMetadata"]["ClientSideEncryption"] = describe_unencrypted()
     return response
+
+
+def head_parameters(wire: Wire, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a HEAD that asks about what a GetObject was about; the caller's conditions go along.
+
+    A ``ChecksumMode`` does not: with it S3 asks for permission to use the object's KMS key.
+    """
+    shape = wire.service_model.operation_model("HeadObject").input_shape
+    members = shape.members if shape is not None else {}
+    return {name: value for name, value in parameters.items() if name in members and name != "ChecksumMode"}
 
 
 def plaintext_length(head: Mapping[str, Any]) -> int:
@@ -134,57 +186,60 @@ def plaintext_length(head: Mapping[str, Any]) -> int:
         )
     except S3ECError:
         tagged = False
-    return max(int(head["ContentLength"]) - _TAG_LENGTH * tagged, 0)
+    return max(length_of(head) - _TAG_LENGTH * tagged, 0)
 
 
-def _correct_length(wire: Wire, request: ReadRequest, response: dict[str, Any], metadata: ContentMetadata) -> None:
-    if not metadata.algorithm_suite.is_legacy:
-        _take_off_tag(wire, request, response)
-        return
-    stored = metadata.stored_plaintext_length
-    # The noted length may lie; it is only believed where padding allows it.
-    whole = request.parameters.keys().isdisjoint(("Range", "PartNumber"))
-    if whole and stored is not None and metadata.algorithm_suite.ciphertext_length(stored) == response["ContentLength"]:
-        response["ContentLength"] = stored
+def noted_length(metadata: ContentMetadata, stored: int) -> int | None:
+    """Bytes of plaintext as the writer of CBC content noted them; None where it did not, or padding forbids it.
+
+    The note may lie by less than a block, which nothing but decrypting could tell.
+    """
+    noted = metadata.stored_plaintext_length
+    return noted if noted is not None and metadata.algorithm_suite.ciphertext_length(noted) == stored else None
 
 
-def _take_off_tag(wire: Wire, request: ReadRequest, response: dict[str, Any]) -> None:
+def _speak_of_plaintext(
+    wire: Wire,
+    request: ReadRequest,
+    wanted: ByteRange | None,
+    response: dict[str, Any],
+    metadata: ContentMetadata | None,
+) -> None:
     """Make the figures of a HEAD those of the plaintext, also of a range or a part of it.
+
+    Args:
+        wire: plain calls.
+        request: the caller's.
+        wanted: the caller's range.
+        response: S3's answer.
+        metadata: what the object's own metadata says; None for V3 with an instruction file.
 
     Raises:
         botocore.exceptions.ClientError: 416 for a range past the end of the plaintext, as `get_object` raises it.
     """
-    # Older botocores leave the header of a HEAD where it is.
     headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    # Older botocores leave the header of a HEAD where it is.
     header = response.get("ContentRange") or headers.get("content-range")
-    if header is None:
-        number = request.parameters.get("PartNumber")
-        if number is None or number == response.get("PartsCount", number):
-            response["ContentLength"] = max(response["ContentLength"] - _TAG_LENGTH, 0)
-        return
-    answered = parse_content_range(header)
-    length = max(answered.total - _TAG_LENGTH, 0)
-    asked = parse_range(str(request.parameters.get("Range", "")))
-    span = asked.within(length) if asked is not None else (answered.first, min(answered.last, length - 1))
-    if span is None and asked is not None:
-        raise range_not_satisfiable(wire, "HeadObject", asked, length)
-    stated = response.pop("ContentRange", None) is not None
-    # A part can hold the tag alone.
-    response["ContentLength"] = max(span[1] - span[0] + 1, 0) if span is not None else 0
-    if stated and span is not None and response["ContentLength"]:
-        response["ContentRange"] = str(ContentRange(*span, length))
-
-
-def range_not_satisfiable(wire: Wire, operation_name: str, wanted: ByteRange, length: int) -> ClientError:
-    """S3's 416, for plaintext of this length."""
-    return wire.refusal(
-        operation_name,
-        416,
-        "InvalidRange",
-        "The requested range is not satisfiable",
-        RangeRequested=wanted.widened(1, 0),
-        ActualObjectSize=str(length),
-    )
+    answered = None if header is None else parse_content_range(header)
+    stored = length_of(response) if answered is None else answered.total
+    if metadata is not None and metadata.algorithm_suite.is_legacy:
+        length = noted_length(metadata, stored)
+        if length is None:
+            return
+    else:
+        length = max(stored - _TAG_LENGTH, 0)
+    number = request.parameters.get("PartNumber")
+    if wanted is not None:
+        span = wanted.within(length)
+        if span is None:
+            raise range_not_satisfiable(wire, wanted, length, "HeadObject")
+        state_span(response, span, length)
+    elif answered is not None:
+        span = (answered.first, min(answered.last, length - 1))
+        # A part can hold the tag alone.
+        state_span(response, span if span[0] <= span[1] else None, length)
+    elif number is None or number == response.get("PartsCount", number):
+        response["ContentLength"] = length
 
 
 def _described_by_headers() -> dict[str, Any]:

@@ -19,7 +19,7 @@ from s3transfer.exceptions import RetriesExceededError as S3TransferRetriesExcee
 from s3transfer.futures import NonThreadedExecutor
 from s3transfer.manager import TransferManager
 
-from s3ec.client import copies, downloads, reads, server_side, uploads
+from s3ec.client import copies, download_targets, downloads, reads, server_side, uploads
 from s3ec.client.requests import check_user_metadata
 from s3ec.client.wire import Wire, location_of
 from s3ec.errors import ConfigurationError, S3ECError, UnsupportedOperationError
@@ -97,7 +97,7 @@ def download_file(
     if not isinstance(filename, str):
         raise ValueError("Filename must be a string or a path-like object")
     try:
-        plain = _download(client, bucket, key, extra, config, downloads.to_file, filename, callback)
+        plain = _download(client, bucket, key, extra, config, download_targets.to_file, filename, callback)
         if plain is not None:
             with _manager(plain, config) as manager:
                 manager.download(bucket, key, filename, _without_ours(extra), _subscribers(callback)).result()
@@ -111,7 +111,7 @@ def download_fileobj(
     """Download into a file-like object, which gets nothing unverified."""
     if not hasattr(fileobj, "write"):
         raise ValueError("Fileobj must implement write")
-    plain = _download(client, bucket, key, extra, config, downloads.to_fileobj, fileobj, callback)
+    plain = _download(client, bucket, key, extra, config, download_targets.to_fileobj, fileobj, callback)
     if plain is not None:
         with _manager(plain, config) as manager:
             manager.download(bucket, key, fileobj, _without_ours(extra), _subscribers(callback)).result()
@@ -123,7 +123,7 @@ def _download(
     key: str,
     extra: Any,
     config: Any,
-    deliver: Callable[..., None],
+    write: Callable[..., None],
     target: Any,
     callback: Any,
 ) -> Any:
@@ -131,15 +131,16 @@ def _download(
     _check_extra(extra, _Manager.ALLOWED_DOWNLOAD_ARGS)
     wire: Wire = client._s3ec_wire
     parameters = {**(extra or {}), "Bucket": bucket, "Key": key}
+    config = _classic(config)
     try:
-        download = downloads.begin(wire, parameters, _classic(config), callback)
-        if download is None:
-            return client._s3ec_view
-        with download:
-            deliver(download, target)
+        delivered = download_targets.deliver(
+            lambda: downloads.begin(wire, dict(parameters), config, callback),
+            lambda download: write(download, target),
+            f'"{key}" in bucket "{bucket}"',
+        )
     except S3ECError as error:
         raise error.locate(location_of(parameters) or "") from error.__cause__
-    return None
+    return None if delivered else client._s3ec_view
 
 
 def copy(

@@ -2,28 +2,39 @@
 
 A GCM tag covers an object as a whole. Reading it once and remembering 16 bytes for each 64 KiB, under a key that never
 leaves the process, lets every later range be checked against what the tag covered, without keeping the content.
+
+The opened key is kept beside the MACs for as long as a cache of data keys would keep it: ranges cost no call of the
+keyring meanwhile, and access that was taken away ends then. The MACs open nothing, and stay.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from s3ec.client.answers import etag_of, is_partial, length_of
 from s3ec.client.ciphertext_reader import CiphertextReader
+from s3ec.client.objects import check_stored_length
 from s3ec.client.releases import read_tag
-from s3ec.crypto.content import ContentCipher
+from s3ec.crypto.content import ContentCipher, CtrDecryptor
 from s3ec.crypto.mac import ChunkMac
 from s3ec.errors import AuthenticationError
 from s3ec.formats import ContentMetadata
 
-__all__ = ["RANGE_CHUNK_SIZE", "VerifiedObject", "VerifiedTable", "authenticate"]
+__all__ = ["MAX_KEY_AGE", "RANGE_CHUNK_SIZE", "VerifiedObject", "VerifiedTable", "authenticate"]
 
 RANGE_CHUNK_SIZE = 64 * 1024
 """Bytes that share one MAC: what a partial range is widened to."""
+
+MAX_KEY_AGE = 300.0
+"""Seconds for which an opened key is kept, as `s3ec.CachingMaterialsManager` keeps one unless told otherwise."""
 
 _BLOCK = 16 * RANGE_CHUNK_SIZE
 _TABLE_SIZE = 16 * 1024 * 1024
@@ -36,19 +47,17 @@ class VerifiedObject:
 
     Attributes:
         etag: as S3 gave it.
-        version_id: the version, where the bucket has versions.
         total: bytes of ciphertext, tag included.
         content_metadata: what its headers said.
-        cipher: decrypts it.
+        cipher: decrypts it; None once it was forgotten.
         mac: keyed MAC of this object alone.
         macs: one for each chunk of ciphertext.
     """
 
     etag: str
-    version_id: str | None
     total: int
     content_metadata: ContentMetadata
-    cipher: ContentCipher = field(repr=False)
+    cipher: ContentCipher | None = field(repr=False)
     mac: ChunkMac = field(repr=False)
     macs: tuple[bytes, ...] = field(repr=False)
 
@@ -57,8 +66,18 @@ class VerifiedObject:
         """Bytes of plaintext."""
         return self.total - _TAG_LENGTH
 
+    def with_cipher(self, cipher: ContentCipher | None) -> VerifiedObject:
+        """The same object, with its key opened once more, or forgotten."""
+        return dataclasses.replace(self, cipher=cipher)
+
+    def decryptor_at(self, offset: int) -> CtrDecryptor:
+        """Decrypts from an offset on, a multiple of 16; `check` is what makes it trustworthy."""
+        if self.cipher is None:
+            raise ValueError("the key of this object was forgotten; open it again first")
+        return self.cipher.decryptor_at(offset)
+
     def check(self, index: int, chunk: bytes | memoryview) -> None:
-        """Hold one chunk against what was authenticated.
+        """Check one chunk against what was authenticated.
 
         Raises:
             AuthenticationError: it is not what the tag covered.
@@ -68,9 +87,9 @@ class VerifiedObject:
                 "a range of the object is not what its authentication tag covered: it was altered"
             )
 
-    def matches(self, response: dict[str, Any], total: int, content_metadata: ContentMetadata) -> bool:
+    def matches(self, etag: str, total: int, content_metadata: ContentMetadata) -> bool:
         """True where an answer is about this very object, as far as headers can say; the MACs say the rest."""
-        return (response["ETag"], total, content_metadata) == (self.etag, self.total, self.content_metadata)
+        return (etag, total, content_metadata) == (self.etag, self.total, self.content_metadata)
 
 
 def authenticate(response: dict[str, Any], cipher: ContentCipher, content_metadata: ContentMetadata) -> VerifiedObject:
@@ -79,11 +98,12 @@ def authenticate(response: dict[str, Any], cipher: ContentCipher, content_metada
     Raises:
         AuthenticationError: the object does not verify.
     """
+    if is_partial(response):
+        raise AuthenticationError("S3 was asked for the whole object, and answered with a part of it")
     reader = CiphertextReader(response["Body"])
-    total = response["ContentLength"]
+    total = length_of(response)
+    check_stored_length(content_metadata, total)
     left = total - _TAG_LENGTH
-    if left < 0:
-        raise AuthenticationError("the stored object is shorter than its authentication tag: it was cut off")
     decryptor, mac, macs = cipher.decryptor(), ChunkMac(), list[bytes]()
     discarded = bytearray(_BLOCK + 15)
     while left:
@@ -96,39 +116,74 @@ def authenticate(response: dict[str, Any], cipher: ContentCipher, content_metada
         for offset in range(0, len(block), RANGE_CHUNK_SIZE):
             macs.append(mac.of(len(macs), view[offset : offset + RANGE_CHUNK_SIZE]))
     decryptor.verify(read_tag(reader))
-    return VerifiedObject(
-        response["ETag"], response.get("VersionId"), total, content_metadata, cipher, mac, tuple(macs)
-    )
+    return VerifiedObject(etag_of(response), total, content_metadata, cipher, mac, tuple(macs))
+
+
+@dataclass(slots=True)
+class _Entry:
+    verified: VerifiedObject
+    expires: float
 
 
 class VerifiedTable:
-    """The verified objects of one client, the least recently used dropped first; safe for threads."""
+    """The verified objects of one client, the least recently used dropped first; safe for threads.
 
-    def __init__(self, size: int = _TABLE_SIZE) -> None:
-        """Keep so many bytes of MACs at most."""
+    Opened keys are forgotten at their age, also those that nobody asks for again: at the next call of any kind.
+    """
+
+    def __init__(
+        self, size: int = _TABLE_SIZE, *, max_age: float = MAX_KEY_AGE, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Keep so many bytes of MACs at most, and opened keys for so many seconds."""
         self._size = size
+        self._max_age = max_age
+        self._clock = clock
         self._used = 0
         self._lock = threading.Lock()
-        self._entries: OrderedDict[tuple[str, ...], VerifiedObject] = OrderedDict()
+        self._entries: OrderedDict[tuple[str, ...], _Entry] = OrderedDict()
+        self._next_expiry = math.inf
         self._building: dict[tuple[str, ...], threading.Lock] = {}
+
+    def expiry(self) -> float:
+        """When a key has to be forgotten that is opened from now on."""
+        return self._clock() + self._max_age
 
     def get(self, place: tuple[str, ...]) -> VerifiedObject | None:
         """What is known of the object in that place."""
         with self._lock:
+            self._forget_old_keys()
             entry = self._entries.get(place)
-            if entry is not None:
-                self._entries.move_to_end(place)
-            return entry
+            if entry is None:
+                return None
+            self._entries.move_to_end(place)
+            return entry.verified
 
-    def put(self, place: tuple[str, ...], entry: VerifiedObject) -> None:
-        """Remember an object; others make room for it."""
+    def put(self, place: tuple[str, ...], verified: VerifiedObject, expires: float = math.inf) -> None:
+        """Remember an object; others make room for it.
+
+        Args:
+            place: where it lies.
+            verified: the object.
+            expires: `expiry`, as it was before the key was asked for.
+        """
         with self._lock:
+            self._forget_old_keys()
             former = self._entries.pop(place, None)
-            self._used += _weight(entry) - (_weight(former) if former else 0)
-            self._entries[place] = entry
+            self._used += _weight(verified) - (_weight(former.verified) if former else 0)
+            self._entries[place] = _Entry(verified, expires)
+            self._next_expiry = min(self._next_expiry, expires)
             while self._used > self._size and len(self._entries) > 1:
                 _, dropped = self._entries.popitem(last=False)
-                self._used -= _weight(dropped)
+                self._used -= _weight(dropped.verified)
+
+    def _forget_old_keys(self) -> None:
+        now = self._clock()
+        if now < self._next_expiry:
+            return
+        for entry in self._entries.values():
+            if entry.expires <= now:
+                entry.verified, entry.expires = entry.verified.with_cipher(None), math.inf
+        self._next_expiry = min((entry.expires for entry in self._entries.values()), default=math.inf)
 
     @contextmanager
     def building(self, place: tuple[str, ...]) -> Iterator[None]:

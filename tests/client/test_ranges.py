@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 import re
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from botocore.exceptions import ClientError, IncompleteReadError, ResponseStream
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import s3ec
 from s3ec import AesKeyring
 from s3ec.client.range_header import ByteRange, parse_content_range, parse_range
 from s3ec.client.verified_ranges import VerifiedObject, VerifiedTable
@@ -166,9 +168,9 @@ class TestForms:
 
     def test_widened(self) -> None:
         """What is asked for covers the whole chunks, and the tag in case the end is near."""
-        assert ByteRange(20, 20).widened(16, 16) == "bytes=16-47"
-        assert ByteRange(20).widened(16, 16) == "bytes=16-"
-        assert ByteRange(None, suffix=1).widened(16, 16) == "bytes=-32"
+        assert str(ByteRange(20, 20).widened(16, 16)) == "bytes=16-47"
+        assert str(ByteRange(20).widened(16, 16)) == "bytes=16-"
+        assert str(ByteRange(None, suffix=1).widened(16, 16)) == "bytes=-32"
         assert parse_range("bytes=٣-٤") is None
 
 
@@ -256,34 +258,44 @@ class TestVerified:
             read(client, "bytes=1-2")
 
     @pytest.mark.parametrize("request_number", [2, 3])
-    def test_replaced_in_between(self, http_liar: LyingS3, make: Callable[..., Any], request_number: int) -> None:
-        """An object replaced between the requests of one read is S3's 412, never a mixture."""
+    @pytest.mark.parametrize("times", [1, 2])
+    @pytest.mark.parametrize("condition", [False, True])
+    def test_replaced_in_between(
+        self, http_liar: LyingS3, make: Callable[..., Any], request_number: int, times: int, *, condition: bool
+    ) -> None:
+        """An object replaced between the requests of one read is read again, once; never is it a mixture."""
         client = make()
+        put(client, DATA[::-1])
+        others = [http_liar.state.objects["b/k"]]
         put(client)
-        other = Stored(http_liar.state.objects["b/k"].body[::-1], http_liar.state.objects["b/k"].metadata)
+        others.insert(0, http_liar.state.objects["b/k"])
+        conditions = {"IfMatch": others[0].etag} if condition else {}
         http_liar.state.gets = 0
 
         def replace(number: int) -> None:
-            if number == request_number:
-                http_liar.state.objects["b/k"] = other
+            if number in [request_number * time for time in range(1, times + 1)]:
+                http_liar.state.objects["b/k"] = others[number // request_number % 2]
 
         http_liar.lies.on_get = replace
+        if times == 1 and not condition:
+            assert get(client, "bytes=5-9")["Body"].read() == DATA[::-1][5:10]
+            return
         with pytest.raises(ClientError, match="PreconditionFailed"):
-            get(client, "bytes=5-9")
+            get(client, "bytes=5-9", **conditions)
 
     @pytest.mark.parametrize("mode", MODES)
     def test_server_that_ignores_ranges(self, http_liar: LyingS3, make: Callable[..., Any], mode: str) -> None:
-        """The whole object arrives: it is verified and given, and says so by having no ContentRange."""
+        """The whole object arrives, is verified, and the range is cut from it."""
         client = make(**MODES[mode])
         put(client)
         http_liar.lies.ignore_ranges = True
-        answer = get(client, "bytes=5-9")
-        assert "ContentRange" not in answer
-        assert answer["ContentLength"] == len(DATA)
-        assert answer["Body"].read() == DATA
-        _flip(http_liar, 5)
+        for header in FORMS:
+            check_form(client, header, DATA)
+        _flip(http_liar, 150_000)
         with pytest.raises(AuthenticationError):
-            read(client, "bytes=5-9")
+            read(client, "bytes=-9" if mode == "delayed" else "bytes=5-9")
+        with pytest.raises(ClientError if mode == "unverified" else AuthenticationError):
+            get(client, "bytes=300000-")
 
     def test_server_that_ignores_the_second_range(self, http_liar: LyingS3, make: Callable[..., Any]) -> None:
         """A server that answers with a range once and with everything then is not believed."""
@@ -352,6 +364,122 @@ class TestVerified:
         assert answers == [DATA[n * 1000 : n * 1000 + 100] for n in range(10)]
         assert [header for _, _, header in http_liar.state.requests].count(None) == 1
         assert counting.decryptions == 1
+
+
+class TestForgedLengths:
+    """What is handed out of a verified range comes from what was verified, never from a header."""
+
+    CHUNKS = (CHUNK + 16, 3 * CHUNK + 16, 199_016, 16, 20)
+
+    @pytest.mark.parametrize("warm", [False, True])
+    @pytest.mark.parametrize("answers", [1, 2, 1_000_000])
+    @pytest.mark.parametrize(
+        "header", ["bytes=10-", "bytes=10-199999", "bytes=-100", "bytes=150000-150009", "bytes=0-"]
+    )
+    @pytest.mark.parametrize("more", [False, True])
+    def test_total(
+        self, http_liar: LyingS3, make: Callable[..., Any], header: str, answers: int, *, warm: bool, more: bool
+    ) -> None:
+        """A total that is a lie, once or always, is an error or changes nothing."""
+        client = make()
+        put(client)
+        span = expected(header, DATA)
+        assert isinstance(span, tuple)
+        for total in (len(DATA) + 16 + 70_000, len(DATA) + 17) if more else self.CHUNKS:
+            http_liar.lies.total = None
+            if warm:
+                read(client, "bytes=5-9")
+            else:
+                client = make()
+            http_liar.lies.total, http_liar.lies.total_answers = total, answers
+            try:
+                answer = get(client, header)
+                data = answer["Body"].read()
+            except AuthenticationError:
+                continue
+            assert data == DATA[span[0] : span[1] + 1], total
+            assert answer["ContentRange"] == f"bytes {span[0]}-{span[1]}/{len(DATA)}"
+
+    @pytest.mark.parametrize("warm", [False, True])
+    @pytest.mark.parametrize("refusals", [1, 2, 1_000_000])
+    def test_forged_416(self, http_liar: LyingS3, make: Callable[..., Any], refusals: int, *, warm: bool) -> None:
+        """That nothing is there is believed only of an object whose length was verified."""
+        client = make()
+        put(client)
+        if warm:
+            read(client, "bytes=5-9")
+        http_liar.lies.refuse_ranges = refusals
+        if refusals == 1:
+            assert read(client, "bytes=150000-150009") == DATA[150_000:150_010]
+        else:
+            with pytest.raises(AuthenticationError, match="lies behind the end"):
+                get(client, "bytes=150000-150009")
+
+    @pytest.mark.parametrize("warm", [False, True])
+    def test_forged_416_and_forged_length(self, http_liar: LyingS3, make: Callable[..., Any], *, warm: bool) -> None:
+        """Not even where everything says so."""
+        client = make()
+        put(client)
+        if warm:
+            read(client, "bytes=5-9")
+        http_liar.lies.total = CHUNK + 16
+        with pytest.raises(AuthenticationError):
+            get(client, "bytes=150000-150009")
+
+    def test_honest_416(self, http_liar: LyingS3, make: Callable[..., Any], counting: CountingManager) -> None:
+        """The length is verified once; refusals cost no key operation from then on."""
+        client = make()
+        put(client)
+        for header in ["bytes=400000-", f"bytes={2**63}-", "bytes=300000-400000", "bytes=300015-", "bytes=-0"]:
+            with pytest.raises(ClientError) as refusal:
+                get(client, header)
+            error = refusal.value.response["Error"]
+            assert (error["Code"], error["ActualObjectSize"], error["RangeRequested"]) == (
+                "InvalidRange",
+                "300000",
+                header,
+            )
+            assert refusal.value.operation_name == "GetObject"
+        assert counting.decryptions == 1
+        _flip(http_liar, 7)
+        with pytest.raises(AuthenticationError):
+            get(make(), "bytes=400000-")
+
+    @pytest.mark.parametrize("shift", [1, 16, CHUNK])
+    @pytest.mark.parametrize("header", ["bytes=5-9", "bytes=70000-80000", "bytes=100-", "bytes=-80000", "bytes=0-"])
+    @pytest.mark.parametrize("warm", [False, True])
+    def test_bytes_of_another_place(
+        self, http_liar: LyingS3, make: Callable[..., Any], header: str, shift: int, *, warm: bool
+    ) -> None:
+        """The right headers over other bytes."""
+        client = make()
+        put(client)
+        if warm:
+            read(client, "bytes=5-9")
+        http_liar.lies.shifted_bytes = shift
+        with pytest.raises(AuthenticationError):
+            read(client, header)
+
+    @pytest.mark.parametrize("header", ["ETag", "Content-Length", "Content-Range"])
+    def test_answers_that_are_no_answers(self, http_liar: LyingS3, make: Callable[..., Any], header: str) -> None:
+        """An answer that leaves out what every answer has is an error of ours at every door."""
+        client = make()
+        put(client)
+        http_liar.lies.without = (header,)
+        with pytest.raises(AuthenticationError):
+            get(client, "bytes=5-9")
+        doors: list[Callable[[], Any]] = []
+        if header == "Content-Length":
+            doors += [lambda: client.get_object(Bucket="b", Key="k"), lambda: client.head_object(Bucket="b", Key="k")]
+            doors += [lambda: s3ec.inspect(client, Bucket="b", Key="k")]
+        if header != "Content-Range":
+            doors += [
+                lambda: client.download_fileobj("b", "k", io.BytesIO()),
+                lambda: s3ec.open(client, Bucket="b", Key="k"),
+            ]
+        for door in doors:
+            with pytest.raises(AuthenticationError):
+                door()
 
 
 class TestLimit:
@@ -457,12 +585,22 @@ class TestCbc:
             get(client, "bytes=3-9")
         http_liar.state.gets = 0
 
+    @pytest.mark.parametrize("ignored", [(1, 2, 3), (2,), (3,)])
+    def test_server_that_ignores_ranges(
+        self, http_liar: LyingS3, make: Callable[..., Any], ignored: tuple[int, ...]
+    ) -> None:
+        """The range is cut from the whole object."""
+        client = make(**cbc_options(enable_unauthenticated_ranges=True))
+
         def forget(number: int) -> None:
-            http_liar.lies.wrong_range, http_liar.lies.ignore_ranges = 0, number == 3
+            http_liar.lies.ignore_ranges = number in ignored
 
         http_liar.lies.on_get = forget
-        with pytest.raises(AuthenticationError, match="makes no sense"):
-            get(client, "bytes=3-9")
+        for size in (1, 32, 5000):
+            http_liar.state.objects["b/k"] = cbc_object(DATA[:size])
+            for header in ["bytes=0-0", "bytes=3-9", "bytes=-20", "bytes=16-", "bytes=5000-", "bytes=0-"]:
+                http_liar.state.gets = 0
+                check_form(client, header, DATA[:size])
 
     @pytest.mark.parametrize("cut", [1, 16])
     def test_cut_object(self, http_liar: LyingS3, make: Callable[..., Any], cut: int) -> None:
@@ -488,7 +626,7 @@ class TestParts:
         assert [answer["PartsCount"] for answer in answers] == [3, 3, 3]
         assert b"".join(answer["Body"].read() for answer in answers) == DATA
         assert answers[0]["ContentRange"] == "bytes 0-99999/300000"
-        assert "ContentRange" not in answers[2]
+        assert answers[2]["ContentRange"] == "bytes */300000"
         assert answers[0]["ResponseMetadata"]["ClientSideEncryption"]["authenticated"] is True
         with pytest.raises(ClientError, match="InvalidPartNumber"):
             client.get_object(Bucket="b", Key="k", PartNumber=4)
@@ -561,7 +699,7 @@ class TestPlaces:
         nothing: Any = None
 
         def entry(count: int) -> VerifiedObject:
-            return VerifiedObject('"e"', None, 0, nothing, nothing, ChunkMac(), (bytes(16),) * count)
+            return VerifiedObject('"e"', 0, nothing, nothing, ChunkMac(), (bytes(16),) * count)
 
         table = VerifiedTable(10_000)
         for number in range(3):

@@ -17,6 +17,7 @@ from boto3.exceptions import RetriesExceededError, S3UploadFailedError
 from boto3.s3.transfer import S3Transfer, TransferConfig, create_transfer_manager
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from s3transfer.exceptions import S3DownloadFailedError
 from s3transfer.manager import TransferManager
 
 from s3ec.client.downloads import _Pace
@@ -300,25 +301,59 @@ class TestDownloads:
             client.download_file("b", "k", str(tmp_path / "f"), Config=DOWN)
         assert os.listdir(tmp_path) == []
 
+    @pytest.mark.parametrize("to_file", [True, False])
     @pytest.mark.parametrize("same_length", [True, False])
+    @pytest.mark.parametrize("times", [1, 2])
+    @pytest.mark.parametrize("config", [DOWN, None], ids=["parts", "whole"])
     def test_replaced_meanwhile(
-        self, http_liar: LyingS3, make: Callable[..., Any], tmp_path: Path, same_length: bool
+        self,
+        http_liar: LyingS3,
+        make: Callable[..., Any],
+        tmp_path: Path,
+        config: TransferConfig | None,
+        times: int,
+        *,
+        same_length: bool,
+        to_file: bool,
     ) -> None:
-        """An object replaced while it is downloaded is S3's 412, and no file."""
+        """An object replaced while it is downloaded is downloaded again, once; then the error is s3transfer's own."""
         client = make()
-        put(client)
-        found = http_liar.state.objects["b/k"]
-        other = Stored(found.body[::-1] if same_length else b"x" * 99, found.metadata)
-        http_liar.state.gets = 0
+        content = put(client)
+        first = http_liar.state.objects["b/k"]
+        others = [content[::-1] if same_length else b"x" * 99, content]
+        stored = []
+        for other in others:
+            client.put_object(Bucket="b", Key="k", Body=other)
+            stored.append(http_liar.state.objects["b/k"])
+        http_liar.state.objects["b/k"] = first
+        told: list[int] = []
+        http_liar.state.requests.clear()
+        replacements = stored[:times]
 
-        def replace(number: int) -> None:
-            if number == 3:
-                http_liar.state.objects["b/k"] = other
+        def replace(_: int) -> None:
+            # At the first GET after each HEAD.
+            heads = [method for method, _, _ in http_liar.state.requests].count("HEAD")
+            if replacements and heads > times - len(replacements):
+                http_liar.state.objects["b/k"] = replacements.pop(0)
 
         http_liar.lies.on_get = replace
-        with pytest.raises(ClientError, match="PreconditionFailed"):
-            client.download_file("b", "k", str(tmp_path / "f"), Config=DOWN)
+        target = io.BytesIO()
+
+        def download() -> None:
+            if to_file:
+                client.download_file("b", "k", str(tmp_path / "f"), Config=config, Callback=told.append)
+            else:
+                client.download_fileobj("b", "k", target, Config=config, Callback=told.append)
+
+        if times == 1:
+            download()
+            assert (tmp_path / "f").read_bytes() if to_file else target.getvalue() == others[0]
+            assert sum(told) == len(others[0])
+            return
+        with pytest.raises(S3DownloadFailedError, match='"k" in bucket "b" did not match expected ETag'):
+            download()
         assert os.listdir(tmp_path) == []
+        assert target.getvalue() == b""
 
     @pytest.mark.parametrize("lie", ["ignore_ranges", "wrong_range"])
     def test_server_that_answers_something_else(

@@ -46,7 +46,24 @@ class Attempt:
 
 @dataclass
 class Lies:
-    """What the server does wrong. Counters go down with each lie told."""
+    """What the server does wrong. Counters go down with each lie told.
+
+    Attributes:
+        fail_after_body: answer 500 when a body has arrived.
+        fail_before_body: answer 503 before it does.
+        cut_answers: close the connection ``cut_by`` bytes before the end of a body.
+        cut_by: see there.
+        ignore_ranges: answer every range with the whole object.
+        wrong_range: answer with a range so many bytes further on, and say so.
+        shifted_bytes: answer with a range so many bytes further on, and say that it is the one that was asked for.
+        total: state this length of the object, and answer as if it had it.
+        total_answers: in so many answers to GET.
+        refuse_ranges: answer so many ranges with 416.
+        without: leave out these headers; without ``Content-Length`` the connection is closed at the end.
+        tamper: what is done to a body on its way out.
+        replace_metadata: the same for user metadata.
+        on_get: called before each GET with its number.
+    """
 
     fail_after_body: int = 0
     fail_before_body: int = 0
@@ -54,6 +71,11 @@ class Lies:
     cut_by: int = 1
     ignore_ranges: bool = False
     wrong_range: int = 0
+    shifted_bytes: int = 0
+    total: int | None = None
+    total_answers: int = 1_000_000
+    refuse_ranges: int = 0
+    without: tuple[str, ...] = ()
     tamper: Callable[[bytes], bytes] | None = None
     replace_metadata: Callable[[dict[str, str]], dict[str, str]] | None = None
     on_get: Callable[[int], None] | None = None
@@ -268,7 +290,15 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(404)
         if self.headers.get("If-Match") not in (None, stored.etag):
             return self._answer(412)
-        return self._give(stored, stored.body, 200, {})
+        body = self._as_stated(stored.body) if self.state.lies.total_answers > 1000 else stored.body
+        wanted = None if self.state.lies.ignore_ranges else self.headers.get("Range")
+        if wanted is None:
+            return self._give(stored, body, 200, {})
+        span = _span(wanted, len(body))
+        if span is None:
+            return self._answer(416)
+        extra = {"Content_Range": f"bytes {span[0]}-{span[1]}/{len(body)}"}
+        return self._give(stored, body[span[0] : span[1] + 1], 206, extra)
 
     def do_GET(self) -> None:
         self._record()
@@ -286,6 +316,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("If-Match") not in (None, stored.etag):
             return self._answer(412, _error("PreconditionFailed"))
         body = lies.tamper(stored.body) if lies.tamper is not None else stored.body
+        body = self._as_stated(body)
         wanted = None if lies.ignore_ranges else self.headers.get("Range")
         counted = {}
         if "partNumber" in self._query and stored.part_sizes:
@@ -298,13 +329,26 @@ class _Handler(BaseHTTPRequestHandler):
         if wanted is None:
             return self._give(stored, body, 200, {})
         span = _span(wanted, len(body))
-        if span is None:
-            return self._answer(416, _error("InvalidRange"))
+        with state.lock:
+            refused = lies.refuse_ranges > 0
+            lies.refuse_ranges -= refused
+        if span is None or refused:
+            return self._answer(416, _error("InvalidRange", ActualObjectSize=len(body), RangeRequested=wanted))
         first, last = span
         if lies.wrong_range:
             first, last = min(first + lies.wrong_range, len(body) - 1), min(last + lies.wrong_range, len(body) - 1)
         extra = {"Content_Range": f"bytes {first}-{last}/{len(body)}", **counted}
-        return self._give(stored, body[first : last + 1], 206, extra)
+        shift = lies.shifted_bytes
+        return self._give(stored, body[shift:][first : last + 1].ljust(last + 1 - first, b"?"), 206, extra)
+
+    def _as_stated(self, body: bytes) -> bytes:
+        """The object as long as the server says that it is."""
+        lies = self.state.lies
+        with self.state.lock:
+            if lies.total is None or lies.total_answers < 1:
+                return body
+            lies.total_answers -= 1
+        return body[: lies.total].ljust(lies.total, b"?")
 
     def _list_parts(self) -> None:
         upload = self.state.uploads.get(self._query["uploadId"][0])
@@ -326,12 +370,13 @@ class _Handler(BaseHTTPRequestHandler):
         lies = self.state.lies
         metadata = lies.replace_metadata(stored.metadata) if lies.replace_metadata is not None else stored.metadata
         self.send_response(status)
-        for name, value in {**metadata, "ETag": stored.etag}.items():
-            self.send_header(name, value)
-        for name, value in extra.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", str(len(body)))
+        extra = {name.replace("_", "-"): value for name, value in extra.items()}
+        headers = {**metadata, "ETag": stored.etag, "Accept-Ranges": "bytes", **extra, "Content-Length": str(len(body))}
+        for name, value in headers.items():
+            if name not in lies.without:
+                self.send_header(name, value)
         self.end_headers()
+        self.close_connection |= "Content-Length" in lies.without
         if self.command == "HEAD":
             return
         with self.state.lock:
@@ -348,6 +393,9 @@ def _span(text: str, length: int) -> tuple[int, int] | None:
     match = re.fullmatch(r"bytes=(\d*)-(\d*)", text)
     assert match is not None
     first, last = match.groups()
+    # As servers do whose offsets have 64 bits: none of ours may meet a number that does not fit.
+    assert int(first or 0) < 2**63, text
+    assert int(last or 0) < 2**63, text
     if not first:
         return (max(length - int(last), 0), length - 1) if int(last) and length else None
     if int(first) >= length:
@@ -355,8 +403,9 @@ def _span(text: str, length: int) -> tuple[int, int] | None:
     return int(first), min(int(last), length - 1) if last else length - 1
 
 
-def _error(code: str) -> bytes:
-    return f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode()
+def _error(code: str, **details: object) -> bytes:
+    more = "".join(f"<{name}>{value}</{name}>" for name, value in details.items())
+    return f"<Error><Code>{code}</Code><Message>{code}</Message>{more}</Error>".encode()
 
 
 def _unframe(raw: bytes) -> bytes:

@@ -1,0 +1,140 @@
+"""One ranged read on its way, and the answer that it ends in: what all kinds of ranges share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from s3ec.client.answers import state_span
+from s3ec.client.ciphertext_reader import CiphertextReader
+from s3ec.client.objects import EncryptedObject, ReadRequest, describe, speak_plaintext
+from s3ec.client.plaintext import DecryptedBody, PlaintextStream
+from s3ec.client.range_header import ByteRange
+from s3ec.client.releases import Ready, Release
+from s3ec.client.wire import Wire, location_of
+from s3ec.decryption import Checked
+from s3ec.errors import AuthenticationError
+
+__all__ = ["Part", "Question", "RangeRead", "range_not_satisfiable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a multipart object, as the server describes it: where parts begin and end, S3 alone knows.
+
+    Attributes:
+        number: the caller's ``PartNumber``.
+        count: how many parts there are, where the server says so.
+        total: bytes of the whole object.
+    """
+
+    number: int
+    count: int | None
+    total: int
+
+    @property
+    def may_be_empty(self) -> bool:
+        """True for the last of several, which can hold our tag and no content."""
+        return self.count is not None and self.number == self.count > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the caller wants, and what S3 is asked for.
+
+    Attributes:
+        request: the caller's read; its parameters name no range.
+        wanted: in plaintext's offsets.
+        asked: in ciphertext's.
+        part: set where the range is a part's.
+    """
+
+    request: ReadRequest
+    wanted: ByteRange
+    asked: ByteRange
+    part: Part | None = None
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Of the first request."""
+        return {**self.request.parameters, "Range": str(self.asked)}
+
+    def pinned(self, etag: str) -> dict[str, Any]:
+        """Of the same request again, tied to the object that an answer was about."""
+        return {**self.request.pinned(etag), "Range": str(self.asked)}
+
+
+@dataclass(frozen=True, slots=True)
+class RangeRead:
+    """A ranged read of an encrypted object, which has passed the gate's checks."""
+
+    wire: Wire
+    question: Question
+    found: EncryptedObject
+    checked: Checked
+
+    def span(self, length: int) -> tuple[int, int] | None:
+        """First and last offset of the plaintext wanted; None for a part without any.
+
+        Args:
+            length: bytes of plaintext in the object.
+
+        Raises:
+            botocore.exceptions.ClientError: 416, as S3 would answer for the plaintext.
+            AuthenticationError: a part that cannot be empty lies behind the plaintext.
+        """
+        part = self.question.part
+        span = self.question.wanted.within(length)
+        if span is None and part is None:
+            raise range_not_satisfiable(self.wire, self.question.wanted, length)
+        if span is None and part is not None and not part.may_be_empty:
+            raise AuthenticationError(
+                f"S3 says that part {part.number} lies behind the content; only the last of several parts can"
+            )
+        return span
+
+    def answer(
+        self,
+        response: dict[str, Any],
+        release: Callable[[CiphertextReader], Release],
+        span: tuple[int, int] | None,
+        length: int,
+        *,
+        authenticated: bool,
+    ) -> dict[str, Any]:
+        """Put a partial body and plaintext's offsets into an answer of S3's.
+
+        Args:
+            response: it.
+            release: makes plaintext of its body.
+            span: first and last offset of the plaintext that is handed out; None for a part that holds none.
+            length: bytes of plaintext in the object.
+            authenticated: True where the release verifies before it hands out.
+        """
+        reader = CiphertextReader(response["Body"])
+        size = 0 if span is None else span[1] - span[0] + 1
+        opener: Callable[[], Release] = Ready if span is None else partial(release, reader)
+        stream = PlaintextStream(reader, opener, location_of(self.question.request.parameters))
+        response["Body"] = DecryptedBody(stream, size)
+        state_span(response, span, length)
+        speak_plaintext(response, describe(self.found, authenticated=authenticated))
+        return response
+
+
+def range_not_satisfiable(wire: Wire, wanted: ByteRange, length: int, operation_name: str = "GetObject") -> ClientError:
+    """S3's 416, for plaintext of this length."""
+    if operation_name == "HeadObject":
+        # The answer to a HEAD has no body that could say more.
+        return wire.refusal(operation_name, 416, "416", "Requested Range Not Satisfiable")
+    return wire.refusal(
+        operation_name,
+        416,
+        "InvalidRange",
+        "The requested range is not satisfiable",
+        RangeRequested=wanted.written or str(wanted),
+        ActualObjectSize=str(length),
+    )
