@@ -110,14 +110,11 @@ class Batch:
         Raises:
             FailureError, botocore.exceptions.ClientError: the plan cannot be made.
         """
-        with TransferProgress.of(self.output, wanted=self.show_progress and not self.dry_run) as progress:
-            with self._interruptible():
-                for done in bounded_map(
-                    lambda s: self._step(s, progress), self._feed(steps, progress), workers=self.workers
-                ):
-                    self._report(done, progress)
-            moved = progress.moved
-        return self._end(moved, progress.objects, more)
+        with self._progress() as progress, self._interruptible():
+            feed = self._feed(steps, progress)
+            for done in bounded_map(lambda step: self._step(step, progress), feed, workers=self.workers):
+                self._report(done, progress)
+        return self._end(progress, more)
 
     def run_one(self, step: Copy) -> ExitCode:
         """Do one copy in this thread, where Ctrl-C also ends the wait for standard input.
@@ -125,7 +122,7 @@ class Batch:
         Raises:
             FailureError: it failed.
         """
-        with TransferProgress.of(self.output, wanted=self.show_progress and not self.dry_run) as progress:
+        with self._progress() as progress:
             progress.expect(step.size)
             progress.all_known()
             try:
@@ -135,8 +132,10 @@ class Batch:
             except KeyboardInterrupt as error:
                 self._signals.append(signal.SIGTERM if isinstance(error, TerminatedError) else signal.SIGINT)
                 self._counts["dropped"] += 1
-            moved = progress.moved
-        return self._end(moved, 1, dict)
+        return self._end(progress, dict)
+
+    def _progress(self) -> contextlib.AbstractContextManager[TransferProgress]:
+        return TransferProgress.of(self.output, wanted=self.show_progress and not self.dry_run)
 
     def _feed(self, steps: Iterable[Step], progress: TransferProgress) -> Iterator[Step]:
         for step in steps:
@@ -211,13 +210,13 @@ class Batch:
         if self._reasons[reason] <= _NAMED:
             progress.note(f"s3ec: {failure.message}", self.output)
 
-    def _end(self, moved: int, objects: int, more: Callable[[], dict[str, Any]]) -> ExitCode:
+    def _end(self, progress: TransferProgress, more: Callable[[], dict[str, Any]]) -> ExitCode:
         for reason, count in self._reasons.items():
             if count > _NAMED:
                 self.output.note(f"s3ec: {count - _NAMED} more with the same reason: {reason}")
         interrupted = bool(self._signals)
         if interrupted:
-            self._say_how_far(moved, objects)
+            self._say_how_far(progress)
         if self.output.as_json:
             document: dict[str, Any] = {"dry_run": self.dry_run, self.verbs[0]: self._copied}
             document |= {"failed": [failure.document() for failure in self._failures], "interrupted": interrupted}
@@ -226,17 +225,16 @@ class Batch:
             return ExitCode.TERMINATED if signal.SIGTERM in self._signals else ExitCode.INTERRUPTED
         return combined(failure.code for failure in self._failures)
 
-    def _say_how_far(self, moved: int, objects: int) -> None:
-        copied, dropped = self._counts["copied"], self._counts["dropped"]
-        text = f"interrupted: {self.verbs[0]} {copied} of {objects if objects else 'the'} objects so far"
-        if objects == 1:
-            text = f"interrupted after {human_bytes(moved)}"
-        left = (
-            f", {dropped} under way or waiting {'was' if dropped == 1 else 'were'} dropped"
-            if objects > 1 and dropped
-            else ""
-        )
-        self.output.note(f"s3ec: {text}{left}; nothing is half-written. {self.again}".rstrip())
+    def _say_how_far(self, progress: TransferProgress) -> None:
+        if progress.objects == 1:
+            of = f" of {human_bytes(progress.size)}" if progress.size else ""
+            self.output.note(f"s3ec: interrupted after {human_bytes(progress.moved)}{of}; nothing is half-written")
+            return
+        known = f"{'' if progress.complete else 'at least '}{progress.objects}"
+        text = f"interrupted: {self.verbs[0]} {self._counts['copied']} of {known} objects"
+        if dropped := self._counts["dropped"]:
+            text += f", dropped {dropped} that {'was' if dropped == 1 else 'were'} under way"
+        self.output.note(f"s3ec: {text}; nothing is half-written. {self.again}".rstrip())
 
     @contextlib.contextmanager
     def _interruptible(self) -> Iterator[None]:

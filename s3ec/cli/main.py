@@ -28,6 +28,7 @@ _COMMANDS = {
     "cat": "s3ec.cli.commands.content:cat",
     "ls": "s3ec.cli.commands.listing:ls",
     "mv": "s3ec.cli.commands.copy:mv",
+    "sync": "s3ec.cli.commands.sync:sync",
     "rm": "s3ec.cli.commands.removal:rm",
     "head": "s3ec.cli.commands.content:head",
     "inspect": "s3ec.cli.commands.content:inspect",

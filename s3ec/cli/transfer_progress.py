@@ -55,6 +55,7 @@ class TransferProgress:
         with self._lock:
             self.objects += 1
             self.size += size or 0
+        self._show()
 
     def all_known(self) -> None:
         """Nothing comes after what is expected by now."""
