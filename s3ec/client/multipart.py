@@ -10,6 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from s3ec import forks
 from s3ec.client.ciphertext import check_length
 from s3ec.client.claims import take_claims
 from s3ec.client.multipart_request import LAST_PART_NUMBER, create_upload
@@ -34,7 +35,8 @@ class MultipartUploads:
         """Take the plain calls."""
         self._wire = wire
         self._states: OrderedDict[str, UploadState] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock: threading.Lock
+        forks.make_in_each_process(self, _lock=threading.Lock)
 
     def create(self, wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
         """Begin an upload; see `s3ec.client.multipart_request.create_upload`. The answer is S3's own."""

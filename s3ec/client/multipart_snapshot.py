@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from s3ec import forks
 from s3ec.client.multipart_ledger import Ledger
 from s3ec.client.multipart_turnstile import Turnstile
 from s3ec.crypto.ghash import GhashState
@@ -72,7 +73,8 @@ class SnapshotKeeper:
         self._save: Callable[[UploadSnapshot], None] | None = None
         self._known = 0
         self._known_sealed = False
-        self._lock = threading.Lock()
+        self._lock: threading.Lock
+        forks.make_in_each_process(self, _lock=threading.Lock)
 
     def begin(self, save: Callable[[UploadSnapshot], None]) -> None:
         """Save now, and from now on before each part leaves.

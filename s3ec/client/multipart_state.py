@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from s3ec import forks
 from s3ec.client.claims import PlaintextClaims
 from s3ec.client.multipart_checksum import FullObjectChecksum
 from s3ec.client.multipart_ledger import Ledger, PartRecord
@@ -56,7 +57,8 @@ class UploadState:
         )
         self._keeper = SnapshotKeeper(self._ledger, self._turnstile)
         self._tag_part: PartRecord | None = None
-        self._completing = threading.Lock()
+        self._completing: threading.Lock
+        forks.make_in_each_process(self, _completing=threading.Lock)
 
     # Parts.
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import IO, Protocol
 
+from s3ec import forks
 from s3ec.client.multipart_body import PartBody, pieces
 from s3ec.client.sources import CHUNK_SIZE, Source
 from s3ec.crypto.sealing import OVERHEAD, Sealer
@@ -45,7 +46,8 @@ class PartSpool:
         self._end = 0
         self._free: dict[int, list[int]] = {}
         self._sealer = Sealer()
-        self._lock = threading.Lock()
+        self._lock: threading.Lock
+        forks.make_in_each_process(self, _lock=threading.Lock)
         self._closed = False
 
     def seal(self, plaintext: bytes | memoryview) -> _Slot:
@@ -262,7 +264,8 @@ class PartMemory:
         """Take the limit, in bytes."""
         self._limit = limit
         self._used = 0
-        self._lock = threading.Lock()
+        self._lock: threading.Lock
+        forks.make_in_each_process(self, _lock=threading.Lock)
 
     def keep(self, content: PartContent, *, encrypted: bool) -> None:
         """Count a part that has to wait, or spool it."""

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from s3ec import forks
 from s3ec.client.multipart_ledger import Ledger, PartRecord
 from s3ec.client.multipart_storage import PartContent, PartMemory
 from s3ec.crypto.content import ContentCipher, ContentEncryptor
@@ -53,7 +54,8 @@ class Turnstile:
             state: where an earlier process left the stream.
             observe: sees the whole plaintext, in order.
         """
-        self.condition = threading.Condition()
+        self.condition: threading.Condition
+        forks.make_in_each_process(self, condition=threading.Condition)
         self.tag: bytes | None = None
         self._cipher = cipher
         self._ledger = ledger
@@ -185,6 +187,7 @@ class Turnstile:
     def exclusively(self) -> Iterator[None]:
         """Nobody encrypts meanwhile; what fails in here ends the upload, since the stream may have moved on."""
         with self.condition:
+            self.check_open()
             while self._busy:
                 self.condition.wait()
             self.check_open()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import threading
 from collections.abc import Mapping
 from contextlib import closing
@@ -160,7 +161,8 @@ def presigned_upload(
     recorded: dict[str, str] = {}
 
     thread = threading.get_ident()
-    handler_id = f"s3ec-presigned-headers-{thread}"
+    # A forked child keeps the handlers of threads that it does not have; its own must not pass for one of those.
+    handler_id = f"s3ec-presigned-headers-{os.getpid()}-{thread}"
 
     def record(request: Any, **_: Any) -> None:
         # Other threads may be sending requests of their own through the same client meanwhile.

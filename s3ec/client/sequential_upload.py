@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from s3ec import forks
 from s3ec.client.claims import PlaintextClaims
 from s3ec.client.multipart_body import PartBody
 from s3ec.client.multipart_request import LAST_PART_NUMBER, EncryptedUpload, create_upload, recorded_part
@@ -58,7 +59,8 @@ class SequentialUpload:
         self._claims = claims
         self._encrypted = 0
         self._finished = False
-        self._lock = threading.Lock()
+        self._lock: threading.Lock
+        forks.make_in_each_process(self, _lock=threading.Lock)
         self._sent: dict[int, dict[str, Any]] = {}
 
     @property

@@ -5,12 +5,15 @@ Nothing is done to clients that exist already, nor to other services.
 
 from __future__ import annotations
 
+import itertools
+import os
 import threading
 from typing import Any
 
 import boto3
 from botocore.client import BaseClient
 
+from s3ec import forks
 from s3ec.client.encryption_client import EncryptionClient
 from s3ec.client.options import Options
 from s3ec.errors import ConfigurationError
@@ -20,7 +23,23 @@ __all__ = ["Session", "install", "make_client", "uninstall"]
 _EVENT = "creating-client-class"
 _INSTALLED = "s3ec"
 _ONE_OFF = "s3ec-one-off"
-_one_off_lock = threading.Lock()
+
+
+class _OneOff:
+    """Tells the hooks of single clients apart, and lets one thread at a time change a session's handlers."""
+
+    lock: threading.Lock
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count()
+        forks.make_in_each_process(self, lock=threading.Lock)
+
+    def name(self) -> str:
+        """A name of its own: a forked child keeps the hooks of threads that it does not have, for ever."""
+        return f"{_ONE_OFF}-{os.getpid()}-{next(self._numbers)}"
+
+
+_one_off = _OneOff()
 
 
 class _Hook:
@@ -32,6 +51,7 @@ class _Hook:
         self._options = options
         self._front = front
         self._thread = thread
+        self._process = os.getpid()
 
     def __call__(
         self, class_attributes: dict[str, Any], base_classes: list[type], event_name: str = "", **_: Any
@@ -39,7 +59,7 @@ class _Hook:
         if not event_name.endswith(".s3"):
             return
         # While one client is made, other threads may make plain ones on the same session.
-        if self._thread is not None and self._thread != threading.get_ident():
+        if self._thread is not None and (self._thread, self._process) != (threading.get_ident(), os.getpid()):
             return
         if EncryptionClient in base_classes:
             # The session encrypts already; what one client was told in person goes before what the session was.
@@ -77,13 +97,14 @@ def make_client(
         session = boto3.DEFAULT_SESSION
         assert session is not None  # noqa: S101 - set up just above
     events = session._session.get_component("event_emitter")
-    with _one_off_lock:
+    name = _one_off.name()
+    with _one_off.lock:
         # Registered last on the root event: botocore adds presigning there, which must land in the generated class.
-        events.register_last(_EVENT, _Hook(options, front, threading.get_ident()), unique_id=_ONE_OFF)
+        events.register_last(_EVENT, _Hook(options, front, threading.get_ident()), unique_id=name)
         try:
             return session.client("s3", **boto_keywords)
         finally:
-            events.unregister(_EVENT, unique_id=_ONE_OFF)
+            events.unregister(_EVENT, unique_id=name)
 
 
 def install(session: boto3.Session, **options: Any) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 from boto3.s3.transfer import TransferConfig
 from s3transfer.utils import ChunksizeAdjuster
 
+from s3ec import forks
 from s3ec.client import puts
 from s3ec.client.bandwidth import Throttle
 from s3ec.client.ciphertext import check_length
@@ -152,7 +153,8 @@ class _PartedUpload:
         self._upload = SequentialUpload(wire, parameters, claims=claims)
         self._buffers: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
         self._made = 0
-        self._lock = threading.Lock()
+        self._lock: threading.Lock
+        forks.make_in_each_process(self, _lock=threading.Lock)
 
     def _check_object_size(self, declared: int | None) -> None:
         if declared is not None and self._known is not None and declared != self._known:

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from s3ec import forks
 from s3ec.client.answers import etag_of, is_partial, length_of
 from s3ec.client.ciphertext_reader import CiphertextReader
 from s3ec.client.objects import check_stored_length
@@ -139,10 +140,12 @@ class VerifiedTable:
         self._max_age = max_age
         self._clock = clock
         self._used = 0
-        self._lock = threading.Lock()
+        self._lock: threading.Lock
         self._entries: OrderedDict[tuple[str, ...], _Entry] = OrderedDict()
         self._next_expiry = math.inf
-        self._building: dict[tuple[str, ...], threading.Lock] = {}
+        self._building: dict[tuple[str, ...], threading.Lock]
+        # Which object another thread was just reading is nothing to wait for in a forked child.
+        forks.make_in_each_process(self, _lock=threading.Lock, _building=dict)
 
     def expiry(self) -> float:
         """When a key has to be forgotten that is opened from now on."""

@@ -10,8 +10,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from typing import Generic, TypeVar
 
+from s3ec import forks
 from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH
-from s3ec.crypto.secrets import Unpicklable
+from s3ec.crypto.secrets import Secret, Unpicklable
 from s3ec.errors import ConfigurationError
 from s3ec.materials import (
     DecryptionMaterials,
@@ -29,7 +30,7 @@ M = TypeVar("M")
 
 @dataclasses.dataclass(slots=True)
 class _Entry(Generic[M]):
-    materials: M = dataclasses.field(repr=False)
+    materials: Secret[M]
     expires: float
     messages_left: float
     bytes_left: float
@@ -44,10 +45,12 @@ class _Cache(Generic[M]):
         self._limits = (max_age, max_messages, max_bytes)
         self._capacity = capacity
         self._clock = clock
-        self._lock = threading.Lock()
-        self._entries: OrderedDict[Hashable, _Entry[M]] = OrderedDict()
         self._next_expiry = math.inf
-        self._making: dict[Hashable, threading.Event] = {}
+        self._lock: threading.Lock
+        self._entries: OrderedDict[Hashable, _Entry[M]]
+        self._making: dict[Hashable, threading.Event]
+        # A forked child begins empty: what is kept is limited in use, and parent and children each would use it up.
+        forks.make_in_each_process(self, _lock=threading.Lock, _entries=OrderedDict, _making=dict)
 
     def get(self, key: Hashable, length: int, make: Callable[[], M]) -> M:
         """Materials for one more object of so many bytes: kept ones within their limits, or new ones."""
@@ -79,7 +82,7 @@ class _Cache(Generic[M]):
             expires = self._clock() + max_age
             materials = make()
             with self._lock:
-                self._entries[key] = _Entry(materials, expires, max_messages - 1, max_bytes - length)
+                self._entries[key] = _Entry(Secret(materials), expires, max_messages - 1, max_bytes - length)
                 self._next_expiry = min(self._next_expiry, expires)
                 while len(self._entries) > self._capacity:
                     self._entries.popitem(last=False)
@@ -107,7 +110,7 @@ class _Cache(Generic[M]):
         entry.messages_left -= 1
         entry.bytes_left -= length
         self._entries.move_to_end(key)
-        return entry.materials
+        return entry.materials.reveal()
 
 
 class CachingMaterialsManager(Unpicklable):

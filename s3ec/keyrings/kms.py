@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from s3ec import forks
 from s3ec.algorithms import WrappingAlgorithm
 from s3ec.crypto.secrets import Secret
 from s3ec.errors import ConfigurationError, KeyringError, KeyUnwrapError
@@ -43,7 +44,15 @@ _IDENTITY = frozenset({"session", "aws_access_key_id", "aws_secret_access_key", 
 class KmsBase:
     """What both keyrings share: the client, the calls, and the translation of what KMS answers."""
 
-    __slots__ = ("_arguments", "_capabilities", "_client_lock", "_given_client", "_grant_tokens", "_requests")
+    __slots__ = (
+        "__weakref__",
+        "_arguments",
+        "_capabilities",
+        "_client_lock",
+        "_given_client",
+        "_grant_tokens",
+        "_requests",
+    )
 
     def __init__(
         self,
@@ -66,7 +75,8 @@ class KmsBase:
             raise ConfigurationError("grant_tokens takes a sequence of str")
         self._given_client = client
         self._requests = None if client is None else KmsRequests(client)
-        self._client_lock = threading.Lock()
+        self._client_lock: threading.Lock
+        forks.make_in_each_process(self, _client_lock=threading.Lock)
         self._arguments = {name: value for name, value in client_arguments.items() if value is not None}
         self._grant_tokens = tokens
         self._capabilities = KeyringCapabilities(
