@@ -16,11 +16,13 @@ from s3ec.client import (
     copies,
     deletes,
     framing,
+    handlers,
     multipart,
     presigning,
     puts,
     ranges,
     reads,
+    seals,
     server_side_presigned,
     shortcuts,
     transfers,
@@ -37,6 +39,10 @@ else:
     _Base = BaseClient
 
 __all__ = ["EncryptionClient", "plain_view", "raw_view"]
+
+
+# A copy is headed before its parameters are anybody's, as `copies` says.
+_HEARING_THEMSELVES = frozenset({"CopyObject", "UploadPartCopy"})
 
 
 class EncryptionClient(_Base):
@@ -73,6 +79,8 @@ class EncryptionClient(_Base):
         self._s3ec_wire = Wire(
             options=type(self)._s3ec_options,
             send=self._s3ec_send,
+            send_as_it_is=partial(handlers.send_after_handlers, self, handlers.make_sender(_generated_class(self))),
+            hear=partial(handlers.Heard, self),
             service_model=self._service_model,
             secure=self.meta.endpoint_url.startswith("https:"),
             exceptions=self.exceptions,
@@ -98,12 +106,10 @@ class EncryptionClient(_Base):
             _end_retries,
             unique_id="s3ec-no-retry-of-own-errors",
         )
-        # Behind every other handler: whoever answers in the server's place gets the body as botocore made it.
-        self.meta.events.register_last(
-            "before-send.s3",
-            framing.frame,
-            unique_id="s3ec-frame-of-known-length",
-        )
+        seals.watch(self.meta.events)
+        # Behind every other handler, of the root event too (more specific ones come before it): whoever answers in the
+        # server's place gets the body as botocore made it, and nobody changes it after the last look at its seal.
+        self.meta.events.register_last("before-send", framing.frame, unique_id="s3ec-frame-of-known-length")
         shortcuts.remember_user_agent(self)
         shortcuts.parse_dates_quickly(self)
 
@@ -116,13 +122,17 @@ class EncryptionClient(_Base):
 
     def _make_api_call(self, operation_name: str, api_params: dict[str, Any]) -> dict[str, Any]:
         parameters = dict(api_params)
+        wire = self._s3ec_wire
         try:
             refuse_unless_supported(operation_name, on_aws=partial(speaks_to_aws, self))
             if treatment(operation_name) is Treatment.PASSED:
-                return self._s3ec_wire.call(operation_name, parameters)
-            return self._s3ec_handlers[operation_name](self._s3ec_wire, parameters)
+                return wire.call(operation_name, parameters)
+            if operation_name not in _HEARING_THEMSELVES:
+                heard = wire.hear(operation_name, parameters)
+                wire, parameters = wire.after(heard), heard.parameters
+            return self._s3ec_handlers[operation_name](wire, dict(parameters))
         except S3ECError as error:
-            place = location_of(api_params)
+            place = location_of(parameters)
             raise (error if place is None else error.locate(place)) from error.__cause__
 
     def _get_credentials(self) -> None:
@@ -292,6 +302,8 @@ def _end_retries(caught_exception: Exception | None = None, **_: Any) -> None:
     It is raised, since no answer means "no" to every botocore: older ones take False for a delay of no seconds, again
     and again.
     """
+    if isinstance(caught_exception, S3ECError):
+        raise caught_exception
     kwargs = getattr(caught_exception, "kwargs", None)
     error = kwargs.get("error") if isinstance(kwargs, dict) else None
     if isinstance(error, S3ECError):

@@ -20,6 +20,7 @@ from botocore.httpchecksum import AwsChunkedWrapper
 from s3ec.client.ciphertext import CiphertextBody
 from s3ec.client.ciphertext_reader import CiphertextReader
 from s3ec.client.multipart_body import PartBody
+from s3ec.client.seals import SealedRequest, check_at_last
 from s3ec.errors import SourceChangedError
 
 __all__ = ["FramedBody", "frame"]
@@ -27,13 +28,14 @@ __all__ = ["FramedBody", "frame"]
 _FRAME_SIZE = 256 * 1024
 _TRAILER = "x-amz-checksum-crc32"
 _CHECKSUM_LENGTH = 8  # four bytes in base64
+_CONNECTION_READS = frozenset({8192, 16384})  # http.client, urllib3
 _OURS = (CiphertextBody, PartBody, io.BytesIO)
 
 
 class FramedBody:
     """A body in S3's chunks, each with its length, and the CRC-32 of all of them behind the last.
 
-    It has no ``read`` on purpose: urllib3 would cut it to small pieces again.
+    To be read like botocore's `AwsChunkedWrapper`, which it replaces.
     """
 
     def __init__(self, wrapper: AwsChunkedWrapper, raw: Any, length: int) -> None:
@@ -41,6 +43,9 @@ class FramedBody:
         self._wrapper = wrapper
         self._raw = raw
         self._length = length
+        self._reading: Iterator[bytes] | None = None
+        self._left = b""
+        self._position = 0
 
     def __len__(self) -> int:
         """Bytes on the wire."""
@@ -69,9 +74,37 @@ class FramedBody:
         trailer = base64.b64encode(checksum.to_bytes(4, "big"))
         yield b"%b0\r\n%b:%b\r\n\r\n" % (before, _TRAILER.encode(), trailer)
 
-    def seek(self, offset: int, whence: int = 0) -> None:
-        """Back to the start: botocore's retries wrap the same wrapper again."""
+    def read(self, size: int | None = None) -> bytes:
+        """The next bytes on the wire.
+
+        Args:
+            size: how many at most, as for a file. The connection reads by the same few bytes whatever it has to send,
+                and writes what it gets: to just that size the answer is a whole piece.
+        """
+        if self._reading is None:
+            self._reading = iter(self)
+        if size is None or size < 0:
+            data, self._left = b"".join((self._left, *self._reading)), b""
+        else:
+            data = self._left or next(self._reading, b"")
+            keep = len(data) if size in _CONNECTION_READS else size
+            data, self._left = data[:keep], data[keep:]
+        self._position += len(data)
+        return data
+
+    def tell(self) -> int:
+        """Bytes read so far."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Back to the start: botocore's retries wrap the same wrapper again.
+
+        Raises:
+            botocore.exceptions.AwsChunkedWrapperError: to any other place, as botocore's own wrapper answers.
+        """
         self._wrapper.seek(offset, whence)
+        self._reading, self._left, self._position = None, b"", 0
+        return 0
 
 
 def _chunk_length(length: int) -> int:
@@ -79,7 +112,9 @@ def _chunk_length(length: int) -> int:
 
 
 def frame(request: Any, **_: Any) -> None:
-    """Handler of ``before-send``: put one of our own bodies into a frame of known length; leave all others alone.
+    """Last handler of ``before-send``: the last look at the seal, and the frame around a body of ours.
+
+    All other bodies stay as they are.
 
     Nothing that is signed changes: SigV4 leaves ``Transfer-Encoding`` and ``Expect`` out, and chunks are
     signed over http only, where botocore makes none.
@@ -87,6 +122,7 @@ def frame(request: Any, **_: Any) -> None:
     Args:
         request: botocore's prepared request.
     """
+    check_at_last(request)
     # s3transfer looks behind this wrapper by the same attribute.
     raw = getattr(request.body, "_raw", None)
     if not isinstance(request.body, AwsChunkedWrapper) or not isinstance(raw, _OURS):
@@ -95,8 +131,12 @@ def frame(request: Any, **_: Any) -> None:
     length = _text(headers.get("X-Amz-Decoded-Content-Length"))
     if _text(headers.get("X-Amz-Trailer")) != _TRAILER or not length:
         return
-    request.body = FramedBody(request.body, raw, int(length))
-    headers["Content-Length"] = str(len(request.body))
+    framed = FramedBody(request.body, raw, int(length))
+    if isinstance(request, SealedRequest):
+        request.frame(framed, len(framed))
+    else:
+        request.body = framed
+        headers["Content-Length"] = str(len(framed))
     del headers["Transfer-Encoding"]
     if int(length) <= _FRAME_SIZE:
         # Asking first whether so little may be sent takes longer than sending it.

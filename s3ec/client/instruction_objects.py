@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec import formats
 from s3ec.client.ciphertext_reader import CiphertextReader
+from s3ec.client.seals import SealedBytes
 from s3ec.client.wire import Wire
 from s3ec.errors import InstructionFileError, NotEncryptedError, S3ECError
 from s3ec.formats import ContentMetadata, Detection
@@ -148,7 +149,9 @@ def written_with_object(wire: Wire, parameters: Mapping[str, Any], body: bytes) 
 
 
 def _put(wire: Wire, parameters: dict[str, Any], body: bytes) -> None:
-    wire.call("PutObject", {**parameters, "Body": body, "Metadata": {formats.INSTRUCTION_FILE_MARKER: ""}})
+    # A file of our own: handlers hear of it, and what they would make of it would open nothing.
+    metadata = {formats.INSTRUCTION_FILE_MARKER: ""}
+    wire.store("PutObject", {**parameters, "Body": SealedBytes(body), "Metadata": metadata}, heard=None)
 
 
 def is_ours(wire: Wire, parameters: Mapping[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from s3ec import forks
 from s3ec.client.ciphertext import check_length
 from s3ec.client.claims import take_claims
+from s3ec.client.handlers import HeardParameters
 from s3ec.client.multipart_request import LAST_PART_NUMBER, create_upload
 from s3ec.client.multipart_state import UploadState
 from s3ec.client.sources import open_source
@@ -117,7 +118,7 @@ class MultipartUploads:
         check_length(source.length)
         checksums = {name: value for name, value in _checksums(before).items() if name not in parameters}
         with self._forgotten_where_gone(state, parameters):
-            return state.upload_part(number, source, claims, checksums, parameters)
+            return state.upload_part(number, source, claims, checksums, _with_heard(parameters, wire))
 
     def upload_part_copy(self, wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
         """Pass a copy into an upload that is not encrypted here (one of the plain view).
@@ -148,7 +149,7 @@ class MultipartUploads:
         length = parameters.pop("MpuObjectSize", None)
         given = {name: value for name, value in parameters.items() if not name.startswith("Checksum")}
         with self._forgotten_where_gone(state, parameters):
-            response = state.complete(parts, claims, length, given)
+            response = state.complete(parts, claims, length, _with_heard(given, wire))
         self.forget(state.upload.upload_id)
         return response
 
@@ -172,6 +173,11 @@ class MultipartUploads:
                 self.forget(state.upload.upload_id)
                 state.close("S3 no longer has the upload")
             raise
+
+
+def _with_heard(parameters: Mapping[str, Any], wire: Wire) -> Mapping[str, Any]:
+    """The caller's parameters for S3, with what the handlers keep about this call."""
+    return parameters if wire.heard is None else HeardParameters(parameters, wire.heard)
 
 
 def _checksums(parameters: Mapping[str, Any]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from s3ec.client import instruction_objects, server_side
+from s3ec.client.handlers import Heard, heard_with
 from s3ec.client.objects import EncryptedObject, describe, speak_plaintext
 from s3ec.client.requests import (
     refuse_write_suffix,
@@ -83,9 +84,8 @@ class EncryptedUpload:
         """
         algorithm = self.request.get("ChecksumAlgorithm")
         named = {"ChecksumAlgorithm": algorithm} if algorithm is not None else {}
-        return self.wire.call(
-            "UploadPart", self.parameters("UploadPart", {**named, **given}, PartNumber=part_number, Body=body)
-        )
+        request = self.parameters("UploadPart", {**named, **given}, PartNumber=part_number, Body=body)
+        return self.wire.store("UploadPart", request, heard=heard_with(given))
 
     def complete(self, parts: Iterable[Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, Any]:
         """Make the object of its parts, with its instruction file where it has one.
@@ -106,7 +106,7 @@ class EncryptedUpload:
                 stack.enter_context(
                     instruction_objects.written_with_object(self.wire, self.request, self.instruction_file)
                 )
-            response = self.wire.call("CompleteMultipartUpload", request)
+            response = self._call("CompleteMultipartUpload", request, heard_with(given))
         found = EncryptedObject(self.content_metadata, self.location)
         speak_plaintext(response, describe(found, authenticated=True))
         return response
@@ -125,6 +125,10 @@ class EncryptedUpload:
     def abort(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Give the upload up."""
         return self.wire.call("AbortMultipartUpload", self.parameters("AbortMultipartUpload", given))
+
+    def _call(self, operation_name: str, request: Mapping[str, Any], heard: Heard | None) -> dict[str, Any]:
+        wire = self.wire if heard is None else self.wire.after(heard)
+        return wire.call(operation_name, request)
 
 
 def create_upload(wire: Wire, parameters: dict[str, Any]) -> tuple[EncryptedUpload, dict[str, Any]]:
@@ -147,7 +151,8 @@ def create_upload(wire: Wire, parameters: dict[str, Any]) -> tuple[EncryptedUplo
     wire.validate("CreateMultipartUpload", parameters)
     own_wire = with_server_side_mode_of(wire, parameters)
     write = begin_write(own_wire, parameters, context)
-    response = own_wire.call("CreateMultipartUpload", {**parameters, "Metadata": write.placement.metadata})
+    request = {**parameters, "Metadata": write.placement.metadata}
+    response = own_wire.store("CreateMultipartUpload", request, heard=own_wire.heard)
     upload = EncryptedUpload(
         wire=own_wire,
         upload_id=response["UploadId"],

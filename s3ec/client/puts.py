@@ -10,6 +10,7 @@ from s3ec.client.ciphertext import check_length, encrypted_body
 from s3ec.client.claims import PlaintextClaims, take_claims
 from s3ec.client.objects import EncryptedObject, describe, speak_plaintext
 from s3ec.client.requests import refuse_write_suffix
+from s3ec.client.seals import SealedBytes
 from s3ec.client.sources import Source, open_source
 from s3ec.client.wire import Wire
 from s3ec.client.writes import begin_write
@@ -60,10 +61,11 @@ def _put(
             buffer_size=wire.options.buffer_size,
             spool_directory=wire.options.spool_directory,
         )
-        if not isinstance(ciphertext, bytes):
-            stack.enter_context(closing(ciphertext))
+        body = SealedBytes(ciphertext) if isinstance(ciphertext, bytes) else stack.enter_context(closing(ciphertext))
         if placement.instruction_file is not None:
             stack.enter_context(instruction_objects.written_with_object(wire, parameters, placement.instruction_file))
-        response = wire.call("PutObject", {**parameters, "Body": ciphertext, "Metadata": placement.metadata})
+        response = wire.store(
+            "PutObject", {**parameters, "Body": body, "Metadata": placement.metadata}, heard=wire.heard
+        )
     speak_plaintext(response, describe(EncryptedObject(write.content_metadata, placement.location), authenticated=True))
     return response

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from s3ec import forks
 from s3ec.client.claims import PlaintextClaims
+from s3ec.client.handlers import Heard, HeardParameters, hear_source
 from s3ec.client.multipart_body import PartBody
 from s3ec.client.multipart_request import LAST_PART_NUMBER, EncryptedUpload, create_upload, recorded_part
-from s3ec.client.sources import CHUNK_SIZE, Source
+from s3ec.client.sources import CHUNK_SIZE, BytesSource, Source
 from s3ec.client.wire import Wire
 from s3ec.errors import MultipartStateError
 
@@ -29,11 +30,13 @@ class EncryptedPart:
         number: its part number, from 1.
         ciphertext: a view of the buffer that it was encrypted into, which must stay as it is until the part is sent.
         plaintext_length: bytes of plaintext in it; the last part is 16 bytes longer than that.
+        parameters: more of ``upload_part``.
     """
 
     number: int
     ciphertext: memoryview
     plaintext_length: int
+    parameters: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 class SequentialUpload:
@@ -42,18 +45,29 @@ class SequentialUpload:
     `encrypt_next` is called by one thread at a time, in the order of the plaintext; `send` by any number at once.
     """
 
-    def __init__(self, wire: Wire, parameters: Mapping[str, Any], *, claims: PlaintextClaims | None = None) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        parameters: Mapping[str, Any],
+        *,
+        claims: PlaintextClaims | None = None,
+        place: Mapping[str, str] | None = None,
+    ) -> None:
         """Create the upload.
 
         Args:
             wire: plain calls.
             parameters: of ``create_multipart_upload``, with ``EncryptionContext``.
             claims: what the caller says about the whole plaintext; held against it before the tag is made.
+            place: bucket and key as the caller named them, where handlers changed the request that creates the upload:
+                they will want to change those of its parts.
 
         Raises:
             ConfigurationError, UnsupportedOperationError: before any key is touched.
             KeyringError: no data key was to be had; nothing was created.
         """
+        self._place = dict(place or {})
+        self._wire = wire
         self._upload, self.response = create_upload(wire, dict(parameters))
         self._encryptor = self._upload.cipher.encryptor()
         self._claims = claims
@@ -68,8 +82,25 @@ class SequentialUpload:
         """The upload itself."""
         return self._upload
 
+    def hear_next(self, plaintext: memoryview) -> tuple[Heard, Source | None]:
+        """Ask the caller's handlers about the next part, as boto3 does for each ``upload_part`` of its transfers.
+
+        Args:
+            plaintext: the part; handlers may look at it only until it is encrypted.
+
+        Returns:
+            What they made of its request, and the plaintext that is to be encrypted instead, or None.
+        """
+        request = self._upload.parameters("UploadPart", self._place, PartNumber=self._encrypted + 1)
+        return hear_source(self._wire.hear, "UploadPart", request, BytesSource(plaintext))
+
     def encrypt_next(
-        self, plaintext: bytes | bytearray | memoryview, into: bytearray | memoryview, *, last: bool
+        self,
+        plaintext: bytes | bytearray | memoryview,
+        into: bytearray | memoryview,
+        *,
+        last: bool,
+        heard: Heard | None = None,
     ) -> EncryptedPart:
         """Encrypt the bytes that follow those of the last call, as the next part.
 
@@ -78,6 +109,7 @@ class SequentialUpload:
             into: buffer for the ciphertext, at least `PART_ROOM` bytes longer than the plaintext. It may be used again
                 once the part has been sent.
             last: True appends the tag, after which there is no next part.
+            heard: what handlers made of the part's request.
 
         Raises:
             ObjectTooLargeError: more than one GCM stream may carry; nothing of the chunk in hand was encrypted.
@@ -103,7 +135,8 @@ class SequentialUpload:
             end += 16
             self._finished = True
         self._encrypted += 1
-        return EncryptedPart(self._encrypted, target[:end], length)
+        parameters = {} if heard is None else HeardParameters(_without_number(heard.parameters), heard)
+        return EncryptedPart(self._encrypted, target[:end], length, parameters)
 
     def send(self, part: EncryptedPart, *, source: Source | None = None) -> None:
         """Send a part; botocore's own retries send the same ciphertext.
@@ -116,7 +149,7 @@ class SequentialUpload:
             botocore.exceptions.ClientError: as S3 answers; the part may be sent again.
         """
         body = PartBody.of_view(part.ciphertext, part.plaintext_length, source)
-        answer = self._upload.send(part.number, body, {})
+        answer = self._upload.send(part.number, body, part.parameters)
         with self._lock:
             self._sent[part.number] = recorded_part(part.number, answer)
 
@@ -140,3 +173,8 @@ class SequentialUpload:
     def abort(self) -> None:
         """Give the upload up; S3 drops what was sent."""
         self._upload.abort({})
+
+
+def _without_number(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """A part's number is the place of its ciphertext, and nobody's to change."""
+    return {name: value for name, value in parameters.items() if name != "PartNumber"}

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from s3ec.errors import ConfigurationError, SourceChangedError
 
-__all__ = ["CHUNK_SIZE", "FileSource", "Source", "is_readable_body", "open_source"]
+__all__ = ["CHUNK_SIZE", "FileSource", "Source", "SourceBody", "is_readable_body", "open_source"]
 
 CHUNK_SIZE = 1024 * 1024
 """Bytes that are read and encrypted at a time: large enough for full speed, small enough to stay in the cache."""
@@ -196,6 +196,57 @@ class _IteratorStream:
             self._rest = memoryview(chunk).cast("B")
         piece, self._rest = self._rest[:size], self._rest[size:]
         return piece
+
+
+class SourceBody(io.RawIOBase):
+    """A source as a file: what the handlers of a managed upload see as ``Body``, as boto3's own transfers give one.
+
+    Attributes:
+        touched: True where it does not stand at its start.
+    """
+
+    def __init__(self, source: Source) -> None:
+        """Take a source that stands at its start."""
+        super().__init__()
+        self._source = source
+        self._position = 0
+
+    @property
+    def touched(self) -> bool:
+        """True where it does not stand at its start any more."""
+        return self._position != 0
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Where the source can be read again."""
+        return self._source.rewindable and self._source.length is not None
+
+    def readinto(self, buffer: Any) -> int:
+        """See `io.RawIOBase.readinto`."""
+        view = memoryview(buffer).cast("B")
+        chunk = self._source.read_chunk(min(len(view), CHUNK_SIZE))
+        view[: len(chunk)] = chunk
+        self._position += len(chunk)
+        return len(chunk)
+
+    def tell(self) -> int:
+        """Bytes read so far."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """To any place: from the start again, and by reading up to there."""
+        if not self.seekable():
+            raise io.UnsupportedOperation("this body can be read once only")
+        target = max(offset + (0, self._position, self._source.length or 0)[whence], 0)
+        if target < self._position:
+            self._source.rewind()
+            self._position = 0
+        while self._position < target and self.read(min(target - self._position, CHUNK_SIZE)):
+            pass
+        return self._position
 
 
 def is_readable_body(body: object) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import queue
 import stat
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +23,7 @@ from s3ec.client import puts
 from s3ec.client.bandwidth import Throttle
 from s3ec.client.ciphertext import check_length
 from s3ec.client.claims import take_claims
+from s3ec.client.handlers import hear_source
 from s3ec.client.sequential_upload import PART_ROOM, EncryptedPart, SequentialUpload
 from s3ec.client.sources import CHUNK_SIZE, BytesSource, FileSource, Source, open_source
 from s3ec.client.wire import Wire
@@ -83,7 +85,8 @@ def _upload(
     if known is not None and known < config.multipart_threshold:
         parameters.pop("MpuObjectSize", None)
         parameters.pop("ChecksumType", None)
-        puts.put_source(wire, parameters, source)
+        heard, other = hear_source(wire.hear, "PutObject", parameters, source)
+        puts.put_source(wire.after(heard), heard.parameters, source if other is None else other)
         report(known)
         return
     check_length(known)
@@ -150,7 +153,9 @@ class _PartedUpload:
         self._check_object_size(parameters.pop("MpuObjectSize", None))
         parameters.pop("ChecksumType", None)
         claims = take_claims(parameters)
-        self._upload = SequentialUpload(wire, parameters, claims=claims)
+        place = {name: parameters[name] for name in ("Bucket", "Key")}
+        heard = wire.hear("CreateMultipartUpload", parameters)
+        self._upload = SequentialUpload(wire.after(heard), heard.parameters, claims=claims, place=place)
         self._buffers: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
         self._made = 0
         self._lock: threading.Lock
@@ -223,9 +228,17 @@ class _PartedUpload:
             total += filled
             last = not chunk
             self._check_total(total, last=last)
-            yield self._upload.encrypt_next(memoryview(buffer)[:filled], buffer, last=last), buffer
+            yield self._encrypted(memoryview(buffer)[:filled], buffer, last=last), buffer
             if last:
                 return
+
+    def _encrypted(self, plaintext: memoryview, buffer: bytearray, *, last: bool) -> EncryptedPart:
+        """The next part, of what the caller's handlers make of it."""
+        heard, other = self._upload.hear_next(plaintext)
+        if other is not None:
+            plaintext = memoryview(_read(other, sys.maxsize))
+            buffer = bytearray(len(plaintext) + PART_ROOM)
+        return self._upload.encrypt_next(plaintext, buffer, last=last, heard=heard)
 
     def _check_total(self, total: int, *, last: bool) -> None:
         if self._known is not None and (total > self._known or (last and total != self._known)):

@@ -1,27 +1,36 @@
 """The plain calls beneath the encrypting client: what every handler may use, and nothing else of boto.
 
-A handler gets a `Wire` and a dict of its own. `Wire.call` sends a request as a plain client would, on a fresh copy of
-the parameters (botocore's handlers edit what they are given), and turns an error of ours that was raised while a body
-was being sent back into itself.
+A handler of an operation gets a `Wire` and a dict of its own. `Wire.call` sends a request as a plain client would, on a
+fresh copy of the parameters (botocore's handlers edit what they are given), and turns an error of ours that was raised
+while a body was being sent back into itself. `Wire.store` does so for what was encrypted here, under a seal.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError, ParamValidationError
+from botocore.httpchecksum import resolve_request_checksum_algorithm
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
 from s3ec.client import server_side
+from s3ec.client.handlers import Heard
 from s3ec.client.options import Options
+from s3ec.client.seals import Seal
 from s3ec.client.sources import is_readable_body
 from s3ec.errors import S3ECError
 
 __all__ = ["Wire", "location_of", "object_arn"]
 
+_LINE_BREAK = re.compile(r"[\r\n]")
+_WITH_CHECKSUMS = Config(request_checksum_calculation="when_supported")
 _CARRIED_OVER = ("RequestPayer", "ExpectedBucketOwner")
 
 
@@ -31,25 +40,70 @@ class Wire:
 
     Attributes:
         options: the client's options.
-        send: the generated class's own ``_make_api_call``, bound to the client.
+        send: the generated class's own ``_make_api_call``, bound to the client; the caller's handlers change the
+            request.
+        send_as_it_is: the same for parameters that they do not change any more, with what they made of them where they
+            were asked, and with the seal of what must not change afterwards.
+        hear: asks the caller's handlers what they make of an operation's parameters.
         service_model: botocore's model of S3, for validation before any key is touched.
         secure: True where the endpoint is https.
         exceptions: the client's ``exceptions``, to raise S3's own errors as S3 would.
+        heard: what the handlers made of the caller's request, whose call this wire belongs to. None on the client's own
+            wire, whose requests are those that boto3 itself would make, and are the handlers' to change.
     """
 
     options: Options
     send: Callable[[str, dict[str, Any]], dict[str, Any]]
+    send_as_it_is: Callable[[str, dict[str, Any], Heard | None, Seal | None], dict[str, Any]]
+    hear: Callable[[str, dict[str, Any]], Heard]
     service_model: ServiceModel
     secure: bool
     exceptions: Any
+    heard: Heard | None = None
+
+    def after(self, heard: Heard) -> Wire:
+        """The wire of one call, whose parameters the handlers have seen.
+
+        The request itself is sent as they left it. What else the call needs (a HEAD, an instruction file) is derived
+        from that, and is not changed a second time: they hear of it, and nothing more.
+        """
+        return dataclasses.replace(self, heard=heard)
 
     def call(self, operation_name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Send one request as a plain client does; server-side defaults are added and checked first."""
         ready = server_side.apply(operation_name, parameters, self.options.server_side_encryption, secure=self.secure)
-        with _OwnErrorFirst(ready.get("Body")):
-            response = self.send(operation_name, ready)
+        if self.heard is None:
+            with _OwnErrorFirst(ready.get("Body")):
+                response = self.send(operation_name, ready)
+        else:
+            heard = self.heard if self.heard.operation_name == operation_name and not self.heard.used else None
+            response = self._send_as_it_is(operation_name, ready, heard, None)
         server_side.warn_unless_confirmed(operation_name, ready, response)
         return response
+
+    def store(self, operation_name: str, parameters: Mapping[str, Any], heard: Heard | None) -> dict[str, Any]:
+        """Send what was encrypted here, or belongs to it: as it is, or not at all.
+
+        Args:
+            operation_name: as botocore spells it.
+            parameters: ready to be sent, with a body of ours, and content metadata where it has any.
+            heard: what the handlers made of the request before it was encrypted; None for one of our own.
+
+        Raises:
+            UnsupportedOperationError: a handler changed the request afterwards; nothing was sent.
+        """
+        ready = server_side.apply(operation_name, parameters, self.options.server_side_encryption, secure=self.secure)
+        response = self._send_as_it_is(operation_name, ready, heard, Seal(operation_name, ready))
+        server_side.warn_unless_confirmed(operation_name, ready, response)
+        return response
+
+    def _send_as_it_is(
+        self, operation_name: str, ready: dict[str, Any], heard: Heard | None, seal: Seal | None
+    ) -> dict[str, Any]:
+        if heard is not None:
+            heard.used = True
+        with _OwnErrorFirst(ready.get("Body")):
+            return self.send_as_it_is(operation_name, ready, heard, seal)
 
     def validate(self, operation_name: str, parameters: Mapping[str, Any]) -> None:
         """Refuse what botocore would refuse, before any key is touched; bodies may be of more kinds than it takes.
@@ -57,6 +111,7 @@ class Wire:
         Raises:
             ConfigurationError: a server-side mode that S3 would refuse.
             botocore.exceptions.ParamValidationError: as a plain client would raise it.
+            botocore.exceptions.BotoCoreError: a checksum algorithm that botocore does not know, or cannot compute here.
         """
         shape = self.service_model.operation_model(operation_name).input_shape
         # The forms that botocore itself turns into strings only later: raw SSE-C keys, and a copy source as a map.
@@ -72,6 +127,12 @@ class Wire:
         report = ParamValidator().validate(known, shape)
         if report.has_errors():
             raise ParamValidationError(report=report.generate_report())
+        _refuse_line_breaks(known, shape)
+        if "ChecksumAlgorithm" in known:
+            # Those of an upload are computed for its parts.
+            summed = "UploadPart" if operation_name == "CreateMultipartUpload" else operation_name
+            request = {"headers": {}, "url": "", "context": {"client_config": _WITH_CHECKSUMS}}
+            resolve_request_checksum_algorithm(request, self.service_model.operation_model(summed), known)
 
     def refusal(self, operation_name: str, status: int, code: str, message: str, **details: str) -> ClientError:
         """The error that S3 would answer with, for a request that is not sent."""
@@ -93,6 +154,21 @@ class Wire:
         carried |= server_side.companion(parameters)
         basic = {"Bucket": parameters["Bucket"], "Key": parameters["Key"]}
         return {name: value for name, value in {**basic, **carried, **more}.items() if name in members}
+
+
+def _refuse_line_breaks(parameters: Mapping[str, Any], shape: Any) -> None:
+    """What the HTTP library refuses of a header's value, while no key is touched.
+
+    Raises:
+        botocore.exceptions.ParamValidationError: a value or a name in ``Metadata`` has a line break.
+    """
+    for name, value in parameters.items():
+        if isinstance(value, str):
+            broken = _LINE_BREAK.search(value) and shape.members[name].serialization.get("location") == "header"
+        else:
+            broken = name == "Metadata" and any(map(_LINE_BREAK.search, itertools.chain(value, value.values())))
+        if broken:
+            raise ParamValidationError(report=f"Invalid value for parameter {name}: a header has no line breaks")
 
 
 class _OwnErrorFirst:
