@@ -9,7 +9,7 @@ from s3ec.errors import AuthenticationError
 
 __all__ = ["ByteRange", "ContentRange", "parse_content_range", "parse_range"]
 
-_RANGE = re.compile(r"bytes=\s*(?:(\d+)-(\d*)|-(\d+))\s*", re.ASCII)
+_RANGE = re.compile(r"bytes=[ \t]*(?:(\d+)-(\d*)|-(\d+))[ \t]*", re.ASCII)
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})", re.ASCII)
 
 _BEYOND = 64 * 1024**4

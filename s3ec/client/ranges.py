@@ -74,10 +74,9 @@ class RangeReader:
         except ClientError as error:
             if status_of(error.response) != 416:
                 raise
-            refusal = error
         else:
             return self._answer(wire, question, response)
-        return self._refuse(wire, question, refusal)
+        return self._refuse(wire, question)
 
     def _answer(self, wire: Wire, question: Question, response: dict[str, Any]) -> dict[str, Any]:
         request = question.request
@@ -85,12 +84,7 @@ class RangeReader:
             found = resolve(wire, request, response.get("Metadata", {}))
             if found is None:
                 response["Body"].close()
-                # Pinned: an encrypted object put there meanwhile must not come back marked as unencrypted.
-                as_written = question.wanted.written or str(question.wanted)
-                pinned = {**request.parameters, "Range": as_written, "IfMatch": etag_of(response)}
-                response = get_pinned(wire, pinned)
-                response["ResponseMetadata"]["ClientSideEncryption"] = describe_unencrypted()
-                return response
+                return _unencrypted(wire, question, etag_of(response))
             return self._serve(RangeRead(wire, question, found, check(wire, request, found)), response)
         except BaseException:
             response["Body"].close()
@@ -194,7 +188,7 @@ class RangeReader:
             raise AuthenticationError("the object was replaced between two reads that were pinned to its ETag")
         return verified
 
-    def _refuse(self, wire: Wire, question: Question, refusal: ClientError) -> dict[str, Any]:
+    def _refuse(self, wire: Wire, question: Question) -> dict[str, Any]:
         """After S3's own 416: raise the plaintext's, once it is known how long that is.
 
         A forged one would tell a reader that there is nothing more, and cut the object off as surely as a forged
@@ -204,7 +198,7 @@ class RangeReader:
         head = wire.call("HeadObject", reads.head_parameters(wire, request.parameters))
         found = resolve(wire, request, head.get("Metadata", {}))
         if found is None:
-            raise refusal
+            return _unencrypted(wire, question, etag_of(head))
         read = RangeRead(wire, question, found, check(wire, request, found))
         total = length_of(head)
         check_stored_length(found.content_metadata, total)
@@ -252,6 +246,17 @@ class RangeReader:
         if part.count is not None:
             ranged["PartsCount"] = part.count
         return ranged
+
+
+def _unencrypted(wire: Wire, question: Question, etag: str) -> dict[str, Any]:
+    """The range as the caller wrote it, of an object that is not encrypted: S3's own answer.
+
+    Pinned: an encrypted object put there meanwhile must not come back marked as unencrypted.
+    """
+    as_written = question.wanted.written or str(question.wanted)
+    response = get_pinned(wire, {**question.request.parameters, "Range": as_written, "IfMatch": etag})
+    response["ResponseMetadata"]["ClientSideEncryption"] = describe_unencrypted()
+    return response
 
 
 def _place(request: ReadRequest) -> tuple[str, ...]:
