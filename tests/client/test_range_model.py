@@ -113,7 +113,7 @@ def test_ranges_of_every_kind(
         method, size, header = case
         if kind == UNKNOWN_TO_HEAD and method == "head_object":
             return
-        huge = any(int(number) >= 2**63 for number in re.findall(r"[0-9]+", header))
+        huge = kind == "unencrypted" and any(int(number) >= 2**63 for number in re.findall(r"[0-9]+", header))
         if kind == "unencrypted" and (answer(header, size).status == 200 or not size or huge):
             return  # what is ignored goes through, and the server says what it makes of it
         check(client, method, bucket, str(size), header, DATA[:size], encrypted=kind != "unencrypted")
