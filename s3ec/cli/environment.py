@@ -12,6 +12,7 @@ import click
 from botocore.config import Config
 
 from s3ec.algorithms import CommitmentPolicy, WrappingAlgorithm
+from s3ec.cli.key_files import check_rsa_key_file
 from s3ec.cli.options import Options
 from s3ec.cli.output import Output
 from s3ec.errors import ConfigurationError
@@ -72,13 +73,14 @@ def keyring_spec(
 
     Raises:
         OSError: a key file cannot be read.
-        ConfigurationError: the AES key file does not hold 16, 24 or 32 raw bytes.
+        ConfigurationError: a key file does not hold such a key.
     """
     if path is not None:
         check_aes_key_file(path)
-    for each in (private_key, public_key):
-        if each is not None:
-            each.open("rb").close()
+    if private_key is not None:
+        check_rsa_key_file(private_key, private=True)
+    if public_key is not None:
+        check_rsa_key_file(public_key, private=False)
     return KeyringSpec(
         kind=kind,
         key_id=key_id,
@@ -140,7 +142,7 @@ class Environment:
     @cached_property
     def s3(self) -> Any:
         """A plain S3 client: what S3 itself stores and answers, with its own words where a HEAD is refused."""
-        client = self.connection.client("s3")
+        client = self.connection.client("s3", self.session)
         explain_heads(client)
         return client
 
@@ -188,7 +190,7 @@ class Environment:
         # First, so that an endpoint which is not a URL is refused in one place.
         plain = self.s3
         client = EncryptionClient(
-            keyring=self.keyring_spec.build(self.connection) if with_key or self.has_key else NoKeyring(),
+            keyring=self.keyring_spec.build(self.connection, self.session) if with_key or self.has_key else NoKeyring(),
             session=self.session,
             commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT,
             enable_legacy_unauthenticated_modes=self.options.allow_legacy,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ import click
 
 from s3ec.cli.pages import Command, SharedOption
 
-__all__ = ["Command", "Options", "pairs", "shared_options"]
+__all__ = ["Command", "FiniteRange", "Options", "pairs", "shared_options"]
 
 DEFAULT_WORKERS = 16
 
@@ -71,6 +72,24 @@ def pairs(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> 
     return found
 
 
+class FiniteRange(click.FloatRange):
+    """A number between bounds; ``nan`` passes every comparison, and ``inf`` is no rate and no share."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Parse, or fail as bad usage."""
+        number: float = super().convert(value, param, ctx)  # type: ignore[arg-type]  # click takes any text
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
+
+
+def _named(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuse an empty name, as an unset variable of a shell leaves it."""
+    if value is not None and not value.strip():
+        raise click.BadParameter("it is empty", ctx, param)
+    return value
+
+
 def _region(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     """Refuse what cannot be part of a host name, before a client is made of it."""
     if value is not None and not re.fullmatch(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)", value):
@@ -103,7 +122,7 @@ _GROUPS: dict[str, tuple[str, str, tuple[tuple[str, dict[str, Any]], ...]]] = {
         _KEYS,
         "no key is used",
         (
-            ("--kms-key", {"metavar": "KEY", "help": "KMS key: ID, ARN or alias."}),
+            ("--kms-key", {"callback": _named, "metavar": "KEY", "help": "KMS key: ID, ARN or alias."}),
             ("--aes-key-file", {"type": _FILE, "metavar": "FILE", "help": "AES wrapping key: 16, 24 or 32 raw bytes."}),
             ("--rsa-private-key", {"type": _FILE, "metavar": "FILE", "help": "RSA key (PEM) that opens data keys."}),
             ("--rsa-public-key", {"type": _FILE, "metavar": "FILE", "help": "RSA key (PEM) that wraps data keys."}),

@@ -1,4 +1,4 @@
-"""Progress: a rich display on a terminal, plain lines elsewhere, JSON lines for machines."""
+"""Progress: a rich display on a terminal, plain lines elsewhere, and JSON lines in a file for machines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.progress import Progress as RichProgress
 
 from s3ec.cli.options import Options
-from s3ec.cli.output import Output, human_bytes
+from s3ec.cli.output import Output, human_bytes, printable
 
 __all__ = ["Progress"]
 
@@ -34,35 +34,59 @@ class Progress:
         """Take the past participle of what is done: ``"migrated"``."""
         self._verb = verb
         self._began = time.monotonic()
+        self._before = 0
+        self._of = ""
+        self.stream: TextIO | None = None
         self.objects = 0
         self.bytes = 0
         self.failures = 0
+        self.skipped = 0
 
     @staticmethod
     @contextlib.contextmanager
     def of(output: Output, options: Options, verb: str) -> Iterator[Progress]:
         """The progress for these streams and options; it ends with the block."""
         with contextlib.ExitStack() as stack:
+            events = None
             if options.events is not None:
-                yield _Events(verb, stack.enter_context(options.events.open("w", encoding="utf-8")))
-            elif output.stderr.isatty() and not output.as_json:
-                display = stack.enter_context(_display(output.stderr))
-                yield _Rich(verb, display)
+                events = stack.enter_context(options.events.open("w", encoding="utf-8"))
+            progress: Progress
+            if output.stderr.isatty() and not output.as_json:
+                progress = _Rich(verb, stack.enter_context(_display(output.stderr)))
             else:
-                yield _Lines(verb, output)
+                progress = _Lines(verb, output)
+            progress.stream = events
+            yield progress
 
-    def total(self, objects: int) -> None:
-        """Say how much there is."""
+    def total(self, objects: int, before: int = 0) -> None:
+        """Say how many there are in all, and how many of them were dealt with before this run began."""
+        self._before = before
+        self._of = f" of {objects:,}"
 
-    def advance(self, size: int, *, failed: bool = False) -> None:
-        """One object is dealt with."""
+    def advance(self, size: int, *, failed: bool = False, skipped: bool = False) -> None:
+        """One object is dealt with.
+
+        Args:
+            size: bytes that were carried for it.
+            failed: it is not done although it was wanted.
+            skipped: it is left alone, for a reason that is no failure.
+        """
         self.objects += 1
-        self.bytes += size
         self.failures += failed
+        self.skipped += skipped
+        self.bytes += size
         self._show()
 
     def event(self, event: Mapping[str, Any], line: str = "") -> None:
-        """Something worth a line; an empty line is for machines alone."""
+        """Something for the file of events, and worth a line where there is one for people."""
+        if self.stream is not None:
+            self.stream.write(json.dumps({"time": round(time.time(), 3), **event}) + "\n")
+            self.stream.flush()
+        if line:
+            self.say(line)
+
+    def say(self, line: str) -> None:
+        """Write a line for people."""
 
     def _show(self) -> None:
         """Bring the display up to date."""
@@ -73,10 +97,18 @@ class Progress:
         return self.bytes / max(time.monotonic() - self._began, 1e-9)
 
     @property
+    def done(self) -> int:
+        """Objects that are as they were wanted, those of earlier runs included."""
+        return self._before + self.objects - self.failures - self.skipped
+
+    @property
     def status(self) -> str:
         """The numbers in words."""
-        failures = f", {self.failures} failed" if self.failures else ""
-        return f"{human_bytes(self.bytes)}, {human_bytes(self.rate)}/s{failures}"
+        counts = {"skipped": self.skipped, "failed": self.failures}
+        said = [f"{count:,} {name}" for name, count in counts.items() if count]
+        if self._before:
+            said.append(f"{self._before:,} before this run")
+        return ", ".join([human_bytes(self.bytes), f"{human_bytes(self.rate)}/s", *said])
 
 
 class _Lines(Progress):
@@ -86,31 +118,14 @@ class _Lines(Progress):
         super().__init__(verb)
         self._output = output
         self._next = time.monotonic() + _LINE_SECONDS
-        self._of = ""
 
-    def total(self, objects: int) -> None:
-        self._of = f" of {objects}"
-
-    def event(self, event: Mapping[str, Any], line: str = "") -> None:
-        if line:
-            self._output.note(line)
+    def say(self, line: str) -> None:
+        self._output.note(line)
 
     def _show(self) -> None:
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _LINE_SECONDS
-            self._output.note(f"{self.objects}{self._of} objects {self._verb}, {self.status}")
-
-
-class _Events(Progress):
-    """One JSON document a line, into a file."""
-
-    def __init__(self, verb: str, stream: TextIO) -> None:
-        super().__init__(verb)
-        self._stream = stream
-
-    def event(self, event: Mapping[str, Any], line: str = "") -> None:
-        self._stream.write(json.dumps({"time": round(time.time(), 3), **event}) + "\n")
-        self._stream.flush()
+            self._output.note(f"{self.done:,}{self._of} objects {self._verb}, {self.status}")
 
 
 def _display(stream: TextIO) -> RichProgress:
@@ -135,12 +150,15 @@ class _Rich(Progress):
         self._display = display
         self._bar = display.add_task(verb, total=None, status="")
 
-    def total(self, objects: int) -> None:
-        self._display.update(self._bar, total=objects)
+    def total(self, objects: int, before: int = 0) -> None:
+        if before and not self._before:
+            # What was there before took this run no time: the time left must not be reckoned from it.
+            self._display.reset(self._bar, completed=before)
+        super().total(objects, before)
+        self._display.update(self._bar, total=objects, completed=before + self.objects)
 
-    def event(self, event: Mapping[str, Any], line: str = "") -> None:
-        if line:
-            self._display.console.print(line, markup=False, highlight=False)
+    def say(self, line: str) -> None:
+        self._display.console.print(printable(line), markup=False, highlight=False)
 
     def _show(self) -> None:
-        self._display.update(self._bar, completed=self.objects, status=self.status)
+        self._display.update(self._bar, completed=self._before + self.objects, status=self.status)

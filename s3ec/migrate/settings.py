@@ -157,7 +157,10 @@ class KeyringSpec(Jsonable):
         in_arn = parts[3] if len(parts) > 5 and parts[2] == "kms" else None
         region = self.region_name or in_arn or connection.region_name
         return Connection(
-            profile_name=connection.profile_name, region_name=region, endpoint_url=connection.endpoint_url
+            profile_name=connection.profile_name,
+            region_name=region,
+            endpoint_url=connection.endpoint_url,
+            max_attempts=connection.max_attempts,
         ).client("kms", session)
 
 

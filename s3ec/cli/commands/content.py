@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import datetime
 import enum
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
+from botocore.exceptions import ClientError
 
 from s3ec.cli.environment import Environment
 from s3ec.cli.failures import located
@@ -34,6 +38,17 @@ def unencrypted(allow: bool) -> dict[str, Any]:
     return {"unencrypted_objects": "allow" if allow else "refuse"}
 
 
+def _range(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuse what S3 would ignore: the whole object in place of its first bytes."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d{1,19})-(\d{1,19})?|-(\d{1,19})", value, re.ASCII)
+    first, last, suffix = found.groups() if found else ("", "", "")
+    if not found or (last and int(last) < int(first)) or (suffix and not int(suffix)):
+        raise click.BadParameter(f"{value!r} is not a range: A-B, A- or -N", ctx, param)
+    return value
+
+
 @click.command(
     cls=Command,
     short_help="Write objects to standard output, decrypted.",
@@ -44,7 +59,13 @@ def unencrypted(allow: bool) -> dict[str, Any]:
 )
 @click.argument("urls", type=S3_OBJECT, nargs=-1, required=True, metavar="S3://BUCKET/KEY...")
 @_VERSION
-@click.option("--range", "byte_range", metavar="A-B", help="Bytes A to B of the plaintext, both included.")
+@click.option(
+    "--range",
+    "byte_range",
+    callback=_range,
+    metavar="A-B",
+    help="Bytes A to B of the plaintext, both included; A- is all from A on, -N the last N.",
+)
 @click.option("--allow-unencrypted", is_flag=True, help="Also show objects that are not encrypted.")
 @shared_options("key", "context", "legacy", "connection")
 @click.pass_obj
@@ -61,7 +82,7 @@ def cat(
     client = environment.client(**unencrypted(allow_unencrypted))
     extra: dict[str, Any] = {"Range": f"bytes={byte_range}"} if byte_range else {}
     for url in urls:
-        with located(str(url)), single_object(environment.s3, url, _LOOK_INSIDE):
+        with located(str(url)), single_object(environment.s3, url, _LOOK_INSIDE), _inside(byte_range):
             answer = client.get_object(
                 Bucket=url.bucket,
                 Key=url.key,
@@ -89,7 +110,11 @@ def head(output: Output, options: Options, url: S3Url, version_id: str | None) -
     client = environment.client(with_key=False)
     with located(str(url)), single_object(environment.s3, url, _LOOK_INSIDE):
         answer: dict[str, Any] = dict(client.head_object(Bucket=url.bucket, Key=url.key, **pinned(version_id)))
-    about = dict(answer.pop("ResponseMetadata", {})).get("ClientSideEncryption")
+    about = dict(dict(answer.pop("ResponseMetadata", {})).get("ClientSideEncryption") or {})
+    if not output.as_json:
+        # Nothing was read that could have been authenticated; a "no" would look like a finding.
+        about.pop("authenticated", None)
+        about["format"] = about.get("format") or "not encrypted by a client"
     show(output, {"bucket": url.bucket, "key": url.key, **answer, "ClientSideEncryption": about})
 
 
@@ -113,7 +138,11 @@ def inspect(output: Output, options: Options, url: S3Url, version_id: str | None
     client = environment.client(with_key=False)
     with located(str(url)), single_object(environment.s3, url, _LOOK_INSIDE):
         found = s3ec.inspect(client, Bucket=url.bucket, Key=url.key, **pinned(version_id))
-    show(output, {"bucket": url.bucket, "key": url.key, **plain(found)})
+    shown = {"bucket": url.bucket, "key": url.key, **plain(found)}
+    if not output.as_json:
+        shown["format"] = shown["format"] or "not encrypted by a client"
+        shown["server_side_encryption"]["name"] = shown["server_side_encryption"]["name"] or "none"
+    show(output, shown)
 
 
 def plain(value: Any) -> Any:
@@ -128,14 +157,45 @@ def plain(value: Any) -> Any:
 
 
 def show(output: Output, found: Mapping[str, Any]) -> None:
-    """One JSON document, or one ``name: value`` a line."""
+    """One JSON document, or one ``name: value`` a line; what is not there is left out."""
     if output.as_json:
         output.document(found)
         return
+    for line in lines_of(found):
+        output.line(line)
+
+
+def lines_of(found: Mapping[str, Any], indent: str = "") -> Iterator[str]:
+    """Names and values for people: no braces, no None, no empty heading."""
     for name, value in found.items():
         if isinstance(value, Mapping):
-            output.line(f"{name}:")
-            for inner, item in value.items():
-                output.line(f"  {inner}: {item}")
+            inner = list(lines_of(value, f"{indent}  "))
+            yield from [f"{indent}{name}:", *inner] if inner else []
         elif value is not None:
-            output.line(f"{name}: {value}")
+            yield f"{indent}{name}: {_said(value)}"
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime.datetime):
+        return f"{value.astimezone(datetime.timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(str(item) for item in value)
+    return str(value)
+
+
+@contextlib.contextmanager
+def _inside(byte_range: str | None) -> Iterator[None]:
+    """A range past the end is the caller's: S3 has said no to nobody."""
+    try:
+        yield
+    except ClientError as error:
+        answer = error.response.get("Error", {})
+        if byte_range is None or answer.get("Code") not in {"InvalidRange", "416"}:
+            raise
+        length = str(answer.get("ActualObjectSize") or "")
+        has = f": it has {int(length):,} bytes" if length.isdigit() else ""
+        raise click.UsageError(
+            f"--range {byte_range} lies past the end of the object{has}", click.get_current_context()
+        ) from error

@@ -12,13 +12,14 @@ import click
 from s3ec.cli.engines import ENGINES, BatchOptions, batch_options, batch_plan, open_engine
 from s3ec.cli.environment import Environment, keyring_spec
 from s3ec.cli.failures import ExitCode, located
-from s3ec.cli.jobs import Job, show_plan
-from s3ec.cli.options import Command, Options, shared_options
+from s3ec.cli.jobs import Job
+from s3ec.cli.options import Command, FiniteRange, Options, shared_options
 from s3ec.cli.output import Output
+from s3ec.cli.plans import preview
 from s3ec.cli.server_side import write_options
 from s3ec.cli.sources import Sources, source_options
 from s3ec.cli.urls import S3_URL, S3Url
-from s3ec.migrate import Action, KeyringSpec, Location, MigrationSettings, plan
+from s3ec.migrate import Action, KeyringSpec, Location, MigrationSettings
 
 __all__ = ["migrate"]
 
@@ -75,7 +76,7 @@ def _source_key_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @_source_key_options
 @click.option("--read-back", is_flag=True, help="Read every written object again, decrypt and compare it.")
 @click.option("--reuse-data-keys", is_flag=True, help="Let one KMS data key serve many V3 objects.")
-@click.option("--kms-requests-per-second", type=click.FloatRange(0, min_open=True), metavar="N", help="KMS rate limit.")
+@click.option("--kms-requests-per-second", type=FiniteRange(0, min_open=True), metavar="N", help="KMS rate limit.")
 @click.option(
     "--instruction-file",
     type=click.Choice(["never", "when-needed", "always"]),
@@ -135,8 +136,7 @@ def migrate(
     environment.confirm(_question(source, destination, upgrade), dry_run=dry_run)
     with located(str(source)):
         if dry_run:
-            show_plan(output, plan(settings, objects=objects, workers=options.workers), source)
-            return ExitCode.DONE
+            return preview(environment, settings, source, objects)
         return Job(
             environment=environment,
             settings=settings,

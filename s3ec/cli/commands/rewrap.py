@@ -8,12 +8,13 @@ import click
 
 from s3ec.cli.environment import Environment, keyring_spec
 from s3ec.cli.failures import ExitCode, located
-from s3ec.cli.jobs import Job, show_plan
+from s3ec.cli.jobs import Job
 from s3ec.cli.options import Command, Options, pairs, shared_options
 from s3ec.cli.output import Output
+from s3ec.cli.plans import preview
 from s3ec.cli.sources import Sources, source_options
 from s3ec.cli.urls import S3_URL, S3Url
-from s3ec.migrate import Action, KeyringSpec, Location, MigrationSettings, plan
+from s3ec.migrate import Action, KeyringSpec, Location, MigrationSettings
 
 __all__ = ["rewrap"]
 
@@ -80,8 +81,7 @@ def rewrap(
     objects = sources.open(environment, url)
     with located(str(url)):
         if dry_run:
-            show_plan(output, plan(settings, objects=objects, workers=options.workers), url)
-            return ExitCode.DONE
+            return preview(environment, settings, url, objects)
         return Job(environment=environment, settings=settings, url=url, verb="rewrapped", objects=objects).run()
 
 

@@ -7,7 +7,7 @@ import click
 from s3ec.cli.environment import Environment
 from s3ec.cli.failures import ExitCode, located
 from s3ec.cli.jobs import Job
-from s3ec.cli.options import Command, Options, shared_options
+from s3ec.cli.options import Command, FiniteRange, Options, shared_options
 from s3ec.cli.output import Output
 from s3ec.cli.sources import Sources, source_options
 from s3ec.cli.urls import S3_URL, S3Url
@@ -27,7 +27,7 @@ __all__ = ["verify"]
 @click.argument("url", type=S3_URL)
 @click.option(
     "--sample",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=FiniteRange(0, 1, min_open=True),
     default=1.0,
     metavar="SHARE",
     help="Share of the objects, above 0 and up to 1; the same ones each time.",

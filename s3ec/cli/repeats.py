@@ -1,0 +1,71 @@
+"""One reason that hits many objects: said a few times with names, then counted.
+
+A wrong key fails every object of a bucket alike. A million equal lines hide the one that differs; every single one
+still stands in the events and in the JSON document.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+__all__ = ["NAMED", "Repeats"]
+
+NAMED = 5
+"""Objects that are named for each reason."""
+
+_MOST_REASONS = 1000
+
+
+@dataclass(slots=True)
+class _Reason:
+    text: str
+    count: int = 0
+
+
+class Repeats:
+    """Says what happened to each object until the reason is known; use it from one thread at a time.
+
+    Args:
+        say: writes one line.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        """Take who writes."""
+        self._say = say
+        self._reasons: dict[str, _Reason] = {}
+
+    def add(self, place: str, text: str) -> None:
+        """Say it of this object, or count it where enough objects were named.
+
+        Args:
+            place: URL or path of the object.
+            text: the whole line.
+        """
+        for line in self.lines(place, text):
+            self._say(line)
+
+    def lines(self, place: str, text: str) -> list[str]:
+        """What to write for this object: its line, or nothing where its reason is known well enough."""
+        reason = self._reason(place, text)
+        reason.count += 1
+        return [text] if reason.count <= NAMED else []
+
+    def close(self) -> None:
+        """Say how many more there were of each reason."""
+        for reason in self._reasons.values():
+            if reason.count > NAMED:
+                more = reason.count - NAMED
+                self._say(f"s3ec: … and {more:,} more with the same reason: {reason.text}")
+        self._reasons.clear()
+
+    def _reason(self, place: str, text: str) -> _Reason:
+        """The entry for what the text says without the object: its name and numbers differ from line to line."""
+        said = text.removeprefix("s3ec: ").replace(place, "").strip(" :")
+        said = re.sub(r" ?\[s3://[^\]]*\]", "", said)
+        key = re.sub(r"\d+", "#", said)
+        if key not in self._reasons and len(self._reasons) >= _MOST_REASONS:
+            # Every text another: nothing is a repetition, and memory has an end.
+            return _Reason(said)
+        return self._reasons.setdefault(key, _Reason(said))

@@ -1,0 +1,89 @@
+"""Whether the keys of a job are there at all, asked before the first object: no object can succeed without them."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from s3ec.errors import KeyringError
+from s3ec.migrate.ending import OF_THE_JOB, code_of
+from s3ec.migrate.model import Action
+from s3ec.migrate.settings import KeyringSpec, MigrationSettings
+
+__all__ = ["check_keys"]
+
+_ATTEMPTS = 3
+_UNKNOWN = "whether the KMS key {} can be used is not known: DescribeKey says {}"
+
+
+def check_keys(
+    settings: MigrationSettings, *, wraps: bool = False, session: boto3.Session | None = None
+) -> tuple[str, ...]:
+    """Ask KMS once for each key of the job (DescribeKey), and refuse a job whose keys are absent or switched off.
+
+    An identity that may not describe keys may still use them: such an answer is no reason to stop.
+
+    Args:
+        settings: the job.
+        wraps: also ask whether a data key would be made (GenerateDataKey with ``DryRun``), as a dry run of a migration
+            wants to know; nothing is made.
+        session: makes the KMS clients; one of its own by default.
+
+    Returns:
+        What could not be found out, for people.
+
+    Raises:
+        s3ec.errors.KeyringError: a key is absent, disabled or waiting for its deletion, or KMS cannot be asked.
+    """
+    doubts = []
+    # Nobody has begun yet, so that nobody needs to wait long for a network that is not there.
+    connection = replace(settings.connection, max_attempts=min(settings.connection.max_attempts, _ATTEMPTS))
+    source = settings.source_keyring
+    for spec in (settings.keyring, *([source] if source is not None and source != settings.keyring else [])):
+        if spec.kind != "kms":
+            continue
+        with contextlib.closing(spec.kms_client(connection, session)) as kms:
+            if doubt := _described(kms, spec):
+                doubts.append(doubt)
+            if wraps and spec is settings.keyring and settings.action in (Action.MIGRATE, Action.UPGRADE):
+                _would_wrap(kms, settings)
+    return tuple(doubts)
+
+
+def _described(kms: Any, spec: KeyringSpec) -> str | None:
+    try:
+        about = kms.describe_key(KeyId=spec.key_id)["KeyMetadata"]
+    except ClientError as error:
+        if code_of(error) == "NotFoundException" or code_of(error) in OF_THE_JOB:
+            raise KeyringError(f"AWS KMS knows no key {spec.key_id}: {error}") from error
+        return _UNKNOWN.format(spec.key_id, code_of(error))
+    except BotoCoreError as error:
+        raise KeyringError(f"AWS KMS could not be asked: {error}") from error
+    state = about.get("KeyState", "Enabled")
+    if state not in ("Enabled", "Updating"):
+        raise KeyringError(f"the KMS key {spec.key_id} cannot be used: its state is {state}")
+    if about.get("KeyUsage", "ENCRYPT_DECRYPT") != "ENCRYPT_DECRYPT":
+        raise KeyringError(f"the KMS key {spec.key_id} does not wrap data keys: its use is {about['KeyUsage']}")
+    return None
+
+
+def _would_wrap(kms: Any, settings: MigrationSettings) -> None:
+    """Ask for a data key that is not made; with contexts of their own, objects may be allowed what this is not."""
+    if settings.bind_object:
+        return
+    try:
+        kms.generate_data_key(
+            KeyId=settings.keyring.key_id,
+            KeySpec="AES_256",
+            EncryptionContext=dict(settings.encryption_context or {}),
+            DryRun=True,
+        )
+    except ClientError as error:
+        if code_of(error) == "AccessDeniedException":
+            raise KeyringError(f"AWS KMS refused under {settings.keyring.key_id} ({error})") from error
+    except BotoCoreError as error:
+        raise KeyringError(f"AWS KMS could not be asked: {error}") from error
