@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -94,6 +96,7 @@ class MigrationContext:
         dry_run: True to stop each task before its first write.
         kms: makes a KMS client for ``ReEncrypt`` and ``Encrypt``.
         probe: makes an S3 client that tries each request once.
+        mac_key: under it an outcome names its plaintext; None where no journal keeps one, and then none is named.
     """
 
     settings: MigrationSettings
@@ -106,6 +109,7 @@ class MigrationContext:
     probe: Callable[[], Any]
     uploads: UploadLog | None = None
     dry_run: bool = False
+    mac_key: bytes | None = field(default=None, repr=False)
     write_manager: MaterialsManager = field(init=False)
     read_manager: MaterialsManager = field(init=False)
     _lock: threading.RLock = field(init=False, default_factory=threading.RLock)
@@ -180,6 +184,15 @@ class MigrationContext:
             if bucket not in self._facts:
                 self._facts[bucket] = _ask(self.s3, bucket)
             return self._facts[bucket]
+
+    def mac(self, sha256: str | None) -> str | None:
+        """What an outcome may say of a plaintext: a MAC of its SHA-256 (both in hex) under the key of the books.
+
+        The SHA-256 alone would tell whoever reads it whether a guess at the plaintext is right (CVE-2022-2582).
+        """
+        if self.mac_key is None or sha256 is None:
+            return None
+        return hmac.new(self.mac_key, bytes.fromhex(sha256), hashlib.sha256).hexdigest()
 
     def version_of(self, bucket: str, answer: dict[str, Any]) -> str | None:
         """The version that a write made; None where the bucket makes none, whatever the server says."""

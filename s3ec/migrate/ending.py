@@ -18,6 +18,8 @@ from botocore.exceptions import (
     ReadTimeoutError,
     ResponseStreamingError,
 )
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
 
 from s3ec.errors import (
     ConfigurationError,
@@ -35,6 +37,9 @@ __all__ = ["OF_THE_JOB", "PASSING_ERRORS", "SSE_C_CODES", "TaskEndedError", "cod
 PASSING_ERRORS = (
     ConnectionClosedError, ConnectTimeoutError, EndpointConnectionError, FlexibleChecksumError, HTTPClientError,
     IncompleteReadError, ReadTimeoutError, ResponseStreamingError,
+    # Where the text of an *error* answer is cut, botocore lets through what its HTTP library raised; and of a text that
+    # is no XML it makes an error of its own that is not among its others.
+    HTTPError, ResponseParserError,
 )  # fmt: skip
 """Faults of the network: the same request may succeed later."""
 

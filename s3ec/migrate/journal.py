@@ -9,72 +9,70 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import socket
 import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
 from s3ec.errors import MigrationError
 from s3ec.formats import INSTRUCTION_FILE_SUFFIX, LEGACY_DOTNET_SUFFIX
+from s3ec.migrate.journal_file import make_private, private_folder
+from s3ec.migrate.journal_runs import JournalRuns
 from s3ec.migrate.journal_schema import (
     RESULT_COLUMNS,
     SCHEMA,
     SCHEMA_VERSION,
     TASK_COLUMNS,
-    UNDONE,
-    is_alive,
     is_moved,
     stands,
     task_of,
     values_of,
 )
-from s3ec.migrate.journal_views import JournalViews
-from s3ec.migrate.model import Outcome, Result, Task
+from s3ec.migrate.model import Action, Outcome, Result, Task
 from s3ec.migrate.settings import MigrationSettings
 
 __all__ = ["Journal", "default_path"]
 
 HEARTBEAT_SECONDS = 2.0
-_PATIENCE = 60.0  # seconds to wait for other runs
-_BETWEEN_TRIES = 0.02
 """How often a run says that it lives."""
-LEASE_SECONDS = 30.0
-"""Age of a heartbeat after which another host's run counts as gone."""
+_KEY_LENGTH = 32
 
 
 def default_path(settings: MigrationSettings) -> Path:
     """Where the journal of these settings lies unless another place is named: the user's state folder."""
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    return state / "s3ec" / f"{settings.action.value}-{settings.source.bucket}-{settings.identity[:12]}.journal"
+    return private_folder() / f"{settings.action.value}-{settings.source.bucket}-{settings.identity[:12]}.journal"
 
 
-class Journal(JournalViews):
+class Journal(JournalRuns):
     """One plan's books. Safe for threads of one process, and for several processes and runs on one file.
 
     Use it as a context manager: a heartbeat runs while it is open.
+
+    Attributes:
+        path: of the file, or ``":memory:"``.
+        run_id: what names this opening of it in the books.
+        mac_key: 32 bytes of its own, kept beside it in ``PATH.key``; under it the MACs of plaintexts are made.
     """
 
     def __init__(self, path: str | Path, settings: MigrationSettings) -> None:
         """See `open`."""
         self.path = str(path)
         self.run_id = uuid.uuid4().hex
+        self._settings = settings
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._closed = False
         with contextlib.ExitStack() as on_failure:
             try:
-                if self.path != ":memory:":
-                    Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-                self._database = sqlite3.connect(
-                    self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
-                )
+                self._connect()
                 on_failure.callback(self._database.close)
                 self._prepare(settings)
-            except (OSError, sqlite3.DatabaseError) as error:
+            except (OSError, sqlite3.Error) as error:
                 raise MigrationError(f"cannot use {self.path} as a journal: {error}") from error
             on_failure.pop_all()
         self._beat = threading.Thread(target=self._heartbeat, name="s3ec-journal", daemon=True)
@@ -106,7 +104,8 @@ class Journal(JournalViews):
         self._closed = True
         self._stop.set()
         self._beat.join()
-        with contextlib.closing(self._database), self._change() as database:
+        # Where not even this can be written, the error that matters has been raised, and leases end with the process.
+        with contextlib.closing(self._database), contextlib.suppress(MigrationError), self._change() as database:
             database.execute("UPDATE objects SET state = 'open', run = NULL WHERE run = ?", (self.run_id,))
             database.execute("DELETE FROM runs WHERE id = ?", (self.run_id,))
 
@@ -127,42 +126,33 @@ class Journal(JournalViews):
                 raise MigrationError(
                     f"{self.path} is the journal of another plan ({found['settings']}); name another file for this one"
                 )
+            # Within the transaction, so that of two runs that make the file one makes the key.
+            self.mac_key = self._key()
             self._announce(database)
+        self._close_to_others()
 
-    def _write_ahead(self) -> None:
-        """Switch the file's mode. SQLite itself does not wait where several runs make the file at the same moment."""
-        deadline = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                self._database.execute("PRAGMA journal_mode = WAL")
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() > deadline:
-                    raise
-                time.sleep(_BETWEEN_TRIES)
-            else:
-                return
-
-    @contextlib.contextmanager
-    def _change(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._database
-            except BaseException:
-                self._database.execute("ROLLBACK")
-                raise
-            self._database.execute("COMMIT")
+    def _key(self) -> bytes:
+        if self.path == ":memory:":
+            return secrets.token_bytes(_KEY_LENGTH)
+        path = Path(f"{self.path}.key")
+        make_private(path)
+        key = path.read_bytes()
+        if len(key) != _KEY_LENGTH:
+            key = secrets.token_bytes(_KEY_LENGTH)
+            path.write_bytes(key)
+        return key
 
     def _heartbeat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
-            # A beat that finds the file busy for a minute is made up for by the next one.
-            with contextlib.suppress(sqlite3.OperationalError), self._change() as database:
+            # A beat that finds the file busy for a minute, or the disk full, is made up for by the next one.
+            with contextlib.suppress(MigrationError), self._change() as database:
                 self._announce(database)
 
     def _announce(self, database: sqlite3.Connection) -> None:
         now = time.time()
         database.execute(
-            "INSERT INTO runs VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET heartbeat = excluded.heartbeat",
+            "INSERT INTO runs (id, host, pid, started, heartbeat) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET heartbeat = excluded.heartbeat",
             (self.run_id, socket.gethostname(), os.getpid(), now, now),
         )
 
@@ -184,13 +174,18 @@ class Journal(JournalViews):
     def _record(self, batch: list[Task]) -> int:
         listed = ("etag", "size", "last_modified", "storage_class", "has_instruction_file", "attempt")
         update = ", ".join(f"{name} = excluded.{name}" for name in listed)
+        # What a listing shows is not gone, whatever S3 has answered in between.
+        gone = "objects.result = 'gone'"
+        # A verification writes nothing: any other time than that of the listing is another writer's.
+        moved = "excluded.last_modified IS NOT objects.last_modified" if self._verifies else "0"
         with self._change() as database:
             before = database.total_changes
             database.executemany(
                 f"INSERT INTO objects ({TASK_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)"  # noqa: S608  # fixed names
                 f" ON CONFLICT (bucket, key, version_id) DO UPDATE SET {update}, state = 'open', not_before = 0,"
                 " pinned = 1, replaces = CASE WHEN objects.moved THEN objects.etag_out ELSE objects.replaces END"
-                " WHERE excluded.etag IS NOT NULL AND (objects.state = 'done' AND excluded.etag IS NOT objects.stands"
+                " WHERE excluded.etag IS NOT NULL"
+                f" AND (objects.state = 'done' AND (excluded.etag IS NOT objects.stands OR {gone} OR {moved})"
                 "  OR objects.state = 'open' AND excluded.etag IS NOT objects.etag)",
                 [values_of(task) for task in batch],
             )
@@ -205,16 +200,6 @@ class Journal(JournalViews):
                 " WHERE state = 'open' AND attempt = 0",
                 (INSTRUCTION_FILE_SUFFIX, LEGACY_DOTNET_SUFFIX),
             )
-
-    def reopen_undone(self) -> int:
-        """Open again what an earlier run failed at or could not carry over. Returns how many objects that are."""
-        again = "UPDATE objects SET state = 'open', attempt = 0, not_before = 0 WHERE state = 'done' AND "
-        with self._change() as database:
-            failed = database.execute(again + "result IN ('failed', 'changed', 'retry')").rowcount
-            skipped = [
-                database.execute(again + "result = 'skipped' AND reason = ?", (reason,)).rowcount for reason in UNDONE
-            ]
-        return failed + sum(skipped)
 
     def add(self, task: Task) -> None:
         """Take one task in."""
@@ -236,15 +221,6 @@ class Journal(JournalViews):
             )
         return [(row[0], task_of(row[2:], pinned=row[1])) for row in rows]
 
-    def _release_dead(self, database: sqlite3.Connection, now: float) -> None:
-        host = socket.gethostname()
-        for run, its_host, pid, heartbeat in database.execute("SELECT id, host, pid, heartbeat FROM runs").fetchall():
-            if now - heartbeat > LEASE_SECONDS or (its_host == host and not is_alive(pid)):
-                database.execute("DELETE FROM runs WHERE id = ?", (run,))
-        database.execute(
-            "UPDATE objects SET state = 'open', run = NULL WHERE state = 'leased' AND run NOT IN (SELECT id FROM runs)"
-        )
-
     def release(self, ids: Iterable[int]) -> None:
         """Give leased objects back untouched."""
         with self._change() as database:
@@ -252,6 +228,10 @@ class Journal(JournalViews):
                 "UPDATE objects SET state = 'open', run = NULL WHERE id = ? AND run = ?",
                 [(object_id, self.run_id) for object_id in ids],
             )
+
+    @property
+    def _verifies(self) -> bool:
+        return self._settings.action is Action.VERIFY
 
     def finish(self, object_id: int, outcome: Outcome, *, again: Task | None = None, delay: float = 0.0) -> None:
         """Write an outcome down; with ``again`` the object is open anew as that task, ``delay`` seconds from now."""
@@ -276,8 +256,10 @@ class Journal(JournalViews):
                 )
                 return
             names = ", ".join(f"{name} = ?" for name in RESULT_COLUMNS)
-            # What this run found done already keeps the evidence of the run that did it.
-            guard = " AND coalesce(result, '') != 'done'" if outcome.result is Result.ALREADY else ""
+            # What this run found done already keeps the evidence of the run that did it, while it is the same object.
+            is_second_look = outcome.result is Result.ALREADY
+            guard = " AND NOT (coalesce(result, '') = 'done' AND etag_out IS ?)" if is_second_look else ""
+            evidence = (outcome.etag_in,) if is_second_look else ()
             database.execute(
                 "UPDATE objects SET state = 'done', run = NULL, stands = ?, moved = ? WHERE id = ?",
                 (stands(outcome), is_moved(outcome), object_id),
@@ -290,39 +272,9 @@ class Journal(JournalViews):
                     outcome.message,
                     *(values.get(name) for name in RESULT_COLUMNS),
                     object_id,
+                    *evidence,
                 ),
             )
-
-    def upload_opening(self, bucket: str, key: str) -> str:
-        """Note that a multipart upload is about to begin; gives the name by which `upload_opened` knows it."""
-        name = f"opening {uuid.uuid4().hex}"
-        with self._change() as database:
-            database.execute(
-                "INSERT INTO uploads VALUES (?, ?, ?, ?, ?)", (name, bucket, key, self.run_id, time.time())
-            )
-        return name
-
-    def upload_opened(self, name: str, upload_id: str) -> None:
-        """Remember the id of a multipart upload that has begun."""
-        with self._change() as database:
-            database.execute("UPDATE uploads SET id = ?, opening = NULL WHERE id = ?", (upload_id, name))
-
-    def upload_closed(self, upload_id: str) -> None:
-        """Forget an upload that was completed or aborted, or by its name one that never began."""
-        with self._change() as database:
-            database.execute("DELETE FROM uploads WHERE id = ?", (upload_id,))
-
-    def leftover_uploads(self) -> list[tuple[str, str, str, float | None]]:
-        """Bucket, key and id of uploads whose run is gone.
-
-        The last value is None; or the run was killed while the upload began, the id is but a name, and the value says
-        when that was, in seconds since the epoch.
-        """
-        with self._change() as database:
-            self._release_dead(database, time.time())
-            return database.execute(
-                "SELECT bucket, key, id, opening FROM uploads WHERE run NOT IN (SELECT id FROM runs)"
-            ).fetchall()
 
     def is_idle(self) -> bool:
         """True where nothing is open, nor leased by anybody who lives."""

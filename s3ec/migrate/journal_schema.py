@@ -7,11 +7,12 @@ from dataclasses import replace
 
 from s3ec.migrate.model import Outcome, SkipReason, Task
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS runs (
-    id TEXT PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, started REAL NOT NULL, heartbeat REAL NOT NULL
+    id TEXT PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, started REAL NOT NULL, heartbeat REAL NOT NULL,
+    working INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE IF NOT EXISTS objects (
     id INTEGER PRIMARY KEY, bucket TEXT NOT NULL, key TEXT NOT NULL, version_id TEXT NOT NULL DEFAULT '',
@@ -20,7 +21,7 @@ CREATE TABLE IF NOT EXISTS objects (
     pinned INTEGER NOT NULL DEFAULT 1, moved INTEGER NOT NULL DEFAULT 0,
     state TEXT NOT NULL DEFAULT 'open', run TEXT, stands TEXT,
     result TEXT, reason TEXT, message TEXT, etag_in TEXT, version_in TEXT, etag_out TEXT, version_out TEXT,
-    plaintext_length INTEGER, plaintext_sha256 TEXT, format_before TEXT, format_after TEXT,
+    plaintext_length INTEGER, plaintext_mac TEXT, format_before TEXT, format_after TEXT,
     wrapping_algorithm TEXT, wrapping_key TEXT,
     UNIQUE (bucket, key, version_id)
 );
@@ -37,11 +38,19 @@ TASK_COLUMNS = (
     "bucket, key, version_id, etag, size, last_modified, storage_class, has_instruction_file, replaces, attempt"
 )
 RESULT_COLUMNS = (
-    "etag_in", "version_in", "etag_out", "version_out", "plaintext_length", "plaintext_sha256",
+    "etag_in", "version_in", "etag_out", "version_out", "plaintext_length", "plaintext_mac",
     "format_before", "format_after", "wrapping_algorithm", "wrapping_key",
 )  # fmt: skip
 UNDONE = tuple(reason.value for reason in SkipReason if reason.leaves_undone)
-"""Reasons whose objects a later run tries again."""
+"""Reasons that leave something undone."""
+_AGAIN = ", ".join(f"'{reason}'" for reason in (*UNDONE, SkipReason.YOUNG.value))
+LOOKED_AT_AGAIN = (
+    # What failed or could not be carried over; what may be there again; what may be old enough by now; and what was
+    # never pinned by an ETag, so that no listing can say that it still stands.
+    "(result IN ('failed', 'changed', 'retry', 'gone') OR etag IS NULL"
+    f" OR result = 'skipped' AND (reason IS NULL OR reason IN ({_AGAIN})))"
+)
+"""Of the objects that an earlier run has dealt with: those that the next run looks at whatever a listing shows."""
 
 
 def is_moved(outcome: Outcome) -> bool:

@@ -16,14 +16,17 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from s3ec.errors import MigrationError
 from s3ec.migrate.context import MigrationContext
 from s3ec.migrate.ending import code_of
 from s3ec.migrate.journal import Journal
 from s3ec.migrate.jsonable import Jsonable
+from s3ec.migrate.key_names import key_names, unresolved
 from s3ec.migrate.model import Action, Outcome, Result, Task
 from s3ec.migrate.object_lists import ListedObjects, ObjectList
 from s3ec.migrate.processes import work_in_processes
 from s3ec.migrate.settings import MigrationSettings
+from s3ec.migrate.step import next_task
 from s3ec.migrate.verify import is_sampled
 from s3ec.migrate.workers import Callback, Event, work
 
@@ -40,7 +43,9 @@ class Summary(Jsonable):
     """How a run ended.
 
     Attributes:
-        counts: objects in the journal by result; ``"open"`` and ``"leased"`` are not done.
+        counts: objects in the journal by result, whichever run of this plan it was; ``"open"`` and ``"leased"`` are
+            not done.
+        this_run: what this run has done itself, by result.
         reasons: skipped objects of this journal by `SkipReason` value.
         undone: objects that were wanted and are not done.
         bytes: plaintext bytes written (or verified) by this run.
@@ -52,6 +57,7 @@ class Summary(Jsonable):
     """
 
     counts: dict[str, int] = field(default_factory=dict)
+    this_run: dict[str, int] = field(default_factory=dict)
     reasons: dict[str, int] = field(default_factory=dict)
     undone: int = 0
     bytes: int = 0
@@ -95,26 +101,52 @@ def run(
     """
     stop = stop or threading.Event()
     emit = on_event or _ignore
-    tally = _Tally()
+    tally = _Tally(settings)
     began = time.monotonic()
     with contextlib.ExitStack() as stack:
         if context is None:
             context = stack.enter_context(contextlib.closing(MigrationContext.open(settings, uploads=journal)))
+        context.mac_key = journal.mac_key
         context.facts(settings.source.bucket)
         context.facts(settings.target("")[0])
         clear_leftovers(journal, context)
-        journal.reopen_undone()
         source = settings.source
         listing = ListedObjects(context.s3, source.bucket, source.prefix) if objects is None else objects
         if engine is None:
             engine = _engine(context, workers, processes)
+        keys = key_names(context)
+        _begin(journal, keys, listing, emit)
         try:
             _go(settings, journal, listing, engine, max_passes, tally, emit, stop)
         except KeyboardInterrupt:
             stop.set()
         summary = tally.summary(journal, time.monotonic() - began, interrupted=stop.is_set())
+        is_over = not stop.is_set() and (not summary.undone or settings.action is Action.VERIFY)
+        _end(journal, keys, key_names(context), finished=is_over)
     emit(Event(kind="summary", objects=sum(summary.counts.values()), bytes=summary.bytes))
     return summary
+
+
+def _begin(journal: Journal, keys: str, listing: ObjectList, emit: Callback) -> None:
+    said = [
+        f"KMS does not tell which key {alias} is: once it is moved, name another journal" for alias in unresolved(keys)
+    ]
+    archive = journal.begin(keys, is_live=listing.is_live)
+    if archive:
+        said.append(f"an earlier run closed its books, which are at {archive} now; everything is looked at again")
+    for message in said:
+        emit(Event(kind="notice", message=f"s3ec: {message}"))
+
+
+def _end(journal: Journal, before: str, after: str, *, finished: bool) -> None:
+    """Close the books of a run.
+
+    Raises:
+        s3ec.errors.MigrationError: an alias was moved to another key meanwhile: nobody knows which object has which.
+    """
+    journal.end(finished=finished and before == after)
+    if before != after:
+        raise MigrationError(f"an alias was moved during the run: run it again (from {before} to {after})")
 
 
 def _engine(context: MigrationContext, workers: int, processes: int) -> Engine:
@@ -214,8 +246,10 @@ def wanted(listing: ObjectList, settings: MigrationSettings, stop: threading.Eve
 class _Tally:
     """What this run has done, from all its workers."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: MigrationSettings) -> None:
+        self._settings = settings
         self._lock = threading.Lock()
+        self._results: Counter[str] = Counter()
         self._bytes = 0
         self._kms_calls = 0
         self._requests: Counter[str] = Counter()
@@ -224,6 +258,8 @@ class _Tally:
         with self._lock:
             self._requests.update(outcome.requests)
             self._kms_calls += outcome.kms_calls
+            if next_task(outcome, self._settings) is None:
+                self._results[outcome.result.value] += 1
             if outcome.result is Result.DONE:
                 self._bytes += outcome.plaintext_length or 0
 
@@ -232,6 +268,7 @@ class _Tally:
         undone, reasons, notes = journal.account()
         return Summary(
             counts=counts,
+            this_run=dict(self._results),
             reasons=reasons,
             notes=notes,
             undone=undone + counts.get("open", 0) + counts.get("leased", 0),

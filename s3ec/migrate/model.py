@@ -154,7 +154,7 @@ class Outcome(Jsonable):
         etag_out: ETag of what was written.
         version_out: version that was written; None where the bucket keeps none.
         plaintext_length: bytes of plaintext.
-        plaintext_sha256: of all of it, in hex.
+        plaintext_mac: HMAC-SHA-256 (hex) of its SHA-256, under the key beside the journal; None without one.
         format_before: ``"plaintext"``, ``"V1"``, ``"V2"`` or ``"V3"``.
         format_after: the same, of what stands there now.
         wrapping_algorithm: label of the wrapping that stands there now.
@@ -176,7 +176,7 @@ class Outcome(Jsonable):
     etag_out: str | None = None
     version_out: str | None = None
     plaintext_length: int | None = None
-    plaintext_sha256: str | None = None
+    plaintext_mac: str | None = None
     format_before: str | None = None
     format_after: str | None = None
     wrapping_algorithm: str | None = None

@@ -16,9 +16,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from s3ec.errors import MigrationError, S3ECError
+from s3ec.errors import MigrationError
 from s3ec.migrate.context import MigrationContext
 from s3ec.migrate.journal import Journal
 from s3ec.migrate.model import Outcome
@@ -28,6 +26,8 @@ from s3ec.migrate.workers import Callback, Event, work
 __all__ = ["work_in_processes"]
 
 _POLL_SECONDS = 0.2
+_GRACE_SECONDS = 60.0
+"""For what is in flight when a child is left alone."""
 
 
 def work_in_processes(
@@ -50,33 +50,46 @@ def work_in_processes(
     each = replace(settings, kms_requests_per_second=rate / processes if rate else None)
     # Forking would copy locks and connections of other threads in whatever state they are.
     spawn = multiprocessing.get_context("spawn")
-    stopping = spawn.Event()
     children: dict[Any, Any] = {}
-    for number in range(processes):
-        ear, mouth = spawn.Pipe(duplex=False)
-        arguments = (each.to_json(), journal.path, workers, mouth, stopping, os.getpid())
-        child = spawn.Process(target=_work, args=arguments, name=f"s3ec-{number}")
-        child.start()
-        mouth.close()
-        children[ear] = child
-    errors = _listen(set(children), stopping, on_outcome, emit, stop)
-    for ear, child in children.items():
-        child.join()
-        ear.close()
+    leashes: list[Any] = []
+    try:
+        for number in range(processes):
+            ear, mouth = spawn.Pipe(duplex=False)
+            end, leash = spawn.Pipe(duplex=False)
+            child = spawn.Process(target=_work, args=(each.to_json(), journal.path, workers, mouth, end, os.getpid()))
+            child.name = f"s3ec-{number}"
+            child.start()
+            mouth.close()
+            end.close()
+            children[ear] = child
+            leashes.append(leash)
+        errors = _listen(set(children), leashes, on_outcome, emit, stop)
+    finally:
+        # Whatever ended the listening: children that nobody listens to stop.
+        _let_go(leashes)
+        for ear, child in children.items():
+            ear.close()
+            child.join()
     if errors:
         raise MigrationError(errors[0])
     if not stop.is_set() and not journal.is_idle():
         raise MigrationError("all worker processes ended before the work was done; run it again to go on")
 
 
+def _let_go(leashes: list[Any]) -> None:
+    """Tell the children to stop. The end of the pipe is the word: a parent that is killed says it, too."""
+    while leashes:
+        leashes.pop().close()
+
+
 def _listen(
-    ears: set[Any], stopping: Any, on_outcome: Callable[[Outcome], None], emit: Callback, stop: threading.Event
+    ears: set[Any], leashes: list[Any], on_outcome: Callable[[Outcome], None], emit: Callback, stop: threading.Event
 ) -> list[str]:
     """Pass on what the processes say until all of them are silent for good."""
     errors: list[str] = []
     while ears:
         if stop.is_set():
-            stopping.set()
+            _let_go(leashes)
         try:
             ready: list[Any] = multiprocessing.connection.wait(list(ears), _POLL_SECONDS)
             for ear in ready:
@@ -87,7 +100,7 @@ def _listen(
                     continue
                 if kind == "error":
                     errors.append(text)
-                    stopping.set()
+                    _let_go(leashes)
                     continue
                 event = Event.from_json(text)
                 if event.outcome is not None:
@@ -98,21 +111,28 @@ def _listen(
     return errors
 
 
-def _work(settings_json: str, path: str, workers: int, mouth: Any, stopping: Any, parent: int) -> None:
+def _work(settings_json: str, path: str, workers: int, mouth: Any, leash: Any, parent: int) -> None:
     """What each process runs."""
     settings = MigrationSettings.from_json(settings_json)
     stop, ended, speaking = threading.Event(), threading.Event(), threading.Lock()
 
     def watch() -> None:
-        # A parent that was killed cannot tell; its children must not go on unseen.
-        while not ended.wait(_POLL_SECONDS):
-            if stopping.is_set() or os.getppid() != parent:
-                stop.set()
-                return
+        # Nothing is ever sent: the leash ends when the parent lets go of it, or dies. A child must not go on unseen.
+        with contextlib.suppress(OSError):
+            while not ended.is_set() and not leash.poll(_POLL_SECONDS):
+                pass
+        stop.set()
+        if os.getppid() != parent and not ended.wait(_GRACE_SECONDS):
+            # Nobody will ever look here again. To S3 and the journal it is a kill, which they survive.
+            os._exit(1)
 
     def say(kind: str, text: str) -> None:
-        with speaking:
-            mouth.send((kind, text))
+        # Nobody may be left to listen; then there is nobody to work for either.
+        try:
+            with speaking:
+                mouth.send((kind, text))
+        except OSError:
+            stop.set()
 
     def tell(event: Event) -> None:
         # What is begun would be half of all messages, and no display shows it.
@@ -125,12 +145,13 @@ def _work(settings_json: str, path: str, workers: int, mouth: Any, stopping: Any
             Journal.open(path, settings) as journal,
             contextlib.closing(MigrationContext.open(settings, uploads=journal)) as context,
         ):
+            context.mac_key = journal.mac_key
             work(settings, journal, context, workers, lambda outcome: None, tell, stop)
     except KeyboardInterrupt:
         stop.set()
-    except (ClientError, BotoCoreError, S3ECError, OSError) as error:
-        with contextlib.suppress(OSError):  # nobody may be left to listen
-            say("error", f"{type(error).__name__}: {error}")
+    # The edge of a process: whatever it is, the parent raises it.
+    except Exception as error:
+        say("error", f"{type(error).__name__}: {error}")
     finally:
         ended.set()
         mouth.close()

@@ -283,7 +283,7 @@ def outcome_of(
         etag_out=written.etag if written else None,
         version_out=written.version_id if written else None,
         plaintext_length=source.plaintext_length if seen is None else seen,
-        plaintext_sha256=written.plaintext_sha256 if written else None,
+        plaintext_mac=context.mac(written.plaintext_sha256) if written else None,
         format_before=source.format,
         format_after=stands.format.value if stands else "plaintext",
         wrapping_algorithm=stands.encrypted_data_key.wrapping_algorithm.label if stands else None,

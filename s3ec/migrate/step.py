@@ -26,6 +26,8 @@ _STEPS: dict[Action, Callable[..., Outcome]] = {
     Action.VERIFY: verify,
 }
 
+_OF_THE_JOB = (S3ECError, ClientError, BotoCoreError, OSError)
+
 
 def migrate_one(task: Task, *, context: MigrationContext) -> Outcome:
     """Do one task, whatever its settings' action is. Idempotent: running it twice, at once or later, does no harm.
@@ -43,10 +45,15 @@ def migrate_one(task: Task, *, context: MigrationContext) -> Outcome:
     kms_before = context.meter.of_this_thread
     try:
         outcome = _STEPS[context.settings.action](task, context=context, calls=calls)
-    except (TaskEndedError, S3ECError, ClientError, BotoCoreError) as error:
+    # This is the edge of every worker. What nobody has foreseen must not take a worker with it, or the run would wait
+    # for its task for ever; it ends this task, under its own name, and the run with a code. Nothing is swallowed.
+    except Exception as error:
         ended = ended_by(error)
         if ended is None:
-            raise
+            if isinstance(error, _OF_THE_JOB):
+                raise
+            ended = TaskEndedError(Result.FAILED, f"unexpected {type(error).__name__}: {error}")
+            ended.error = type(error).__name__
         outcome = Outcome(task=task, result=ended.result, reason=ended.reason, message=ended.message, error=ended.error)
     return replace(outcome, requests=dict(calls.counts), kms_calls=context.meter.of_this_thread - kms_before)
 

@@ -42,10 +42,12 @@ def verify(task: Task, *, context: MigrationContext, calls: Calls) -> Outcome:
         length, checksum = plaintext.digest(plaintext.plaintext_of(source, cipher))
     finally:
         source.close()
-    return _outcome(source, length, checksum, authenticated=not source.content_metadata.algorithm_suite.is_legacy)
+    return _outcome(
+        source, length, checksum, context, authenticated=not source.content_metadata.algorithm_suite.is_legacy
+    )
 
 
-def _outcome(source: Source, length: int, checksum: str, *, authenticated: bool) -> Outcome:
+def _outcome(source: Source, length: int, checksum: str, context: MigrationContext, *, authenticated: bool) -> Outcome:
     stored = source.content_metadata
     return Outcome(
         task=source.task,
@@ -53,7 +55,7 @@ def _outcome(source: Source, length: int, checksum: str, *, authenticated: bool)
         etag_in=source.etag,
         version_in=source.version_id,
         plaintext_length=length,
-        plaintext_sha256=checksum,
+        plaintext_mac=context.mac(checksum),
         format_before=source.format,
         format_after=source.format,
         wrapping_algorithm=stored.encrypted_data_key.wrapping_algorithm.label if stored else None,

@@ -8,9 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from s3ec.errors import S3ECError
+from s3ec.errors import MigrationError
 from s3ec.migrate.context import MigrationContext
 from s3ec.migrate.journal import Journal
 from s3ec.migrate.jsonable import Jsonable
@@ -64,8 +62,7 @@ def work(
     Raises:
         botocore.exceptions.ClientError: what stops the whole job; everything else is in the outcomes.
     """
-    pool = _Pool(settings, journal, context, on_outcome, emit, stop)
-    pool.start(workers)
+    pool = _Pool(settings, journal, context, workers, on_outcome, emit, stop)
     try:
         pool.feed()
     except KeyboardInterrupt:
@@ -82,6 +79,7 @@ class _Pool:
         settings: MigrationSettings,
         journal: Journal,
         context: MigrationContext,
+        workers: int,
         on_outcome: Callable[[Outcome], None],
         emit: Callback,
         stop: threading.Event,
@@ -93,10 +91,8 @@ class _Pool:
         self._emit = emit
         self._stop = stop
         self._failed: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
-        self._queue: queue.Queue[tuple[int, Task] | None] = queue.Queue(maxsize=_CLAIM)
-        self._threads: list[threading.Thread] = []
-
-    def start(self, workers: int) -> None:
+        # Room for the last word to every thread, though none of them may be left to take it.
+        self._queue: queue.Queue[tuple[int, Task] | None] = queue.Queue(maxsize=max(_CLAIM, workers))
         self._threads = [threading.Thread(target=self._work, name=f"s3ec-{number}") for number in range(workers)]
         for thread in self._threads:
             thread.start()
@@ -122,20 +118,31 @@ class _Pool:
 
     def drain(self) -> None:
         """Let every thread finish what it has begun; what it has not goes back."""
-        if self._stop.is_set() or not self._failed.empty():
-            self._emit(Event(kind="stopping"))
-            unbegun = []
-            with contextlib.suppress(queue.Empty):
-                while True:
-                    entry = self._queue.get_nowait()
-                    unbegun += [entry[0]] if entry else []
-            self._journal.release(unbegun)
-        for _ in self._threads:
-            self._queue.put(None)
-        for thread in self._threads:
-            thread.join()
+        try:
+            if self._stop.is_set() or not self._failed.empty():
+                self._emit(Event(kind="stopping"))
+                self._give_back()
+        finally:
+            # Whatever happened above, no thread may be left waiting for ever: the process could not end.
+            for _ in self._threads:
+                self._queue.put(None)
+            for thread in self._threads:
+                thread.join()
         if not self._failed.empty():
             raise self._failed.get()
+
+    def _give_back(self) -> None:
+        unbegun = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                entry = self._queue.get_nowait()
+                unbegun += [entry[0]] if entry else []
+        self._release(unbegun)
+
+    def _release(self, ids: list[int]) -> None:
+        """Give leases back. Where the journal cannot even write that, they end with this process."""
+        with contextlib.suppress(MigrationError):
+            self._journal.release(ids)
 
     def _work(self) -> None:
         while True:
@@ -144,13 +151,15 @@ class _Pool:
                 return
             if self._stop.is_set():
                 # Whoever feeds the queue may be waiting for the journal and see the stop later than this thread.
-                self._journal.release([entry[0]])
+                self._release([entry[0]])
                 continue
             try:
                 self._do(*entry)
-            except (ClientError, BotoCoreError, S3ECError, OSError) as error:
-                self._journal.release([entry[0]])
+            except BaseException as error:
+                # Whatever it is, it ends the run and is raised again there: a thread that died without a word would
+                # leave its task leased, and the run waiting for it.
                 self._failed.put(error)
+                self._release([entry[0]])
                 return
 
     def _do(self, number: int, task: Task) -> None:

@@ -13,6 +13,8 @@ from s3ec.migrate import Action, Connection, KeyringSpec, Location, MigrationSet
 from s3ec.migrate.context import MigrationContext
 from s3ec.migrate.step import migrate_one
 
+from support.macs import MAC_KEY
+
 Settings = Callable[..., MigrationSettings]
 Step = Callable[..., Outcome]
 
@@ -46,7 +48,9 @@ def open_context() -> Iterator[Callable[..., MigrationContext]]:
     with contextlib.ExitStack() as stack:
 
         def make(job: MigrationSettings, **options: Any) -> MigrationContext:
-            return stack.enter_context(contextlib.closing(MigrationContext.open(job, **options)))
+            context = stack.enter_context(contextlib.closing(MigrationContext.open(job, **options)))
+            context.mac_key = MAC_KEY
+            return context
 
         yield make
 

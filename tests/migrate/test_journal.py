@@ -191,10 +191,10 @@ def test_already_keeps_the_evidence_of_the_run_that_did_it(tmp_path: Path) -> No
     with Journal.open(path, SETTINGS) as journal:
         journal.record_listing(_tasks(1))
         ((number, task),) = journal.claim(1)
-        journal.finish(number, Outcome(task=task, result=Result.DONE, etag_out='"2"', plaintext_sha256="ab" * 32))
+        journal.finish(number, Outcome(task=task, result=Result.DONE, etag_out='"2"', plaintext_mac="ab" * 32))
         journal.finish(number, Outcome(task=task, result=Result.ALREADY, etag_in='"2"'))
     with contextlib.closing(sqlite3.connect(path)) as database, database:
-        row = database.execute("SELECT result, plaintext_sha256, etag_out FROM objects").fetchone()
+        row = database.execute("SELECT result, plaintext_mac, etag_out FROM objects").fetchone()
     assert row == ("done", "ab" * 32, '"2"')
 
 
