@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.client import BaseClient
+from botocore.config import Config
 
 from s3ec.client import (
     copies,
@@ -77,7 +78,7 @@ class EncryptionClient(_Base):
     def _s3ec_prepare(self) -> None:
         self._s3ec_view = _make_view(self)
         self._s3ec_wire = Wire(
-            options=type(self)._s3ec_options,
+            options=type(self)._s3ec_options.for_client(**_way(self)),
             send=self._s3ec_send,
             send_as_it_is=partial(handlers.send_after_handlers, self, handlers.make_sender(_generated_class(self))),
             hear=partial(handlers.Heard, self),
@@ -283,6 +284,14 @@ def _make_view(client: EncryptionClient) -> BaseClient:
     view.__dict__ = client.__dict__
     client.__dict__["_s3ec_parent"] = client
     return view
+
+
+def _way(client: EncryptionClient) -> dict[str, Any]:
+    """How a client reaches S3, for the one that is to reach KMS in the same way."""
+    verify = getattr(getattr(client.__dict__["_endpoint"], "http_session", None), "_verify", True)
+    # botocore has completed the user agent, and the region is S3's: neither is what the caller configured.
+    config = client.meta.config.merge(Config(user_agent=None, region_name=None))
+    return {"config": config, "verify": None if verify is True else verify}
 
 
 def _generated_class(client: EncryptionClient) -> type:

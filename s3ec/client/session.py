@@ -89,13 +89,13 @@ def make_client(
     options, boto_keywords = Options.split(keywords)
     if args and args != ("s3",):
         raise ConfigurationError("EncryptionClient takes keywords only; boto3's arguments keep their names")
-    options = options.for_client(session=session, **boto_keywords)
     if session is None:
         # As boto3.client does: one default session, which is cheap to use again, and the one that its user has set up.
         if boto3.DEFAULT_SESSION is None:
             boto3.setup_default_session()
         session = boto3.DEFAULT_SESSION
         assert session is not None  # noqa: S101 - set up just above
+    options = options.for_client(session=session, **boto_keywords)
     events = session._session.get_component("event_emitter")
     name = _one_off.name()
     with _one_off.lock:

@@ -9,18 +9,20 @@ import functools
 import inspect
 import threading
 from collections.abc import Iterable, Mapping
-from traceback import clear_frames
 from typing import Any, TypeVar
 
 import boto3
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec import forks
 from s3ec.algorithms import WrappingAlgorithm
 from s3ec.crypto.secrets import Secret
-from s3ec.errors import ConfigurationError, KeyringError, KeyUnwrapError
+from s3ec.errors import ConfigurationError, KeyringError
 from s3ec.keyrings.arn import KeyArn, parse_arn
 from s3ec.keyrings.checks import check_request
+from s3ec.keyrings.kms_answers import forget_answers, translate
+from s3ec.keyrings.kms_config import shared_config
 from s3ec.keyrings.kms_requests import KmsRequests
 from s3ec.materials import (
     DecryptionMaterials,
@@ -46,11 +48,13 @@ class KmsBase:
 
     __slots__ = (
         "__weakref__",
+        "_alike",
         "_arguments",
         "_capabilities",
         "_client_lock",
         "_given_client",
         "_grant_tokens",
+        "_has_defaults",
         "_requests",
     )
 
@@ -74,6 +78,8 @@ class KmsBase:
         if isinstance(tokens, str) or not all(isinstance(token, str) for token in tokens):
             raise ConfigurationError("grant_tokens takes a sequence of str")
         self._given_client = client
+        self._alike: dict[str | None, Any] = {}
+        self._has_defaults = False
         self._requests = None if client is None else KmsRequests(client)
         self._client_lock: threading.Lock
         forks.make_in_each_process(self, _client_lock=threading.Lock)
@@ -95,16 +101,32 @@ class KmsBase:
         """This keyring, or one like it that makes its client as an S3 client is made.
 
         A keyring that was told nothing of whose credentials to use (no client, session or credentials) takes them, and
-        the region if it has none, from here; what it was told stays.
+        the region if it has none, from here. One without a client or session of its own takes how to get there as well:
+        ``verify``, and of ``config`` what is not about S3. What it was told stays.
 
         Args:
-            **defaults: ``session``, ``region_name`` and credentials as in ``boto3.Session.client``; others and None are
-                left out.
+            **defaults: ``session``, ``region_name``, ``config``, ``verify`` and credentials as in
+                ``boto3.Session.client``; others and None are left out.
         """
-        if self._given_client is not None or self._arguments.keys() & _IDENTITY:
+        own_session = "session" in self._arguments and not self._has_defaults
+        if self._given_client is not None or own_session:
             return self
-        taken = {name: defaults[name] for name in {*_IDENTITY, "region_name"} if defaults.get(name) is not None}
-        return type(self)(**self._settings(), **{**taken, **self._arguments})
+        names = {"verify"} if self._arguments.keys() & _IDENTITY else {"verify", "region_name", *_IDENTITY}
+        taken = {name: defaults[name] for name in names if defaults.get(name) is not None}
+        if shared := shared_config(defaults.get("config")):
+            taken["config"] = Config(**shared)
+        missing = {name: value for name, value in taken.items() if name not in self._arguments}
+        if not missing:
+            return self
+        # Clients of one session that are configured alike share one keyring, and with it one KMS client.
+        alike = repr((shared, missing.get("verify"))) if missing.keys() <= {"config", "verify"} else None
+        made: K | None = self._alike.get(alike)
+        if made is None:
+            made = type(self)(**self._settings(), **{**missing, **self._arguments})
+            made._has_defaults = True
+            if alike is not None:
+                self._alike[alike] = made
+        return made
 
     def __reduce_ex__(self, protocol: object) -> Any:
         """Pickle the settings, so that another process makes its own client; refuse where those hold secrets."""
@@ -139,9 +161,9 @@ class KmsBase:
         try:
             return Secret(self._kms().call(method, parameters))
         except BaseException as error:
-            _forget_answers(error)
+            forget_answers(error)
             if isinstance(error, ClientError):
-                raise _translate(error, str(parameters.get("KeyId") or "")) from error
+                raise translate(error, str(parameters.get("KeyId") or "")) from error
             if isinstance(error, BotoCoreError):
                 raise KeyringError(f"AWS KMS could not be asked: {error}") from error
             raise
@@ -247,18 +269,6 @@ class KmsKeyring(KmsBase):
         return {"key_id": self._key_id, **super()._settings()}
 
 
-def _forget_answers(error: BaseException) -> None:
-    """Clear the variables of the frames below an error.
-
-    A handler, a tracer or botocore itself may have failed over an answer of KMS, and in each frame that it had come to
-    stands the data key.
-    """
-    seen: BaseException | None = error
-    while seen is not None:
-        clear_frames(seen.__traceback__)
-        seen = seen.__cause__ or seen.__context__
-
-
 def _data_key_length(answer: Secret[Mapping[str, Any]]) -> int | None:
     """Bytes of the data key in an answer of KMS; None where there is none."""
     found = answer.reveal().get("Plaintext")
@@ -272,17 +282,3 @@ def _key_arn(key_id: object) -> KeyArn | None:
     if key_id.startswith("arn:") and arn is None:
         raise ConfigurationError(f"{key_id} is not the ARN of a KMS key or alias")
     return arn
-
-
-def _translate(error: ClientError, key_id: str) -> KeyringError:
-    """The refusal with the key that was asked for, which KMS's own text often leaves out."""
-    details = error.response.get("Error", {})
-    under = f" under {key_id}" if key_id else ""
-    text = ": ".join(part for part in (details.get("Code"), details.get("Message")) if part)
-    said = f"{error.operation_name}: {text}"
-    if details.get("Code") in {"InvalidCiphertextException", "IncorrectKeyException"}:
-        return KeyUnwrapError(
-            f"AWS KMS does not open the encrypted data key{under}: it was made by another key or with another "
-            f"encryption context, or it was altered ({said})"
-        )
-    return KeyringError(f"AWS KMS refused{under} ({said})")

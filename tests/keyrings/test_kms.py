@@ -340,7 +340,7 @@ class TestDefaults:
         bare = KmsKeyring("alias/a", grant_tokens=["t"], enable_legacy_wrapping_algorithms=True, endpoint_url=endpoint)
         keyring = bare.with_client_defaults(**self.DEFAULTS, session=None, verify=False, endpoint_url="http://s3")
         assert keyring is not bare
-        assert keyring._arguments == {**self.DEFAULTS, "endpoint_url": endpoint}
+        assert keyring._arguments == {**self.DEFAULTS, "verify": False, "endpoint_url": endpoint}
         assert keyring._settings() == bare._settings()
         assert bare._arguments == {"endpoint_url": endpoint}
         assert (

@@ -1,0 +1,36 @@
+"""When KMS says no, or something goes wrong over what it said."""
+
+from __future__ import annotations
+
+from traceback import clear_frames
+from typing import Any
+
+from s3ec.errors import KeyringError, KeyUnwrapError
+
+__all__ = ["forget_answers", "translate"]
+
+
+def forget_answers(error: BaseException) -> None:
+    """Clear the variables of the frames below an error.
+
+    A handler, a tracer or botocore itself may have failed over an answer of KMS, and in each frame that it had come to
+    stands the data key.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        clear_frames(seen.__traceback__)
+        seen = seen.__cause__ or seen.__context__
+
+
+def translate(error: Any, key_id: str) -> KeyringError:
+    """The refusal with the key that was asked for, which KMS's own text often leaves out."""
+    details = error.response.get("Error", {})
+    under = f" under {key_id}" if key_id else ""
+    text = ": ".join(part for part in (details.get("Code"), details.get("Message")) if part)
+    said = f"{error.operation_name}: {text}"
+    if details.get("Code") in {"InvalidCiphertextException", "IncorrectKeyException"}:
+        return KeyUnwrapError(
+            f"AWS KMS does not open the encrypted data key{under}: it was made by another key or with another "
+            f"encryption context, or it was altered ({said})"
+        )
+    return KeyringError(f"AWS KMS refused{under} ({said})")
