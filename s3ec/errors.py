@@ -56,6 +56,17 @@ __all__ = [
 ]
 
 
+def escaped(text: str) -> str:
+    """Text of others (keys, headers, what a service says) as a message, a log or a terminal may carry it.
+
+    Line feeds would forge lines of a log, escape sequences command a terminal, and characters that turn the direction
+    of writing show another text than the one that is there. They are spelt out; letters of any language stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
 class S3ECError(Exception):
     """Base of all errors of s3ec.
 
@@ -68,10 +79,14 @@ class S3ECError(Exception):
 
     location: str | None = None
 
+    def __init__(self, *args: object) -> None:
+        """Take the message; what is foreign in it is escaped, whoever wrote the message."""
+        super().__init__(*(escaped(arg) if isinstance(arg, str) else arg for arg in args))
+
     def locate(self, location: str) -> S3ECError:
         """Say which object the error is about; the first answer stays. Returns the error itself."""
         if self.location is None:
-            self.location = location
+            self.location = escaped(location)
         return self
 
     def __str__(self) -> str:

@@ -13,7 +13,7 @@ from s3ec import formats
 from s3ec.client.ciphertext_reader import CiphertextReader
 from s3ec.client.seals import SealedBytes
 from s3ec.client.wire import Wire
-from s3ec.errors import InstructionFileError, NotEncryptedError, S3ECError
+from s3ec.errors import InstructionFileError, NotEncryptedError, S3ECError, escaped
 from s3ec.formats import ContentMetadata, Detection
 
 __all__ = ["delete_with_object", "fetch", "is_ours", "not_found", "read_whole", "written_with_object"]
@@ -163,7 +163,9 @@ def is_ours(wire: Wire, parameters: Mapping[str, Any]) -> bool:
         head = wire.call("HeadObject", wire.companion("HeadObject", parameters))
     except ClientError as error:
         if not not_found(error):
-            _log.warning("cannot see whether %s is an instruction file: %s", parameters["Key"], error)
+            _log.warning(
+                "cannot see whether %s is an instruction file: %s", escaped(parameters["Key"]), escaped(str(error))
+            )
         return False
     if any(name.lower() == formats.INSTRUCTION_FILE_MARKER for name in head.get("Metadata", {})):
         return True
@@ -190,4 +192,8 @@ def delete_with_object(wire: Wire, parameters: Mapping[str, Any]) -> None:
         if is_ours(wire, request):
             wire.call("DeleteObject", wire.companion("DeleteObject", request))
     except (BotoCoreError, ClientError) as error:
-        _log.warning("the object is deleted, but perhaps not its instruction file %s: %s", request["Key"], error)
+        _log.warning(
+            "the object is deleted, but perhaps not its instruction file %s: %s",
+            escaped(request["Key"]),
+            escaped(str(error)),
+        )

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from s3ec.client.server_side_modes import DsseKms, ServerSideMode, SseC, SseKms, SseS3
-from s3ec.errors import ConfigurationError
+from s3ec.errors import ConfigurationError, escaped
 
 __all__ = [
     "DsseKms",
@@ -220,8 +220,8 @@ def warn_unless_confirmed(operation_name: str, parameters: Mapping[str, Any], re
             _log.warning(
                 "%s s3://%s/%s: server-side encryption was asked for and not confirmed: %s is %r in the answer, not %r",
                 operation_name,
-                parameters.get("Bucket"),
-                parameters.get("Key"),
+                escaped(str(parameters.get("Bucket"))),
+                escaped(str(parameters.get("Key"))),
                 member,
                 response.get(member),
                 parameters[member],

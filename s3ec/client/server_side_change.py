@@ -20,7 +20,7 @@ from s3ec.client import server_side
 from s3ec.client.encryption_client import plain_view
 from s3ec.client.server_side_copy import copy_in_parts, grants, speaks_to_aws
 from s3ec.client.server_side_modes import DsseKms, ServerSideMode, SseC, SseKms, SseS3
-from s3ec.errors import UnsupportedOperationError
+from s3ec.errors import UnsupportedOperationError, escaped
 
 __all__ = [
     "ServerSideChange",
@@ -239,7 +239,8 @@ def _update(view: Any, named: Mapping[str, Any], mode: SseKms) -> bool:
     except ClientError as error:
         if error.response["Error"]["Code"] not in _UPDATE_REFUSALS:
             raise
-        _log.info("UpdateObjectEncryption of s3://%s/%s: %s; copying instead", named["Bucket"], named["Key"], error)
+        place = escaped(f"s3://{named['Bucket']}/{named['Key']}")
+        _log.info("UpdateObjectEncryption of %s: %s; copying instead", place, escaped(str(error)))
         return False
     return True
 

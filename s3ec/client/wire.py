@@ -25,7 +25,7 @@ from s3ec.client.handlers import Heard
 from s3ec.client.options import Options
 from s3ec.client.seals import Seal
 from s3ec.client.sources import is_readable_body
-from s3ec.errors import S3ECError
+from s3ec.errors import S3ECError, escaped
 
 __all__ = ["Wire", "location_of", "object_arn"]
 
@@ -200,7 +200,7 @@ def location_of(parameters: Mapping[str, Any]) -> str | None:
     if not isinstance(bucket, str):
         return None
     place = f"s3://{bucket}/{key}" if isinstance(key, str) else f"s3://{bucket}"
-    return f"{place}?versionId={version}" if isinstance(version, str) else place
+    return escaped(f"{place}?versionId={version}" if isinstance(version, str) else place)
 
 
 def object_arn(bucket: str, key: str) -> str:
