@@ -17,13 +17,12 @@ from typing import Any
 
 from s3ec.cli.failures import ERRORS, ExitCode, Failure, FailureError, combined, describe
 from s3ec.cli.output import Output, human_bytes
+from s3ec.cli.repeats import Repeats
 from s3ec.cli.transfer_progress import TransferProgress
 from s3ec.cli.transfers import STANDARD_STREAM, Copy, Report
 from s3ec.migrate.survey import bounded_map
 
 __all__ = ["Batch", "Deletion", "Done", "TerminatedError"]
-
-_NAMED = 5
 
 
 class TerminatedError(KeyboardInterrupt):
@@ -97,8 +96,12 @@ class Batch:
     _copied: list[dict[str, str]] = field(default_factory=list)
     _deleted: list[str] = field(default_factory=list)
     _failures: list[Failure] = field(default_factory=list)
-    _reasons: collections.Counter[str] = field(default_factory=collections.Counter)
+    _repeats: Repeats = field(init=False)
     _counts: collections.Counter[str] = field(default_factory=collections.Counter)
+
+    def __post_init__(self) -> None:
+        """Say each reason a few times only."""
+        self._repeats = Repeats(self.output.note)
 
     def run(self, steps: Iterable[Step], *, more: Callable[[], dict[str, Any]] = dict) -> ExitCode:
         """Do it, and say how it ended.
@@ -198,22 +201,13 @@ class Batch:
             progress.line(text, self.output)
 
     def _failed(self, failure: Failure, step: Copy | Deletion | None, progress: TransferProgress) -> None:
-        """Say it, but not a million times; the document has every one."""
         self._failures.append(failure)
-        places = [step.location] if step is not None else []
-        if isinstance(step, Copy):
-            places += [str(step.source), str(step.target)]
-        reason = failure.message
-        for place in places:
-            reason = reason.replace(place, "…")
-        self._reasons[reason] += 1
-        if self._reasons[reason] <= _NAMED:
-            progress.note(f"s3ec: {failure.message}", self.output)
+        place = step.location if step is not None else ""
+        for line in self._repeats.lines(place, f"s3ec: {failure.message}"):
+            progress.note(line, self.output)
 
     def _end(self, progress: TransferProgress, more: Callable[[], dict[str, Any]]) -> ExitCode:
-        for reason, count in self._reasons.items():
-            if count > _NAMED:
-                self.output.note(f"s3ec: {count - _NAMED} more with the same reason: {reason}")
+        self._repeats.close()
         interrupted = bool(self._signals)
         if interrupted:
             self._say_how_far(progress)

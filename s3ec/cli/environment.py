@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from s3ec.algorithms import CommitmentPolicy, WrappingAlgorithm
 from s3ec.cli.key_files import check_rsa_key_file
 from s3ec.cli.options import Options
 from s3ec.cli.output import Output
+from s3ec.client.configuration import PASSPHRASE_VARIABLE, Configuration, profile_values, resolve
 from s3ec.errors import ConfigurationError
 from s3ec.materials import (
     STORED_CONTEXT,
@@ -31,7 +33,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Environment", "NoKeyring", "check_aes_key_file", "keyring_spec"]
 
-_WAYS = "--kms-key KEY, --aes-key-file FILE, --rsa-private-key FILE or --rsa-public-key FILE"
+_WAYS = (
+    "--kms-key KEY, --aes-key-file FILE, --rsa-private-key FILE or --rsa-public-key FILE "
+    "(or a default: S3EC_KMS_KEY=KEY, or s3ec_kms_key = KEY in the AWS profile)"
+)
+_WORDS = {
+    "kms_key": "--kms-key",
+    "aes_key_file": "--aes-key-file",
+    "rsa_private_key_file": "--rsa-private-key",
+    "rsa_public_key_file": "--rsa-public-key",
+    "rsa_passphrase_file": "--rsa-passphrase-file",
+    "context": "--context",
+    "allow_legacy": "--allow-legacy",
+}
 _TEXT_KEY = frozenset(b"0123456789abcdefABCDEFghijklmnopqrstuvwxyzGHIJKLMNOPQRSTUVWXYZ+/=-_\r\n")
 
 
@@ -67,6 +81,7 @@ def keyring_spec(
     path: Path | None = None,
     private_key: Path | None = None,
     public_key: Path | None = None,
+    passphrase: str | None = None,
     allow_legacy: bool = False,
 ) -> KeyringSpec:
     """A keyring by description, from options.
@@ -78,7 +93,7 @@ def keyring_spec(
     if path is not None:
         check_aes_key_file(path)
     if private_key is not None:
-        check_rsa_key_file(private_key, private=True)
+        check_rsa_key_file(private_key, private=True, passphrase=passphrase)
     if public_key is not None:
         check_rsa_key_file(public_key, private=False)
     return KeyringSpec(
@@ -86,9 +101,14 @@ def keyring_spec(
         key_id=key_id,
         path=_absolute(path),
         private_key_path=_absolute(private_key),
+        passphrase=passphrase if private_key is not None else None,
         public_key_path=_absolute(public_key),
         enable_legacy_wrapping_algorithms=allow_legacy,
     )
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
 
 
 def _absolute(path: Path | None) -> str | None:
@@ -122,10 +142,15 @@ class Environment:
         self.options = options
         self.output = output
 
+    @property
+    def region(self) -> str | None:
+        """The Region of ``--region`` or AWS_REGION, which the AWS CLI knows and boto3 does not; None for boto3's."""
+        return self.options.region or os.environ.get("AWS_REGION") or None
+
     @cached_property
     def session(self) -> boto3.Session:
         """The boto3 session of ``--profile`` and ``--region``."""
-        return boto3.Session(profile_name=self.options.profile, region_name=self.options.region)
+        return boto3.Session(profile_name=self.options.profile, region_name=self.region)
 
     @cached_property
     def connection(self) -> Connection:
@@ -133,7 +158,7 @@ class Environment:
         options = self.options
         return Connection(
             profile_name=options.profile,
-            region_name=options.region,
+            region_name=self.region,
             endpoint_url=options.endpoint_url,
             # One connection for each worker, else urllib3 opens and drops connections under load.
             max_connections=max(10, options.workers + 4),
@@ -147,34 +172,71 @@ class Environment:
         return client
 
     @cached_property
+    def settings(self) -> Configuration:
+        """What is in force of options, environment and profile.
+
+        Raises:
+            s3ec.errors.ConfigurationError: a value that means nothing.
+            botocore.exceptions.BotoCoreError: there is no such profile.
+        """
+        options = self.options
+        given = {
+            "kms_key": options.kms_key,
+            "aes_key_file": options.aes_key_file,
+            "rsa_private_key_file": options.rsa_private_key,
+            "rsa_public_key_file": options.rsa_public_key,
+            "rsa_passphrase_file": options.rsa_passphrase_file,
+            "context": options.context,
+            "allow_legacy": options.allow_legacy,
+        }
+        name, profile = profile_values(options.profile)
+        return resolve(given, environ=os.environ, profile=profile, profile_name=name, words=_WORDS)
+
+    @property
+    def passphrase(self) -> str | None:
+        """Where the passphrase of an RSA key is, as `KeyringSpec` has it."""
+        path = self.settings.rsa_passphrase_file
+        if path is not None:
+            Path(path).open("rb").close()
+            return f"file:{Path(path).absolute()}"
+        return f"env:{PASSPHRASE_VARIABLE}" if os.environ.get(PASSPHRASE_VARIABLE) else None
+
+    @cached_property
     def keyring_spec(self) -> KeyringSpec:
-        """The keyring of the key options, in the form that travels to workers.
+        """The keyring that is in force, in the form that travels to workers.
 
         Raises:
             click.UsageError: none is given, or keys of different kinds are.
         """
         options = self.options
-        kinds = {
-            "kms": options.kms_key is not None,
-            "aes-file": options.aes_key_file is not None,
-            "rsa-file": options.rsa_private_key is not None or options.rsa_public_key is not None,
-        }
-        given = [kind for kind, is_given in kinds.items() if is_given]
-        if len(given) != 1:
-            text = "give one kind of key: KMS, AES or RSA" if given else f"a key is needed: {_WAYS}"
-            raise click.UsageError(text, click.get_current_context(silent=True))
+        on_the_spot = (options.kms_key, options.aes_key_file, options.rsa_private_key or options.rsa_public_key)
+        if sum(each is not None for each in on_the_spot) > 1:
+            raise click.UsageError("give one kind of key: KMS, AES or RSA", click.get_current_context(silent=True))
+        settings = self.settings
+        if settings.kind is None:
+            raise click.UsageError(f"a key is needed: {_WAYS}", click.get_current_context(silent=True))
         return keyring_spec(
-            given[0],
-            key_id=options.kms_key,
-            path=options.aes_key_file,
-            private_key=options.rsa_private_key,
-            public_key=options.rsa_public_key,
-            allow_legacy=options.allow_legacy,
+            settings.kind,
+            key_id=settings.kms_key,
+            path=_path(settings.aes_key_file),
+            private_key=_path(settings.rsa_private_key_file),
+            public_key=_path(settings.rsa_public_key_file),
+            passphrase=self.passphrase,
+            allow_legacy=settings.allow_legacy,
         )
+
+    def allows_unencrypted(self, option: bool) -> bool:
+        """Whether objects may be plaintext: by ``--allow-unencrypted``, or by the settings."""
+        return option or self.settings.unencrypted_objects == "allow"
 
     @property
     def has_key(self) -> bool:
-        """True where any key option was given."""
+        """True where any key is in force."""
+        return self.settings.kind is not None
+
+    @property
+    def names_key(self) -> bool:
+        """True where a key was named on the spot."""
         o = self.options
         return any((o.kms_key, o.aes_key_file, o.rsa_private_key, o.rsa_public_key))
 
@@ -190,10 +252,12 @@ class Environment:
         # First, so that an endpoint which is not a URL is refused in one place.
         plain = self.s3
         client = EncryptionClient(
-            keyring=self.keyring_spec.build(self.connection, self.session) if with_key or self.has_key else NoKeyring(),
+            keyring=self.keyring_spec.build(self.connection, self.session)
+            if with_key or self.names_key
+            else NoKeyring(),
             session=self.session,
             commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT,
-            enable_legacy_unauthenticated_modes=self.options.allow_legacy,
+            enable_legacy_unauthenticated_modes=self.settings.allow_legacy,
             endpoint_url=self.options.endpoint_url,
             config=Config(max_pool_connections=self.connection.max_connections),
             **more,
@@ -203,13 +267,13 @@ class Environment:
 
     @property
     def read_context(self) -> Mapping[str, str] | StoredContext:
-        """``EncryptionContext`` of reads: what ``--context`` asserts, else the stored one as it is."""
-        return dict(self.options.context) or STORED_CONTEXT
+        """``EncryptionContext`` of reads: the context in force is asserted, else the stored one taken as it is."""
+        return dict(self.settings.context) or STORED_CONTEXT
 
     @property
     def write_context(self) -> dict[str, Any]:
-        """Keyword arguments that give ``--context`` to a write."""
-        return {"EncryptionContext": dict(self.options.context)} if self.options.context else {}
+        """Keyword arguments that give the context in force to a write."""
+        return {"EncryptionContext": dict(self.settings.context)} if self.settings.context else {}
 
     def confirm(self, question: str, *, dry_run: bool = False) -> None:
         """Ask before objects are changed.

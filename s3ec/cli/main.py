@@ -33,6 +33,7 @@ _COMMANDS = {
     "head": "s3ec.cli.commands.content:head",
     "inspect": "s3ec.cli.commands.content:inspect",
     "sse": "s3ec.cli.commands.sse:sse",
+    "configure": "s3ec.cli.commands.configure:configure",
     "demo": "s3ec.cli.demo:demo",
 }
 

@@ -34,6 +34,7 @@ class Options:
         aes_key_file: file of 16, 24 or 32 raw bytes.
         rsa_private_key: PEM file.
         rsa_public_key: PEM file.
+        rsa_passphrase_file: file whose first line opens the private key's PEM.
         context: encryption context.
         allow_legacy: leave to read unauthenticated content and legacy wrapping.
         journal: SQLite file.
@@ -50,6 +51,7 @@ class Options:
     aes_key_file: Path | None = None
     rsa_private_key: Path | None = None
     rsa_public_key: Path | None = None
+    rsa_passphrase_file: Path | None = None
     context: Mapping[str, str] = field(default_factory=dict)
     allow_legacy: bool = False
     journal: Path | None = None
@@ -126,6 +128,10 @@ _GROUPS: dict[str, tuple[str, str, tuple[tuple[str, dict[str, Any]], ...]]] = {
             ("--aes-key-file", {"type": _FILE, "metavar": "FILE", "help": "AES wrapping key: 16, 24 or 32 raw bytes."}),
             ("--rsa-private-key", {"type": _FILE, "metavar": "FILE", "help": "RSA key (PEM) that opens data keys."}),
             ("--rsa-public-key", {"type": _FILE, "metavar": "FILE", "help": "RSA key (PEM) that wraps data keys."}),
+            (
+                "--rsa-passphrase-file",
+                {"type": _FILE, "metavar": "FILE", "help": "File whose first line opens an encrypted RSA key."},
+            ),
         ),
     ),
     "context": (

@@ -91,6 +91,8 @@ _OPTIONS: tuple[tuple[str, str], ...] = (
      "--rsa-public-key does not belong to --rsa-private-key"),
     (r"must be an RSA (?:private|public) key as PEM or as a key object, not (\w+)",
      r"holds another kind of key (\1), not an RSA one"),
+    (r"the PEM private key is encrypted; load it with its password and give the key object",
+     "the RSA private key is encrypted: give --rsa-passphrase-file FILE, or set S3EC_RSA_PASSPHRASE"),
     (r"\bprivate_key\b", "--rsa-private-key"),
     (r"\bpublic_key\b", "--rsa-public-key"),
     (r"key_id must be a KMS key ID", "--kms-key must be a KMS key ID"),

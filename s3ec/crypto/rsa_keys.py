@@ -19,6 +19,7 @@ __all__ = [
     "private_key",
     "public_key",
     "same_key",
+    "unlocked_private_key",
 ]
 
 MIN_PRIVATE_KEY_BITS = 1024
@@ -55,6 +56,34 @@ def _loaded(pem: Secret[Any]) -> object:
         pass
     # Raised here: beside the library's own error there would be its frames, in which the text of the key stands.
     raise ConfigurationError(fault)
+
+
+def unlocked_private_key(pem: object, passphrase: object) -> RSAPrivateKey:
+    """Take a private key as PEM that a passphrase encrypts; one that is not encrypted is taken as it is.
+
+    Args:
+        pem: bytes or str.
+        passphrase: bytes; empty for none.
+
+    Raises:
+        ConfigurationError: the passphrase does not open it, or as `private_key`. The text quotes nothing of either.
+    """
+    given: Secret[Any] = Secret(revealed(pem))
+    secret: Secret[Any] = Secret(revealed(passphrase))
+    del pem, passphrase  # what is refused below is in no report of the error
+    fault = None
+    try:
+        loaded: object = load_pem_private_key(_encoded(given.reveal()), password=secret.reveal() or None)
+    except TypeError:
+        # Not encrypted, or no passphrase was given: the other function says which.
+        loaded = given
+    except (ValueError, UnsupportedAlgorithm):
+        fault = "the passphrase does not open the PEM private key, or it is not one (PKCS#8 or PKCS#1)"
+        loaded = None
+    # Raised here: beside the library's own error there would be its frames, in which the text of the key stands.
+    if fault is not None:
+        raise ConfigurationError(fault)
+    return private_key(loaded)
 
 
 def public_key(key: object) -> RSAPublicKey:

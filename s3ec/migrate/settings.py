@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from s3ec.migrate.model import Action
 if TYPE_CHECKING:
     from s3ec.materials import Keyring
 
-__all__ = ["Connection", "KeyringSpec", "Location", "MigrationSettings"]
+__all__ = ["Connection", "KeyringSpec", "Location", "MigrationSettings", "read_passphrase"]
 
 _MIB = 2**20
 
@@ -80,6 +81,8 @@ class KeyringSpec(Jsonable):
         region_name: of KMS, where it is not the connection's.
         path: of a file with 16, 24 or 32 raw bytes (AES), on every worker.
         private_key_path: of a PEM file (RSA), on every worker.
+        passphrase: where the passphrase of that PEM is, on every worker: ``"file:PATH"`` (its first line) or
+            ``"env:NAME"``; None where it has none.
         public_key_path: of a PEM file (RSA), on every worker.
         material_description: of the raw key.
         enable_legacy_wrapping_algorithms: the leave to open wrappings of V1.
@@ -90,6 +93,7 @@ class KeyringSpec(Jsonable):
     region_name: str | None = None
     path: str | None = None
     private_key_path: str | None = None
+    passphrase: str | None = None
     public_key_path: str | None = None
     material_description: Mapping[str, str] = field(default_factory=dict)
     enable_legacy_wrapping_algorithms: bool = False
@@ -133,7 +137,7 @@ class KeyringSpec(Jsonable):
             return AesKeyring(wrapping_key, material_description=description, enable_legacy_wrapping_algorithms=legacy)
         if self.kind == "rsa-file":
             return RsaKeyring(
-                private_key=_read(self.private_key_path) if self.private_key_path else None,
+                private_key=self._private_key() if self.private_key_path else None,
                 public_key=_read(self.public_key_path) if self.public_key_path else None,
                 material_description=description,
                 enable_legacy_wrapping_algorithms=legacy,
@@ -142,6 +146,15 @@ class KeyringSpec(Jsonable):
         if self.kind == "kms-discovery":
             return KmsDiscoveryKeyring(client=kms, enable_legacy_wrapping_algorithms=legacy)
         return KmsKeyring(str(self.key_id), client=kms, enable_legacy_wrapping_algorithms=legacy)
+
+    def _private_key(self) -> Any:
+        """The private key: its PEM, or the key object where a passphrase opens it."""
+        from s3ec.crypto.rsa_keys import unlocked_private_key
+
+        if self.passphrase is None:
+            return _read(self.private_key_path)
+        # Never in variables, which error reporters would send.
+        return unlocked_private_key(_read(self.private_key_path), read_passphrase(self.passphrase))
 
     def read_key(self) -> bytes:
         """The content of the key file that wraps: AES bytes, or the public (else private) key's PEM.
@@ -162,6 +175,18 @@ class KeyringSpec(Jsonable):
             endpoint_url=connection.endpoint_url,
             max_attempts=connection.max_attempts,
         ).client("kms", session)
+
+
+def read_passphrase(where: str) -> bytes:
+    """The passphrase at ``env:NAME``, or at ``file:PATH``: its first line, as openssl has it.
+
+    Raises:
+        s3ec.errors.ConfigurationError: the file cannot be read.
+    """
+    kind, _, place = where.partition(":")
+    if kind == "env":
+        return os.environ.get(place, "").encode()
+    return _read(place).partition(b"\n")[0].rstrip(b"\r")
 
 
 def _read(path: str | None) -> bytes:

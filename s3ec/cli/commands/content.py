@@ -79,7 +79,7 @@ def cat(
 ) -> None:
     """Write objects to standard output, decrypted; no byte before it is verified."""
     environment = Environment(options, output)
-    client = environment.client(**unencrypted(allow_unencrypted))
+    client = environment.client(**unencrypted(environment.allows_unencrypted(allow_unencrypted)))
     extra: dict[str, Any] = {"Range": f"bytes={byte_range}"} if byte_range else {}
     for url in urls:
         with located(str(url)), single_object(environment.s3, url, _LOOK_INSIDE), _inside(byte_range):

@@ -118,6 +118,7 @@ def _run(
     ends = _ends(paths)
     _check(ends, recursive, bool(filters), environment.options, is_move)
     _check_writing(ends, writing, is_move)
+    allow_unencrypted = environment.allows_unencrypted(allow_unencrypted)
     do_copy = copier(
         environment, ends[:-1], ends[-1], writing, allow_unencrypted, many=recursive or len(ends) > 2, dry_run=dry_run
     )

@@ -161,23 +161,22 @@ def _settings(
     source_key: dict[str, Any],
     direct: dict[str, Any],
 ) -> MigrationSettings:
-    options = environment.options
     return MigrationSettings(
         action=Action.UPGRADE if upgrade else Action.MIGRATE,
         # Relative keys are only defined for a folder; in place, any beginning of a key will do.
         source=Location(bucket=source.bucket, prefix=source.key if destination is None else source.folder),
         destination=Location(bucket=destination.bucket, prefix=destination.folder) if destination else None,
         keyring=environment.keyring_spec,
-        source_keyring=_source_keyring(options.allow_legacy, **source_key),
-        encryption_context=dict(options.context) or None,
-        allow_legacy=options.allow_legacy,
+        source_keyring=_source_keyring(environment, **source_key),
+        encryption_context=dict(environment.settings.context) or None,
+        allow_legacy=environment.settings.allow_legacy,
         connection=environment.connection,
         **{name: direct[name] for name in _DIRECT},
     )
 
 
 def _source_keyring(
-    allow_legacy: bool, *, kms: str | None, aes_file: Path | None, rsa_file: Path | None
+    environment: Environment, *, kms: str | None, aes_file: Path | None, rsa_file: Path | None
 ) -> KeyringSpec | None:
     kinds = {"kms": kms, "aes-file": aes_file, "rsa-file": rsa_file}
     given = [kind for kind, value in kinds.items() if value is not None]
@@ -185,4 +184,11 @@ def _source_keyring(
         raise click.UsageError("give one --from key", click.get_current_context())
     if not given:
         return None
-    return keyring_spec(given[0], key_id=kms, path=aes_file, private_key=rsa_file, allow_legacy=allow_legacy)
+    return keyring_spec(
+        given[0],
+        key_id=kms,
+        path=aes_file,
+        private_key=rsa_file,
+        passphrase=environment.passphrase,
+        allow_legacy=environment.settings.allow_legacy,
+    )

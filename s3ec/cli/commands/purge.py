@@ -45,7 +45,7 @@ def purge(output: Output, options: Options, url: S3Url, dry_run: bool) -> ExitCo
         action=Action.VERIFY,
         source=Location(bucket=url.bucket, prefix=url.key),
         keyring=environment.keyring_spec,
-        allow_legacy=options.allow_legacy,
+        allow_legacy=environment.settings.allow_legacy,
         connection=environment.connection,
     )
     environment.confirm(f"Remove old plaintext versions under {url} for ever?", dry_run=dry_run)

@@ -65,6 +65,9 @@ def rewrap(
             "give one of --to-kms-key, --to-aes-key-file and --to-rsa-public-key", click.get_current_context()
         )
     target = _target(given, to_kms_key, to_aes_key_file, to_rsa_public_key) or source
+    if source is not None and source.is_kms and source.key_id == to_kms_key and not environment.names_key:
+        # The default key was changed to the new one already: it says nothing about the key that opens them now.
+        source = None
     if target is None:
         raise AssertionError("checked above")
     settings = MigrationSettings(
@@ -73,7 +76,7 @@ def rewrap(
         keyring=target,
         source_keyring=source or (KeyringSpec(kind="kms-discovery") if target.is_kms else None),
         encryption_context=dict(to_context) or None,
-        allow_legacy=options.allow_legacy,
+        allow_legacy=environment.settings.allow_legacy,
         read_back=read_back,
         connection=environment.connection,
     )

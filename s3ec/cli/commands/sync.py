@@ -69,6 +69,7 @@ def sync(
     ends = _ends(source, target)
     _check(ends, size_only, exact_timestamps, writing)
     environment = Environment(options, output)
+    allow_unencrypted = environment.allows_unencrypted(allow_unencrypted)
     do_copy = copier(environment, ends[:1], ends[1], writing, allow_unencrypted, many=True, dry_run=dry_run)
     plan = SyncPlan(
         plain=environment.s3,

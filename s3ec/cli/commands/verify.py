@@ -48,8 +48,8 @@ def verify(
         action=Action.VERIFY,
         source=Location(bucket=url.bucket, prefix=url.key),
         keyring=environment.keyring_spec,
-        encryption_context=dict(options.context) or None,
-        allow_legacy=options.allow_legacy,
+        encryption_context=dict(environment.settings.context) or None,
+        allow_legacy=environment.settings.allow_legacy,
         sample=sample,
         connection=environment.connection,
     )
@@ -61,5 +61,5 @@ def verify(
             verb="verified",
             objects=sources.open(environment, url),
             keep_journal=False,
-            refuse_unencrypted=not allow_unencrypted,
+            refuse_unencrypted=not environment.allows_unencrypted(allow_unencrypted),
         ).run()
