@@ -23,6 +23,7 @@ code   meaning
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import enum
 import os
@@ -201,6 +202,8 @@ def family_of(error_name: str) -> ExitCode:
     kind = getattr(errors, error_name, None)
     if isinstance(kind, type):
         return next((code for base, code in _FAMILIES if issubclass(kind, base)), ExitCode.LEFT_UNDONE)
+    if isinstance(getattr(builtins, error_name, None), type):
+        return ExitCode.LEFT_UNDONE  # what nobody foresaw; S3 and KMS name none of their errors so
     return ExitCode.NOT_FOUND if error_name in _ABSENT else ExitCode.SERVICE
 
 

@@ -127,9 +127,12 @@ class Job:
             document = {**summary.to_dict(), "undone": max(summary.undone, len(undone)), "undone_objects": listed}
             output.document({**document, "journal": None if path == ":memory:" else path, "exit_code": int(code)})
             return
-        table = Table(("Result", ">Objects"))
-        for name, count in {**summary.counts, **{f"  {k}": v for k, v in summary.reasons.items()}}.items():
-            table.add(name, count)
+        table = Table(("Result", ">This run", ">In all"))
+        # What an earlier run of the same plan has done stands in the books as well; this one did not look at it.
+        for name in dict.fromkeys((*summary.counts, *summary.this_run)):
+            table.add(name, summary.this_run.get(name, 0), summary.counts.get(name, 0))
+        for name, count in summary.reasons.items():
+            table.add(f"  {name}", "", count)
         output.table(table)
         rate = human_bytes(summary.bytes / max(summary.seconds, 1e-9))
         output.line(

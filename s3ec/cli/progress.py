@@ -21,6 +21,7 @@ from rich.progress import Progress as RichProgress
 
 from s3ec.cli.options import Options
 from s3ec.cli.output import Output, human_bytes, printable
+from s3ec.migrate.journal_file import open_private
 
 __all__ = ["Progress"]
 
@@ -49,7 +50,7 @@ class Progress:
         with contextlib.ExitStack() as stack:
             events = None
             if options.events is not None:
-                events = stack.enter_context(options.events.open("w", encoding="utf-8"))
+                events = stack.enter_context(open_private(options.events))
             progress: Progress
             if output.stderr.isatty() and not output.as_json:
                 progress = _Rich(verb, stack.enter_context(_display(output.stderr)))

@@ -16,14 +16,28 @@ from botocore.parsers import ResponseParserError
 from s3ec.keyrings import CachingMaterialsManager, DefaultMaterialsManager
 from s3ec.materials import Keyring, MaterialsManager
 from s3ec.migrate.conditions import teach_conditions
-from s3ec.migrate.ending import code_of, status_of
+from s3ec.migrate.ending import TaskEndedError, code_of, status_of
 from s3ec.migrate.heads import explain_heads
 from s3ec.migrate.limits import KmsMeter, MemoryBudget, MeteredKeyring
+from s3ec.migrate.model import Result
 from s3ec.migrate.settings import KeyringSpec, MigrationSettings
 
 __all__ = ["BucketFacts", "Calls", "MigrationContext", "UploadLog"]
 
 _UNKNOWN_THERE = frozenset({"NotImplemented", "MethodNotAllowed", "NoSuchConfiguration", "InvalidRequest"})
+_SURE = {
+    "get_object": ("ETag", "LastModified"),
+    "head_object": ("ETag", "LastModified"),
+    "get_object_tagging": ("TagSet",),
+    "get_object_acl": ("Grants",),
+    "put_object": ("ETag",),
+    "copy_object": ("CopyObjectResult",),
+    "create_multipart_upload": ("UploadId",),
+    "upload_part": ("ETag",),
+    "upload_part_copy": ("CopyPartResult",),
+    "complete_multipart_upload": ("ETag",),
+}
+"""What each of these answers has wherever S3 is meant."""
 
 
 class Calls:
@@ -42,6 +56,9 @@ class Calls:
         with self._lock:
             self.counts[operation] += 1
         answer: dict[str, Any] = getattr(self._client, operation)(**parameters)
+        if any(name not in answer for name in _SURE.get(operation, ())):
+            # An empty 200 (a proxy's, a server that stumbled) would pass for an object without tags or grants.
+            raise TaskEndedError(Result.RETRY, f"the answer to {operation} lacks {' and '.join(_SURE[operation])}")
         return answer
 
 

@@ -10,11 +10,11 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from s3ec.errors import MigrationError
 
-__all__ = ["JournalFile", "make_private", "private_folder"]
+__all__ = ["JournalFile", "make_private", "open_private", "private_folder"]
 
 _PATIENCE = 60.0
 """Seconds to wait for other runs."""
@@ -45,6 +45,19 @@ def make_private(path: Path) -> None:
             os.fchmod(descriptor, 0o600)
     finally:
         os.close(descriptor)
+
+
+def open_private(path: Path) -> TextIO:
+    """Open a file for writing text that is its owner's alone, emptied where it is there.
+
+    Raises:
+        OSError: it is another user's, or cannot be made.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_CLOEXEC", 0), 0o600)
+    mode = os.fstat(descriptor).st_mode
+    if os.name == "posix" and stat.S_ISREG(mode) and mode & _OTHERS:
+        os.fchmod(descriptor, 0o600)
+    return os.fdopen(descriptor, "w", encoding="utf-8")
 
 
 def _make_folder(folder: Path) -> None:

@@ -58,6 +58,7 @@ class ListedObjects:
         """One task per object."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)
         for page in pages:
+            _check_page(page)
             for entry in page.get("Contents", []):
                 yield task_from(self.bucket, entry)
 
@@ -84,9 +85,20 @@ class ListedVersions:
         """One task per version; its null version is ``"null"``."""
         pages = self.client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=self.prefix)
         for page in pages:
+            _check_page(page)
             for entry in page.get("Versions", []):
                 if entry["IsLatest"] or not self.current_only:
                     yield task_from(self.bucket, entry)
+
+
+def _check_page(page: Mapping[str, Any]) -> None:
+    """Refuse an answer that is none: an empty one would pass for the end of the list, and the rest for done.
+
+    Raises:
+        s3ec.errors.MigrationError: S3 did not say whether the list goes on.
+    """
+    if "IsTruncated" not in page:
+        raise MigrationError("S3 answered a listing without saying whether it is complete; run it again")
 
 
 def task_from(bucket: str, entry: Mapping[str, Any]) -> Task:

@@ -86,10 +86,12 @@ def test_a_reader_of_content_that_goes_away(spawn: Any, key: Any, bucket: str, m
     assert err == b""
 
 
-def on_a_terminal(words: tuple[object, ...], environment: dict[str, str], typed: bytes = b"") -> tuple[int, str]:
-    """Run a command on a pseudo-terminal 60 columns wide; returns its code and all that the terminal got."""
+def on_a_terminal(
+    words: tuple[object, ...], environment: dict[str, str], typed: bytes = b"", *, columns: int = 60
+) -> tuple[int, str]:
+    """Run a command on a pseudo-terminal so many columns wide; returns its code and all that the terminal got."""
     master, slave = pty.openpty()
-    values = {**environment, "TERM": "xterm-256color", "COLUMNS": "60", "LINES": "24"}
+    values = {**environment, "TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": "24"}
     command = [sys.executable, "-m", "s3ec", *(str(word) for word in words)]
     process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=values)
     os.close(slave)
@@ -168,3 +170,26 @@ def test_both_ways_to_start_are_the_same(spawn: Any, environment: Any):
         assert heading in out
     out, _ = spawn("--version").communicate(timeout=60)
     assert out.startswith(b"s3ec")
+
+
+@pytest.mark.parametrize(
+    "words", [("verify",), ("migrate", "--yes"), ("rewrap", "--to-aes-key-file", "KEY", "--yes"),
+              ("purge-plaintext-versions", "--execute", "--yes")], ids=lambda words: words[0]
+)  # fmt: skip
+def test_a_key_does_not_drive_the_terminal(
+    words: tuple[str, ...], environment: Any, key: tuple[str, ...], bucket: str, plain_s3: Any, tmp_path: Path
+):
+    """A name that others chose neither renames the window, colours text, nor turns its direction, in any progress."""
+    plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    # moto lists versions in XML, which has no escape characters.
+    escapes = "" if words[0].startswith("purge") else "\x1b]0;PWNED\x1b\\\x1b[31mred\x07"
+    name = f"x{escapes}\u202egnp\x9b2J"
+    for body in (b"1", b"2"):
+        plain_s3.put_object(Bucket=bucket, Key=name, Body=body, StorageClass="GLACIER")
+    (tmp_path / "other").write_bytes(bytes(32))
+    command, *options = (str(tmp_path / "other") if word == "KEY" else word for word in words)
+    code, seen = on_a_terminal((command, f"s3://{bucket}", *options, *key), environment, columns=400)
+    assert code != 0
+    assert "\\u202egnp\\x9b2J" in seen
+    for raw in ("\x1b]0;PWNED", "\x1b[31mred", "\u202e", "\x9b", "\x07"):
+        assert raw not in seen
