@@ -18,7 +18,7 @@ from urllib.parse import unquote_plus
 from s3ec.errors import MigrationError
 from s3ec.migrate.model import Task
 
-__all__ = ["KeyFile", "ListedObjects", "ListedVersions", "ObjectList", "task_from"]
+__all__ = ["KeyFile", "ListedObjects", "ListedVersions", "ObjectList", "check_page", "task_from"]
 
 
 class ObjectList(Protocol):
@@ -58,7 +58,7 @@ class ListedObjects:
         """One task per object."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)
         for page in pages:
-            _check_page(page)
+            check_page(page)
             for entry in page.get("Contents", []):
                 yield task_from(self.bucket, entry)
 
@@ -85,13 +85,13 @@ class ListedVersions:
         """One task per version; its null version is ``"null"``."""
         pages = self.client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=self.prefix)
         for page in pages:
-            _check_page(page)
+            check_page(page)
             for entry in page.get("Versions", []):
                 if entry["IsLatest"] or not self.current_only:
                     yield task_from(self.bucket, entry)
 
 
-def _check_page(page: Mapping[str, Any]) -> None:
+def check_page(page: Mapping[str, Any]) -> None:
     """Refuse an answer that is none: an empty one would pass for the end of the list, and the rest for done.
 
     Raises:

@@ -255,6 +255,34 @@ def test_purge_says_what_it_must_keep(run: Any, key: Any, bucket: str, plain_s3:
     assert "is kept" in ended.err
 
 
+def test_a_dry_purge_names_each_version(run: Any, key: Any, bucket: str, plain_s3: Any):
+    """Key, version, size and reason, before anything is removed, for people as well."""
+    plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    draft, last = (plain_s3.put_object(Bucket=bucket, Key="k", Body=body)["VersionId"] for body in (b"draft", b"last"))
+    run("migrate", f"s3://{bucket}", *key, "--yes")
+    ended = run("purge-plaintext-versions", f"s3://{bucket}", *key)
+    lines = {line.split()[1]: line for line in ended.text.splitlines() if line.startswith("k ")}
+    assert lines[last].split()[:4] == ["k", last, "4", "removed"]
+    assert lines[draft].split()[:4] == ["k", draft, "5", "kept"]
+    assert "history" in lines[draft]
+    assert ended.code == 1
+    assert run("purge-plaintext-versions", f"s3://{bucket}", *key, "--execute", "--yes").code == 1
+    assert run("purge-plaintext-versions", f"s3://{bucket}", *key, "--history", "--execute", "--yes").code == 0
+    assert len(plain_s3.list_object_versions(Bucket=bucket)["Versions"]) == 1
+
+
+def test_a_purge_beside_a_damaged_version_ends_with_9(run: Any, key: Any, bucket: str, plain_s3: Any):
+    """Evidence of tampering wins over every other code."""
+    plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    plain_s3.put_object(Bucket=bucket, Key="k", Body=b"open")
+    run("migrate", f"s3://{bucket}", *key, "--yes")
+    stored = plain_s3.get_object(Bucket=bucket, Key="k")
+    plain_s3.put_object(Bucket=bucket, Key="k", Body=bytes(20), Metadata=stored["Metadata"])
+    ended = run("purge-plaintext-versions", f"s3://{bucket}", *key, "--execute", "--yes")
+    assert ended.code == 9
+    assert "does not verify" in ended.err
+
+
 def test_what_is_written_gets_the_mode_that_was_asked_for(run: Any, key: Any, filled: str, plain_s3: Any, kms: Any):
     """--sse speaks the words of `sse set`; without it each object keeps its own mode."""
     plain_s3.put_object(Bucket=filled, Key="own", Body=b"1", ServerSideEncryption="aws:kms", SSEKMSKeyId=key[1])

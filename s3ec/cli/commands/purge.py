@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from s3ec.cli.environment import Environment
-from s3ec.cli.failures import ExitCode, located
+from s3ec.cli.failures import ExitCode, combined, family_of, located
 from s3ec.cli.listing import nothing_there
 from s3ec.cli.options import Command, Options, shared_options
 from s3ec.cli.output import Output, Table, human_bytes
@@ -15,6 +15,8 @@ from s3ec.migrate import Action, Location, MigrationSettings
 from s3ec.migrate.purge import Purge, purge_plaintext_versions
 
 __all__ = ["purge"]
+
+_FATES = {"would-remove": "removed", "kept": "kept"}
 
 
 @click.command(
@@ -33,12 +35,17 @@ __all__ = ["purge"]
     show_default=True,
     help="Only say what would be removed, or (--execute) remove it.",
 )
+@click.option(
+    "--history",
+    is_flag=True,
+    help="Also remove contents that no encrypted version holds: what was overwritten before it was encrypted.",
+)
 @shared_options("key", "connection", "json", "events", "yes")
 @click.pass_obj
-def purge(output: Output, options: Options, url: S3Url, dry_run: bool) -> ExitCode:
-    """Remove old plaintext versions of objects whose later version is encrypted and has just been verified.
+def purge(output: Output, options: Options, url: S3Url, dry_run: bool, history: bool) -> ExitCode:
+    """Remove old plaintext versions whose content a later, encrypted version holds; both are read and compared.
 
-    Nothing is removed unless --execute is given. Old versions that stay although they are plaintext end it non-zero.
+    Nothing is removed unless --execute is given. Whatever plaintext stays, for any cause, ends it non-zero.
     """
     environment = Environment(options, output)
     settings = MigrationSettings(
@@ -51,7 +58,7 @@ def purge(output: Output, options: Options, url: S3Url, dry_run: bool) -> ExitCo
     environment.confirm(f"Remove old plaintext versions under {url} for ever?", dry_run=dry_run)
     entries: list[Purge] = []
     with located(str(url)), Progress.of(output, options, "examined") as progress:
-        for entry in purge_plaintext_versions(settings, dry_run=dry_run):
+        for entry in purge_plaintext_versions(settings, dry_run=dry_run, history=history):
             entries.append(entry)
             progress.advance(entry.size, failed=entry.leaves_undone)
             line = f"s3ec: {url.with_key(entry.key)}?versionId={entry.version_id} is kept: {entry.because}"
@@ -63,7 +70,8 @@ def purge(output: Output, options: Options, url: S3Url, dry_run: bool) -> ExitCo
         ):
             raise nothing_there(url)
     _show(output, entries, dry_run)
-    return ExitCode.LEFT_UNDONE if any(entry.leaves_undone for entry in entries) else ExitCode.DONE
+    undone = [entry.error for entry in entries if entry.leaves_undone]
+    return combined(family_of(error) if error else ExitCode.LEFT_UNDONE for error in undone)
 
 
 def _show(output: Output, entries: list[Purge], dry_run: bool) -> None:
@@ -72,6 +80,11 @@ def _show(output: Output, entries: list[Purge], dry_run: bool) -> None:
         versions = [entry.to_dict() for entry in entries]
         output.document({"dry_run": dry_run, "counts": counts, "versions": versions})
         return
+    if dry_run:
+        each = Table(("Key", "Version", ">Bytes", "Would be", "Reason"))
+        for entry in entries:
+            each.add(entry.key, entry.version_id, entry.size, _FATES[entry.action], entry.because)
+        output.table(each)
     table = Table(("Old versions", ">Number", ">Bytes"))
     for name in ("removed", "would-remove", "kept"):
         found = [entry.size for entry in entries if entry.action == name]
