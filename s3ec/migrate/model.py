@@ -94,6 +94,7 @@ class SkipReason(enum.Enum):
     OLD_FORMAT = ("old-format", False, "encrypted in an older format: upgrade it if that is wanted")
     NOT_ENCRYPTED = ("not-encrypted", False, "not encrypted by a client: migrate it if that is wanted")
     INSTRUCTION_FILE = ("instruction-file", False, "belongs to another object and moves with it")
+    OLD_VERSION = ("old-version", False, "another version is current: only that one is ever rewritten")
     YOUNG = ("young", False, "younger than its storage class's minimum duration")
 
     leaves_undone: bool

@@ -9,10 +9,12 @@ Source: Amazon S3 user guide, "Invoke AWS Lambda function" (invocation schemas 1
 from __future__ import annotations
 
 import concurrent.futures
+import copy
 import functools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, unquote, unquote_plus
 
@@ -20,8 +22,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec.errors import ConfigurationError, S3ECError
 from s3ec.migrate.context import MigrationContext
-from s3ec.migrate.ending import status_of
-from s3ec.migrate.model import Outcome, Result, Task
+from s3ec.migrate.ending import PASSING_ERRORS, status_of
+from s3ec.migrate.model import Action, Outcome, Result, SkipReason, Task
 from s3ec.migrate.settings import MigrationSettings
 from s3ec.migrate.step import migrate_one
 
@@ -105,7 +107,7 @@ def _result(
 ) -> dict[str, str]:
     try:
         code, text = _attempt(task, context, remaining_seconds)
-    except (ClientError, BotoCoreError, S3ECError) as error:
+    except (ClientError, BotoCoreError, S3ECError, *PASSING_ERRORS) as error:
         # What would stop a run of one's own: the key, the bucket or the credentials. S3 tries again before it gives up.
         code, text = TEMPORARY, f"{type(error).__name__}: {error}"
     return {"taskId": task["taskId"], "resultCode": code, "resultString": text[:_RESULT_LENGTH]}
@@ -114,40 +116,85 @@ def _result(
 def _attempt(
     task: Mapping[str, Any], context: MigrationContext, remaining_seconds: Callable[[], float]
 ) -> tuple[str, str]:
-    bucket = str(task.get("s3Bucket") or task["s3BucketArn"]).rpartition(":")[2]
-    version = task.get("s3VersionId") or None
-    key, size = _resolve(context, bucket, str(task["s3Key"]), version)
-    if size is None:
-        return SUCCEEDED, _text(Outcome(task=Task(bucket=bucket, key=key), result=Result.GONE))
+    settings = context.settings
+    named = str(task.get("s3Bucket") or task["s3BucketArn"]).rpartition(":")[2]
+    bucket = settings.source.bucket
+    if named != bucket.rpartition(":")[2]:
+        # The settings say where to write: an object of another bucket would go over one of the same name there.
+        return PERMANENT, f"refused: the task is about bucket {named}, the settings are for {bucket}"
     budget = remaining_seconds() - _RESERVE_SECONDS
-    if size > budget * _BYTES_PER_SECOND:
+    if budget < 0:
+        return TEMPORARY, "too little time is left of this invocation to begin anything"
+    context.facts(bucket)  # HEAD says of an object in a bucket that is not there what it says of a missing object
+    wanted, size = _resolve(context, bucket, str(task["s3Key"]), task.get("s3VersionId") or None)
+    if size is None:
+        return _answer(Outcome(task=wanted, result=Result.GONE))
+    if not (wanted.key.startswith(settings.source.prefix) and settings.is_source(wanted.key)):
+        return PERMANENT, f"refused: the settings are for s3://{bucket}/{settings.source.prefix} alone"
+    if wanted.version_id and settings.action is not Action.VERIFY and not _is_current(context, wanted):
+        return _answer(_of_old_version(context, wanted))
+    if settings.action is not Action.REWRAP and size > budget * _BYTES_PER_SECOND:
         return PERMANENT, f"{size} bytes are too many for one invocation: run such objects on another engine"
-    wanted = Task(bucket=bucket, key=key, version_id=version, size=size)
     pool = concurrent.futures.ThreadPoolExecutor(max_workers=1)
     try:
-        outcome = pool.submit(migrate_one, wanted, context=context).result(timeout=max(budget, 0.0))
+        outcome = pool.submit(migrate_one, wanted, context=context).result(timeout=budget)
     except concurrent.futures.TimeoutError:
         # Its requests are conditional: if it is thawed later and goes on, it cannot overwrite anybody.
         return TEMPORARY, "the invocation ran out of time"
     finally:
         pool.shutdown(wait=False)
+    return _answer(outcome)
+
+
+def _answer(outcome: Outcome) -> tuple[str, str]:
     return _CODES[outcome.result], _text(outcome)
 
 
-def _resolve(context: MigrationContext, bucket: str, encoded: str, version: str | None) -> tuple[str, int | None]:
-    """The key behind a URL-encoded one, and its size; None where there is no such object.
+def _resolve(context: MigrationContext, bucket: str, encoded: str, version: str | None) -> tuple[Task, int | None]:
+    """The object behind a URL-encoded key, and its size; None where there is no such object or version.
 
-    Manifests are encoded in two ways, with a blank as ``+`` or as ``%20``: the object itself tells which.
+    Manifests are encoded in two ways, with a blank as ``+`` or as ``%20``: the object itself tells which. A manifest of
+    all versions also names delete markers (405), which hold nothing.
     """
-    pinned = {"VersionId": version} if version else {}
     first = unquote_plus(encoded)
     for key in dict.fromkeys((first, unquote(encoded))):
-        try:
-            return key, int(context.s3.head_object(Bucket=bucket, Key=key, **pinned)["ContentLength"])
-        except ClientError as error:
-            if status_of(error) != 404:
-                raise
-    return first, None
+        found = _head(context, bucket, key)
+        # A bucket that has never kept versions has nulls in its manifest, and not every server knows them there.
+        if version and _version(found) != version:
+            found = _head(context, bucket, key, VersionId=version) if version != "null" or found else None
+        if found is not None:
+            size = int(found["ContentLength"])
+            return Task(bucket=bucket, key=key, version_id=version, size=size), size
+    return Task(bucket=bucket, key=first, version_id=version), None
+
+
+def _head(context: MigrationContext, bucket: str, key: str, **version: str) -> dict[str, Any] | None:
+    try:
+        answer: dict[str, Any] = context.s3.head_object(Bucket=bucket, Key=key, **version)
+    except ClientError as error:
+        if status_of(error) not in (404, 405):
+            raise
+        return None
+    return answer
+
+
+def _version(found: Mapping[str, Any] | None) -> str | None:
+    return None if found is None else str(found.get("VersionId") or "null")
+
+
+def _is_current(context: MigrationContext, task: Task) -> bool:
+    return _version(_head(context, task.bucket, task.key)) == task.version_id
+
+
+def _of_old_version(context: MigrationContext, task: Task) -> Outcome:
+    """What becomes of a version that is not current: nothing. Where the current one is as wanted, the task was done."""
+    looking = copy.copy(context)
+    looking.dry_run = True
+    current = migrate_one(replace(task, version_id=None, size=None), context=looking)
+    if current.result is Result.PLANNED or current.result.is_final and current.result is not Result.ALREADY:
+        reason = SkipReason.OLD_VERSION
+        return Outcome(task=task, result=Result.SKIPPED, reason=reason, message=reason.advice)
+    return replace(current, task=task)
 
 
 def _text(outcome: Outcome) -> str:

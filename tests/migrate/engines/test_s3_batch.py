@@ -9,10 +9,13 @@ from urllib.parse import quote, quote_plus
 import boto3
 import pytest
 
+from s3ec.algorithms import CommitmentPolicy
 from s3ec.errors import ConfigurationError
 from s3ec.migrate import Action, KeyringSpec, Location, Task
 from s3ec.migrate.engines import s3_batch
 from s3ec.migrate.engines.s3_batch_plan import BatchPlan
+
+from support.aws import create_kms_key
 
 
 class LambdaContext:
@@ -116,10 +119,111 @@ def test_time_is_watched(invoke: Any, bucket: str, plain_s3: Any):
     assert late["resultCode"] == "TemporaryFailure"
 
 
-def test_what_would_stop_a_run_is_tried_again_by_s3(invoke: Any, settings: Any):
-    """A bucket that is not there, or may not be seen, is no failure of one object."""
-    result = invoke(event("2.0", "bucket-that-is-not-there", "k"))
-    assert result["resultCode"] in {"TemporaryFailure", "Succeeded"}
+def _succeeded(result: dict[str, Any]) -> dict[str, Any]:
+    assert result["resultCode"] == "Succeeded", result
+    return dict(json.loads(result["resultString"]))
+
+
+def test_a_bucket_that_is_not_there_is_a_failure(invoke: Any):
+    """HEAD answers as for a missing object; that is no success, whatever the object."""
+    job = {"source": Location(bucket="bucket-that-is-not-there")}
+    for key in ("k", "a+b"):
+        result = invoke(event("2.0", "bucket-that-is-not-there", key), **job)
+        assert result["resultCode"] == "TemporaryFailure"
+        assert "NoSuchBucket" in result["resultString"]
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_a_task_of_another_bucket_is_refused(invoke: Any, bucket: str, plain_s3: Any, version: str):
+    """The same bytes under the same key have the same ETag: the condition of the write would not see it."""
+    plain_s3.put_object(Bucket=bucket, Key="k", Body=b"same")
+    plain_s3.create_bucket(Bucket=f"{bucket}-other")
+    for key in ("k", "only"):
+        plain_s3.put_object(Bucket=f"{bucket}-other", Key=key, Body=b"same", Metadata={"of": "the other"})
+        result = invoke(event(version, f"{bucket}-other", key))
+        assert result["resultCode"] == "PermanentFailure"
+        assert "refused" in result["resultString"]
+    assert plain_s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"same"
+    assert plain_s3.head_object(Bucket=bucket, Key="k")["Metadata"] == {}
+
+
+def test_a_key_outside_the_settings_is_refused(invoke: Any, bucket: str, plain_s3: Any):
+    """So is one that lies where the job itself writes."""
+    for key in ("in/k", "out/k", "in/done/k"):
+        plain_s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    job = {"source": Location(bucket=bucket, prefix="in/"), "destination": Location(bucket=bucket, prefix="in/done/")}
+    codes = {key: invoke(event("2.0", bucket, key), **job)["resultCode"] for key in ("in/k", "out/k", "in/done/k")}
+    assert codes == {"in/k": "Succeeded", "out/k": "PermanentFailure", "in/done/k": "PermanentFailure"}
+
+
+@pytest.mark.parametrize("action", [Action.MIGRATE, Action.UPGRADE, Action.REWRAP])
+def test_a_versioned_job_may_run_again(
+    invoke: Any, bucket: str, plain_s3: Any, make_client: Any, aws: dict[str, Any], action: Action
+):
+    """The line names the version that was current: the second time that one is old, and the task is done."""
+    plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    client = plain_s3 if action is Action.MIGRATE else make_client(**_older(action))
+    listed = client.put_object(Bucket=bucket, Key="k", Body=b"content")["VersionId"]
+    keyring = {"keyring": KeyringSpec(kind="kms", key_id=create_kms_key(aws))} if action is Action.REWRAP else {}
+    job = {"action": action, **keyring}
+    assert _succeeded(invoke(event("2.0", bucket, "k", s3VersionId=listed), **job))["result"] == "done"
+    for _ in range(2):
+        assert _succeeded(invoke(event("2.0", bucket, "k", s3VersionId=listed), **job))["result"] == "already"
+    assert len(plain_s3.list_object_versions(Bucket=bucket)["Versions"]) == 2
+
+
+def _older(action: Action) -> dict[str, Any]:
+    policy = CommitmentPolicy.FORBID_ENCRYPT_ALLOW_DECRYPT
+    return {"commitment_policy": policy} if action is Action.UPGRADE else {}
+
+
+def test_lines_of_all_versions(invoke: Any, bucket: str, plain_s3: Any):
+    """An old version is left alone and succeeds; a delete marker holds nothing; the current one is done."""
+    plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    old = plain_s3.put_object(Bucket=bucket, Key="k", Body=b"old")["VersionId"]
+    marker = plain_s3.delete_object(Bucket=bucket, Key="k")["VersionId"]
+    deleted = _succeeded(invoke(event("2.0", bucket, "k", s3VersionId=old)))
+    assert (deleted["result"], deleted["reason"]) == ("skipped", "old-version")
+    new = plain_s3.put_object(Bucket=bucket, Key="k", Body=b"new")["VersionId"]
+    skipped = _succeeded(invoke(event("2.0", bucket, "k", s3VersionId=old)))
+    assert (skipped["result"], skipped["reason"]) == ("skipped", "old-version")
+    assert _succeeded(invoke(event("2.0", bucket, "k", s3VersionId=marker)))["result"] == "gone"
+    assert _succeeded(invoke(event("2.0", bucket, "k", s3VersionId="null")))["result"] == "gone"
+    assert _succeeded(invoke(event("2.0", bucket, "k", s3VersionId=new)))["result"] == "done"
+    assert plain_s3.get_object(Bucket=bucket, Key="k", VersionId=old)["Body"].read() == b"old"
+
+
+def test_a_null_version_is_the_object_where_none_are_kept(invoke: Any, bucket: str, plain_s3: Any):
+    """A manifest with versions says null for objects of a bucket without them."""
+    plain_s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    assert _succeeded(invoke(event("2.0", bucket, "k", s3VersionId="null")))["result"] == "done"
+
+
+def test_a_verification_reads_the_version_that_is_named(invoke: Any, bucket: str, plain_s3: Any, make_client: Any):
+    """Old versions are verified as well; nothing is written."""
+    plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    old = make_client().put_object(Bucket=bucket, Key="k", Body=b"old")["VersionId"]
+    plain_s3.put_object(Bucket=bucket, Key="k", Body=b"new")
+    assert _succeeded(invoke(event("2.0", bucket, "k", s3VersionId=old), action=Action.VERIFY))["result"] == "done"
+
+
+def test_a_rewrap_of_a_large_object_needs_no_time(invoke: Any, bucket: str, make_client: Any, aws: dict[str, Any]):
+    """It moves no byte: 64 MiB within the seconds that reading them would not fit into."""
+    make_client().put_object(Bucket=bucket, Key="k", Body=bytes(64 * 2**20))
+    other = KeyringSpec(kind="kms", key_id=create_kms_key(aws))
+    too_large = invoke(event("2.0", bucket, "k"), seconds=17, action=Action.VERIFY)
+    assert too_large["resultCode"] == "PermanentFailure"
+    # More seconds than the loaded machine of a test needs, and fewer than 64 MiB would.
+    rewrapped = invoke(event("2.0", bucket, "k"), seconds=18, action=Action.REWRAP, keyring=other)
+    assert rewrapped["resultCode"] in ("Succeeded", "TemporaryFailure")
+    assert "too many" not in rewrapped["resultString"]
+
+
+def test_no_time_left_is_no_fault_of_the_object(invoke: Any, bucket: str, plain_s3: Any):
+    """S3 invokes again, with all the time there is."""
+    plain_s3.put_object(Bucket=bucket, Key="k", Body=b"x" * 1016)
+    for seconds in (3, 0, -1):
+        assert invoke(event("2.0", bucket, "k"), seconds=seconds)["resultCode"] == "TemporaryFailure"
 
 
 def test_settings_by_user_argument(bucket: str, plain_s3: Any, settings: Any, monkeypatch: pytest.MonkeyPatch):
