@@ -8,6 +8,7 @@ Source: S3 Encryption Client specification, decryption.md, key-commitment.md and
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -31,6 +32,7 @@ from s3ec.formats import ContentMetadata
 from s3ec.formats.codec import shown
 from s3ec.formats.metadata import (
     CONTEXT_CONTENT_ALGORITHM,
+    OBJECT_ARN_PAIR,
     RESERVED_CONTEXT_NAMES,
     MetadataLocation,
     is_text_map,
@@ -48,6 +50,8 @@ __all__ = ["Checked", "begin", "check"]
 _MESSAGE_ID_LENGTH = 28
 _COMMITMENT_LENGTH = 28
 _MOST_NAMES_SHOWN = 20
+# Of an object in a bucket, or behind an access point; other shapes, such as a bucket's, are other services' own.
+_OBJECT_ARN = re.compile(r"arn:[^:/]+:s3:(::[^/]+/|[^/]+:accesspoint/[^/]+/object/).+", re.DOTALL)
 
 
 def begin(
@@ -58,6 +62,7 @@ def begin(
     enable_legacy_unauthenticated_modes: bool,
     encryption_context: Mapping[str, str] | StoredContext | None,
     bound_context: Mapping[str, str] | None = None,
+    object_arn: str | None = None,
 ) -> ContentCipher:
     """Check an object, have its data key opened, and return the cipher of its content.
 
@@ -68,6 +73,8 @@ def begin(
         enable_legacy_unauthenticated_modes: the leave for AES-CBC.
         encryption_context: the caller's pairs without reserved ones, `STORED_CONTEXT`, or None.
         bound_context: pairs that must be stored and that the caller need not repeat.
+        object_arn: of the place that the object was read from, where a context that the caller did not state may not
+            name another one; empty where nobody knows the place, None where it is checked elsewhere.
 
     Raises:
         PolicyError: `LegacyAlgorithmError` or `CommitmentPolicyError`; see `check`.
@@ -82,6 +89,7 @@ def begin(
         enable_legacy_unauthenticated_modes=enable_legacy_unauthenticated_modes,
         encryption_context=encryption_context,
         bound_context=bound_context,
+        object_arn=object_arn,
     ).open()
 
 
@@ -157,6 +165,7 @@ def check(
     enable_legacy_unauthenticated_modes: bool,
     encryption_context: Mapping[str, str] | StoredContext | None,
     bound_context: Mapping[str, str] | None = None,
+    object_arn: str | None = None,
 ) -> Checked:
     """Refuse what metadata alone is enough to refuse. Arguments as in `begin`; no key is touched.
 
@@ -204,7 +213,7 @@ def check(
         raise ConflictingMetadataError(f"{contradiction}: treat the object as forged")
     if fault := _context_fault(encryption_context, keyring):
         raise ConfigurationError(fault)
-    if difference := _context_difference(content_metadata, encryption_context, bound_context or {}):
+    if difference := _context_difference(content_metadata, encryption_context, bound_context or {}, object_arn):
         raise EncryptionContextMismatchError(difference)
     return Checked(content_metadata, materials_manager, commitment_policy)
 
@@ -335,6 +344,7 @@ def _context_difference(
     content_metadata: ContentMetadata,
     given: Mapping[str, str] | StoredContext | None,
     bound: Mapping[str, str],
+    object_arn: str | None,
 ) -> str | None:
     """Say how the caller's encryption context differs from the stored one; names only, since values may be private."""
     algorithm = content_metadata.encrypted_data_key.wrapping_algorithm
@@ -345,10 +355,9 @@ def _context_difference(
                 f"the object is not bound to its place: the stored encryption context has {_names(stored)}, and "
                 f"{shown(name)} must be there with the value of this object"
             )
-    if given is STORED_CONTEXT:
-        return None
-    if given is None and algorithm is WrappingAlgorithm.KMS:
-        return None  # clients of that time bound the key ID and asked for nothing on reads
+    # Clients of the time of ``kms`` bound the key ID and asked for nothing on reads.
+    if given is STORED_CONTEXT or (given is None and algorithm is WrappingAlgorithm.KMS):
+        return _place_difference(stored.get(OBJECT_ARN_PAIR), object_arn)
     expected = {
         name: value for name, value in stored.items() if name not in RESERVED_CONTEXT_NAMES and name not in bound
     }
@@ -365,6 +374,22 @@ def _context_difference(
     return (
         f"the EncryptionContext is not the one that the object was written with: {found}; give exactly the stored "
         "pairs, or s3ec.STORED_CONTEXT to take them as they are"
+    )
+
+
+def _place_difference(stored: str | None, object_arn: str | None) -> str | None:
+    """Say where a context that nobody stated names another object: whoever can write to a bucket can swap objects.
+
+    Only ARNs of objects are compared, without their partition, which the client leaves at ``aws``.
+    """
+    if stored is None or object_arn is None or not _OBJECT_ARN.fullmatch(stored):
+        return None
+    if stored.split(":", 2)[2] == object_arn.partition(":")[2].partition(":")[2]:
+        return None
+    place = f"it was read as {shown(object_arn)}" if object_arn else "Bucket and Key, to compare with, were not given"
+    return (
+        f"the stored encryption context binds the object to {shown(stored)}, but {place}: was it swapped? To read an "
+        f"object that was moved on purpose, give its pairs as EncryptionContext, {OBJECT_ARN_PAIR} among them"
     )
 
 

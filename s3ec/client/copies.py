@@ -13,7 +13,7 @@ from s3ec import formats
 from s3ec.client import instruction_objects, server_side
 from s3ec.client.requests import OBJECT_ARN_PAIR, check_metadata_size, check_user_metadata, metadata_size
 from s3ec.client.wire import Wire
-from s3ec.errors import ConfigurationError, S3ECError, UnsupportedOperationError
+from s3ec.errors import ConfigurationError, MetadataError, SecurityError, UnsupportedOperationError
 from s3ec.formats import Detection
 
 __all__ = [
@@ -113,9 +113,26 @@ def refuse_bound_copy(metadata: Mapping[str, str], source: CopySource, target: M
     if (source.bucket, source.key) == (target["Bucket"], target["Key"]):
         return
     try:
-        description = formats.parse_object(metadata).description
-    except S3ECError:
+        _refuse_bound(formats.parse_object(metadata).description)
+    except (MetadataError, SecurityError):
         return
+
+
+def _description_in_file(
+    wire: Wire, parameters: Mapping[str, Any], source: CopySource, metadata: Mapping[str, str]
+) -> Mapping[str, str]:
+    """The encryption context in an object's instruction file; none where it is unreadable."""
+    look = {**source.parameters(), **server_side.source_companion(parameters)}
+    look.pop("VersionId", None)  # the file is one for all versions
+    if owner := parameters.get("ExpectedSourceBucketOwner"):
+        look["ExpectedBucketOwner"] = owner
+    try:
+        return instruction_objects.fetch(wire, look, metadata, None).description
+    except (MetadataError, SecurityError):
+        return {}
+
+
+def _refuse_bound(description: Mapping[str, str]) -> None:
     if OBJECT_ARN_PAIR in description:
         raise UnsupportedOperationError(
             "the object is bound to its name (bind_object=True wrote its ARN into the encryption context), so a copy "
@@ -167,6 +184,7 @@ def copy_instruction_file_if_any(
     look = {**place, **({"ExpectedBucketOwner": owner} if owner else {}), **server_side.source_companion(parameters)}
     if not instruction_objects.is_ours(wire, look):
         return
+    _refuse_bound(_description_in_file(wire, parameters, source, metadata))
     carried = {
         name: value
         for name, value in parameters.items()

@@ -9,7 +9,7 @@ from typing import Any
 from s3ec import decryption, formats
 from s3ec.client import instruction_objects
 from s3ec.client.requests import bound_context
-from s3ec.client.wire import Wire
+from s3ec.client.wire import Wire, object_arn
 from s3ec.crypto import wrapping
 from s3ec.crypto.content import ContentCipher
 from s3ec.errors import AuthenticationError, InstructionFileError, NotEncryptedError
@@ -107,6 +107,7 @@ def check(wire: Wire, request: ReadRequest, found: EncryptedObject) -> decryptio
         enable_legacy_unauthenticated_modes=options.enable_legacy_unauthenticated_modes,
         encryption_context=request.encryption_context,
         bound_context=bound_context(request.parameters, options),
+        object_arn=object_arn(request.parameters["Bucket"], request.parameters["Key"]),
     )
 
 

@@ -8,6 +8,7 @@ to use it. A presigned download needs nothing special to be made; its holder nee
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import os
 import threading
@@ -32,16 +33,30 @@ from s3ec.client.options import Options
 from s3ec.client.plaintext import DecryptedBody, PlaintextStream
 from s3ec.client.releases import open_plaintext
 from s3ec.client.sources import open_source
-from s3ec.client.wire import Wire
+from s3ec.client.wire import Wire, object_arn
 from s3ec.client.writes import begin_write
 from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.secrets import Secret
 from s3ec.errors import ConfigurationError, MultipartStateError, UnsupportedOperationError
+from s3ec.formats.metadata import OBJECT_ARN_PAIR
 from s3ec.materials import StoredContext
 
 __all__ = ["PresignedUpload", "decrypt_presigned", "presigned_upload"]
 
 _METADATA_PREFIX = "x-amz-meta-"
+_LONGEST_ERROR = 64 * 1024  # bytes of an answer that says no; S3's have some hundred
+_HONOURED = frozenset(
+    {
+        "bind_object",
+        "buffer_size",
+        "commitment_policy",
+        "enable_delayed_authentication",
+        "enable_legacy_unauthenticated_modes",
+        "keyring",
+        "materials_manager",
+        "spool_directory",
+    }
+)
 
 
 @dataclass(slots=True)
@@ -200,6 +215,8 @@ def _text(value: Any) -> str:
 def decrypt_presigned(
     url: str,
     *,
+    Bucket: str | None = None,  # noqa: N803 - boto3's name
+    Key: str | None = None,  # noqa: N803 - boto3's name
     EncryptionContext: Mapping[str, str] | StoredContext | None = None,  # noqa: N803 - the client's name
     headers: Mapping[str, str] | None = None,
     verify: bool | str = True,
@@ -209,15 +226,19 @@ def decrypt_presigned(
 
     Args:
         url: made by ``generate_presigned_url("get_object", …)`` of any client.
+        Bucket: with ``Key`` the place that the object must be bound to: only who knows the endpoint can tell it by the
+            URL. Needed with ``bind_object=True``, and with `STORED_CONTEXT` for objects that are bound.
+        Key: see ``Bucket``.
         EncryptionContext: as for get_object.
         headers: more headers of the request, such as an SSE-C key.
         verify: as for boto3: True, or the path of a CA bundle.
-        **options: ``keyring`` and other options of `EncryptionClient`.
+        **options: ``keyring`` and those options of `EncryptionClient` that decide about reading one object's content.
 
     Returns:
         The body, to be read and closed.
 
     Raises:
+        ConfigurationError: an option that has no effect here, or a place that is missing.
         NotEncryptedError: the object carries no content metadata; a presigned URL reaches no instruction file.
         PolicyError, KeyringError, SecurityError: as from get_object.
         botocore.exceptions.ClientError: S3 refuses, for instance an expired URL.
@@ -225,6 +246,8 @@ def decrypt_presigned(
     checked, unknown = Options.split(options)
     if unknown:
         raise TypeError(f"decrypt_presigned() got unexpected options: {', '.join(sorted(unknown))}")
+    arn = _checked_place(checked, Bucket, Key)
+    _refuse_without_effect(checked)
     answer = _send("GET", url, dict(headers or {}), None, verify)
     metadata = {
         name[len(_METADATA_PREFIX) :]: value
@@ -238,6 +261,8 @@ def decrypt_presigned(
             commitment_policy=checked.commitment_policy,
             enable_legacy_unauthenticated_modes=checked.enable_legacy_unauthenticated_modes,
             encryption_context=EncryptionContext,
+            bound_context={OBJECT_ARN_PAIR: arn} if checked.bind_object else None,
+            object_arn=arn,
         )
     except BaseException:
         answer.raw.close()
@@ -259,16 +284,46 @@ def decrypt_presigned(
     return DecryptedBody(PlaintextStream(reader, opener, urlsplit(url).path), plaintext_length)
 
 
+def _checked_place(options: Options, bucket: str | None, key: str | None) -> str:
+    """ARN of the place, or nothing where it is not known."""
+    if (bucket is None) != (key is None):
+        raise ConfigurationError("Bucket and Key name one place: give both, or neither")
+    if bucket is not None and key is not None:
+        return object_arn(bucket, key)
+    if options.bind_object:
+        raise ConfigurationError(
+            "bind_object=True needs Bucket and Key: a URL alone does not say which object it ought to be"
+        )
+    return ""
+
+
+def _refuse_without_effect(options: Options) -> None:
+    """Refuse what this door cannot do: an option that is ignored is a check that does not happen."""
+    ignored = [
+        field.name
+        for field in dataclasses.fields(options)
+        if field.name not in _HONOURED and getattr(options, field.name) != field.default
+    ]
+    if ignored:
+        raise ConfigurationError(
+            f"decrypt_presigned reads one whole encrypted object, so {', '.join(ignored)} would have no effect; leave "
+            "it out, or read through an EncryptionClient"
+        )
+
+
 def _send(method: str, url: str, headers: dict[str, str], body: Any, verify: bool | str) -> AWSResponse:
-    request = AWSRequest(method, url, headers=headers, data=body, stream_output=method == "GET")
+    request = AWSRequest(method, url, headers=headers, data=body, stream_output=True)
     session = URLLib3Session(verify=verify)  # type: ignore[arg-type]  # a path of a CA bundle too, unknown to its stubs
     answer: AWSResponse = session.send(request.prepare())
     if answer.status_code >= 300:
-        text = answer.content.decode("utf-8", "replace")
+        with closing(answer.raw):
+            text = answer.raw.read(_LONGEST_ERROR).decode("utf-8", "replace")
         code = text.partition("<Code>")[2].partition("</Code>")[0] or str(answer.status_code)
         parsed: Any = {
             "Error": {"Code": code, "Message": "the presigned request was refused"},
             "ResponseMetadata": {"HTTPStatusCode": answer.status_code, "HTTPHeaders": {}, "RetryAttempts": 0},
         }
         raise ClientError(parsed, "PutObject" if method == "PUT" else "GetObject")
+    if method != "GET":
+        answer.raw.close()
     return answer

@@ -9,9 +9,11 @@ from s3ec import formats
 from s3ec.client.options import Options
 from s3ec.client.wire import object_arn
 from s3ec.errors import ConfigurationError, UnsupportedOperationError
+from s3ec.formats.metadata import OBJECT_ARN_PAIR
 from s3ec.materials import STORED_CONTEXT, StoredContext
 
 __all__ = [
+    "OBJECT_ARN_PAIR",
     "USER_METADATA_LIMIT",
     "bound_context",
     "check_metadata_size",
@@ -23,8 +25,6 @@ __all__ = [
 
 USER_METADATA_LIMIT = 2048
 """Bytes that S3 allows for names and values of user metadata (S3 user guide, "Working with object metadata")."""
-
-OBJECT_ARN_PAIR = "aws:s3:arn"
 
 
 def write_context(context: object, parameters: Mapping[str, Any], options: Options) -> dict[str, str]:

@@ -16,6 +16,7 @@ __all__ = [
     "COMMITTING",
     "CONTEXT_CONTENT_ALGORITHM",
     "GCM",
+    "OBJECT_ARN_PAIR",
     "RESERVED_CONTEXT_NAMES",
     "ContentMetadata",
     "MetadataLocation",
@@ -35,6 +36,10 @@ CONTEXT_CONTENT_ALGORITHM = "aws:x-amz-cek-alg"
 
 RESERVED_CONTEXT_NAMES = frozenset({CONTEXT_CONTENT_ALGORITHM, "kms_cmk_id"})
 """Names in a KMS encryption context that the encryption clients add, and that no caller gives."""
+
+
+OBJECT_ARN_PAIR = "aws:s3:arn"
+"""Name in a KMS encryption context that binds an object to its place (bucket and key, as an ARN)."""
 
 
 def is_text_map(value: object) -> bool:
