@@ -30,10 +30,14 @@ _COMMANDS = {
     "mv": "s3ec.cli.commands.copy:mv",
     "sync": "s3ec.cli.commands.sync:sync",
     "rm": "s3ec.cli.commands.removal:rm",
+    "presign": "s3ec.cli.commands.presign:presign",
+    "mb": "s3ec.cli.commands.buckets:mb",
+    "rb": "s3ec.cli.commands.buckets:rb",
     "head": "s3ec.cli.commands.content:head",
     "inspect": "s3ec.cli.commands.content:inspect",
     "sse": "s3ec.cli.commands.sse:sse",
     "configure": "s3ec.cli.commands.configure:configure",
+    "completion": "s3ec.cli.commands.completion:completion",
     "demo": "s3ec.cli.demo:demo",
 }
 

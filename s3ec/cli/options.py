@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import re
+import sys
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -13,6 +14,7 @@ from typing import Any
 
 import click
 
+from s3ec.cli.logs import LEVELS, logging_to
 from s3ec.cli.pages import Command, SharedOption
 
 __all__ = ["Command", "FiniteRange", "Options", "pairs", "shared_options"]
@@ -42,6 +44,7 @@ class Options:
         json: one JSON document on standard output.
         events: file for one JSON document per line and event.
         yes: do not ask.
+        log_level: what to log on standard error.
     """
 
     profile: str | None = None
@@ -59,6 +62,7 @@ class Options:
     json: bool = False
     events: Path | None = None
     yes: bool = False
+    log_level: str | None = None
 
 
 def pairs(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> dict[str, str]:
@@ -199,12 +203,20 @@ _GROUPS: dict[str, tuple[str, str, tuple[tuple[str, dict[str, Any]], ...]]] = {
         "nothing is asked",
         (("--yes", {"is_flag": True, "help": "Do not ask before objects are changed."}),),
     ),
+    "log": (
+        _RUN,
+        "",
+        (
+            ("--log-level", {"type": click.Choice(LEVELS), "help": "Log on standard error; never a secret."}),
+            ("--debug", {"is_flag": True, "help": "The same as --log-level debug: every request and its status."}),
+        ),
+    ),
 }
 """By group: heading, why a command without it refuses its options, and the options."""
 
 
 def shared_options(*groups: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add the shared options of these groups; the function receives them as one `Options` in front.
+    """Add the shared options of these groups, and those of the log; the function receives one `Options` in front.
 
     A command takes only the options that have an effect on it. The others are refused by name and with a reason: an
     option that is taken and ignored would look like a filter, or like a leave that was given.
@@ -213,6 +225,7 @@ def shared_options(*groups: str) -> Callable[[Callable[..., Any]], Callable[...,
         groups: of ``"key"``, ``"context"``, ``"legacy"``, ``"connection"``, ``"journal"``, ``"workers"``, ``"json"``,
             ``"events"`` and ``"yes"``, in any order.
     """
+    groups = (*groups, "log")
     unknown = set(groups) - _GROUPS.keys()
     if unknown:
         raise TypeError(f"no such options: {', '.join(sorted(unknown))}")
@@ -220,8 +233,11 @@ def shared_options(*groups: str) -> Callable[[Callable[..., Any]], Callable[...,
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
+            if kwargs.pop("debug"):
+                kwargs["log_level"] = "debug"
             shared = {each.name: kwargs.pop(each.name) for each in fields(Options) if each.name in kwargs}
-            return function(Options(**shared), *args, **kwargs)
+            with logging_to(sys.stderr, shared["log_level"]):
+                return function(Options(**shared), *args, **kwargs)
 
         refused = {
             name: why for group, (_, why, options) in _GROUPS.items() if group not in groups for name, _ in options

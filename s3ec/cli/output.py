@@ -44,11 +44,13 @@ class Table:
         columns: headings; one that begins with ``>`` is right-aligned.
         rows: cells; anything with a `str`.
         title: shown above, or nothing.
+        expendable: columns that `fitting` may leave out, the first of them first.
     """
 
     columns: Sequence[str]
     rows: list[Sequence[object]] = field(default_factory=list)
     title: str = ""
+    expendable: Sequence[str] = ()
 
     def add(self, *cells: object) -> None:
         """Append a row."""
@@ -66,6 +68,24 @@ class Table:
                 cell.rjust(width) if name.startswith(">") else cell.ljust(width)
                 for cell, width, name in zip(row, widths, self.columns, strict=True)
             ).rstrip()
+
+    def fitting(self, width: int | None) -> Table:
+        """The table without the columns that a narrow terminal has no room for; the last column always stays.
+
+        Args:
+            width: columns of the terminal; None where there is none, and nothing is left out.
+        """
+        if width is None:
+            return self
+        kept = list(range(len(self.columns)))
+        names = [name.lstrip(">") for name in self.columns]
+        cells = [names, *([printable(cell) for cell in row] for row in self.rows)]
+        widths = [max(len(row[i]) for row in cells) for i in kept]
+        for name in self.expendable:
+            if sum(widths[i] + 3 for i in kept) + 1 > width and name in names:
+                kept.remove(names.index(name))
+        columns = [self.columns[i] for i in kept]
+        return Table(columns, [[row[i] for i in kept] for row in self.rows], self.title, self.expendable)
 
     def rich(self) -> RichTable:
         """The table as `rich` draws it."""
@@ -95,6 +115,11 @@ class Output:
     def is_terminal(self) -> bool:
         """True where a person reads standard output."""
         return self.stdout.isatty()
+
+    @property
+    def columns(self) -> int | None:
+        """Width of the terminal that standard output is; None where it is not one."""
+        return Console(file=self.stdout).width if self.is_terminal else None
 
     @property
     def can_ask(self) -> bool:

@@ -53,8 +53,13 @@ class Connection(Jsonable):
         """
         return boto3.Session(profile_name=self.profile_name, region_name=self.region_name)
 
-    def client(self, service: str, session: boto3.Session | None = None) -> Any:
+    def client(self, service: str, session: boto3.Session | None = None, **more: Any) -> Any:
         """A plain boto3 client with adaptive retries, so that throttling slows a run down and does not end it.
+
+        Args:
+            service: ``"s3"`` or ``"kms"``.
+            session: makes it; one of its own by default.
+            more: further members of botocore's `Config`.
 
         Raises:
             s3ec.errors.ConfigurationError: the endpoint, in these settings or in the environment, is not a URL.
@@ -63,6 +68,7 @@ class Connection(Jsonable):
         config = Config(
             retries={"mode": "adaptive", "total_max_attempts": self.max_attempts},
             max_pool_connections=max(10, self.max_connections),
+            **more,
         )
         arguments = {"endpoint_url": self.endpoint_url} if self.endpoint_url else {}
         try:

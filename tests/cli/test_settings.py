@@ -117,3 +117,24 @@ def test_an_encrypted_rsa_key_opens_with_its_passphrase(
     assert "passphrase" in ended.line
     assert "battery" not in ended.line
     assert run("cat", f"s3://{bucket}/k", *words, "--rsa-passphrase-file", tmp_path / "absent").code == 3
+
+
+def test_the_log_shows_requests_and_no_secret(
+    run: Any, bucket: str, key: Any, file: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Method, path and status of each request; neither credentials, nor data keys, nor plaintext, nor key files."""
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "very-secret-token")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret-access-key")
+    file.write_bytes(b"secret plaintext")
+    ended = run("cp", file, f"s3://{bucket}/k", *key, "--debug")
+    assert ended.code == 0
+    lines = ended.err.splitlines()
+    assert any(f"PUT /{bucket}/k HTTP/1.1" in line and " 200 " in line for line in lines)
+    assert any("POST / HTTP/1.1" in line for line in lines), "KMS"
+    read = run("cat", f"s3://{bucket}/k", *key, "--log-level", "debug")
+    assert read.out == b"secret plaintext"
+    for text in (ended.err, read.err):
+        for secret in ("very-secret", "secret plaintext", "Plaintext", "CiphertextBlob", "x-amz-security-token"):
+            assert secret not in text
+    assert run("cat", f"s3://{bucket}/k", *key).err == ""
+    assert run("cat", f"s3://{bucket}/k", *key, "--log-level", "error").err == ""

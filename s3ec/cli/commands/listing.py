@@ -26,18 +26,31 @@ __all__ = ["ls"]
         "s3ec ls",
         "s3ec ls s3://payroll/2025/ --human-readable",
         "s3ec ls s3://payroll --recursive --json",
+        "s3ec ls s3://payroll --recursive --fast",
     ),
 )
 @click.argument("url", type=S3_URL, required=False)
 @click.option("--recursive", is_flag=True, help="Everything under the prefix, not one level.")
 @click.option("--human-readable", is_flag=True, help="Sizes with units.")
 @click.option("--summarize", is_flag=True, help="Add totals.")
+@click.option(
+    "--fast", "--no-head", "fast", is_flag=True, help="The listing alone: stored sizes, no HEAD for each object."
+)
 @shared_options("connection", "workers", "json")
 @click.pass_obj
 def ls(
-    output: Output, options: Options, url: S3Url | None, recursive: bool, human_readable: bool, summarize: bool
+    output: Output,
+    options: Options,
+    url: S3Url | None,
+    recursive: bool,
+    human_readable: bool,
+    summarize: bool,
+    fast: bool,
 ) -> ExitCode:
-    """List objects with format, wrapping and server-side mode; without a URL, list buckets. Sizes are stored sizes."""
+    """List objects with sizes, format, wrapping and server-side mode; without a URL, list buckets.
+
+    Size is the plaintext's, Stored what S3 keeps. One HEAD for each object, or none with --fast.
+    """
     client = Environment(options, output).s3
     if url is None:
         _buckets(client, output)
@@ -45,23 +58,48 @@ def ls(
     with located(str(url)):
         prefixes, entries = _list(client, url, recursive)
         keys = {entry.key for entry in entries if entry.key.endswith(SUFFIXES)}
-        found = list(
-            bounded_map(lambda e: look_at_entry(client, url.bucket, e, keys), entries, workers=options.workers)
-        )
+
+        def look(entry: Entry) -> SurveyedObject:
+            return listed(entry) if fast else look_at_entry(client, url.bucket, entry, keys)
+
+        found = list(bounded_map(look, entries, workers=options.workers))
     if not found and not prefixes and url.key:
         raise nothing_there(url)
     if output.as_json:
-        output.document(_document(url, prefixes, found))
+        output.document(_document(url, prefixes, found, fast))
     else:
-        _show(output, url, recursive, prefixes, found, human_readable)
+        # One level is shown by the names within it, everything by whole keys: as `aws s3 ls` does.
+        cut = 0 if recursive else url.key.rfind("/") + 1
+        output.table(_table(prefixes, found, cut, human_readable, fast).fitting(output.columns))
         if summarize:
-            total = sum(each.size for each in found)
-            output.line(f"Total Objects: {len(found)}")
-            output.line(f"Total Size: {human_bytes(total) if human_readable else total}")
+            _totals(output, found, human_readable)
     unreadable = [each for each in found if each.format == UNREADABLE]
     for each in unreadable:
         output.note(f"s3ec: {url.with_key(each.key)}: {each.problem}")
     return ExitCode.LEFT_UNDONE if unreadable else ExitCode.DONE
+
+
+def listed(entry: Entry) -> SurveyedObject:
+    """A row of the listing as it stands; its format is not known."""
+    modified = entry.last_modified.isoformat() if entry.last_modified else None
+    return SurveyedObject(
+        key=entry.key,
+        size=entry.size,
+        etag=entry.etag,
+        last_modified=modified,
+        storage_class=entry.storage_class or "STANDARD",
+    )
+
+
+def _totals(output: Output, found: list[SurveyedObject], human: bool) -> None:
+    def size(number: int) -> object:
+        return human_bytes(number) if human else number
+
+    output.line(f"Total Objects: {len(found)}")
+    output.line(f"Total Size: {size(sum(each.size for each in found))}")
+    plaintext = [each.plaintext_size for each in found]
+    if found and None not in plaintext:
+        output.line(f"Total Plaintext: {size(sum(number or 0 for number in plaintext))}")
 
 
 def _buckets(client: Any, output: Output) -> None:
@@ -88,24 +126,35 @@ def _list(client: Any, url: S3Url, recursive: bool) -> tuple[list[str], list[Ent
     return prefixes, entries
 
 
-def _document(url: S3Url, prefixes: list[str], found: list[SurveyedObject]) -> dict[str, Any]:
+_KNOWN_FAST = ("key", "size", "etag", "last_modified", "storage_class")
+
+
+def _document(url: S3Url, prefixes: list[str], found: list[SurveyedObject], fast: bool) -> dict[str, Any]:
     objects = [each.to_dict() for each in found]
+    if fast:
+        objects = [{name: each[name] for name in _KNOWN_FAST if name in each} for each in objects]
     return {"bucket": url.bucket, "prefix": url.key, "prefixes": prefixes, "objects": objects}
 
 
-def _show(
-    output: Output, url: S3Url, recursive: bool, prefixes: list[str], found: list[SurveyedObject], human: bool
-) -> None:
-    # One level is shown by the names within it, everything by whole keys: as `aws s3 ls` does.
-    cut = 0 if recursive else url.key.rfind("/") + 1
-    table = Table(("Modified", ">Size", "Format", "Wrapping", "Server side", "Name"))
+def _table(prefixes: list[str], found: list[SurveyedObject], cut: int, human: bool, fast: bool) -> Table:
+    def size(number: int | None) -> object:
+        return "-" if number is None else human_bytes(number) if human else number
+
+    columns: tuple[str, ...] = ("Modified", ">Stored", "Class", "Name")
+    if not fast:
+        columns = ("Modified", ">Size", ">Stored", "Format", "Wrapping", "Server side", "Name")
+    table = Table(
+        columns, expendable=("Wrapping", "Server side", "Stored" if not fast else "Class", "Modified", "Format")
+    )
     for prefix in prefixes:
-        table.add("", "", "", "", "", prefix[cut:])
+        table.add(*[""] * (len(columns) - 1), prefix[cut:])
     for each in found:
         modified = (each.last_modified or "")[:19].replace("T", " ")
-        size = human_bytes(each.size) if human else each.size
-        table.add(modified, size, *_encryption(each), each.key[cut:])
-    output.table(table)
+        about = [size(each.size), each.storage_class]
+        if not fast:
+            about = [size(each.plaintext_size), size(each.size), *_encryption(each)]
+        table.add(modified, *about, each.key[cut:])
+    return table
 
 
 def _encryption(found: SurveyedObject) -> Iterator[str]:
