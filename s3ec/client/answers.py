@@ -6,13 +6,36 @@ anything; it is what must fit before the proof is worth the effort.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
+
+from botocore.client import BaseClient
 
 from s3ec.client.range_header import ByteRange, ContentRange, parse_content_range
 from s3ec.errors import AuthenticationError
 
-__all__ = ["check_partial", "etag_of", "is_partial", "length_of", "state_span", "status_of"]
+__all__ = ["check_partial", "etag_of", "is_partial", "length_of", "refuse_senseless_numbers", "state_span", "status_of"]
+
+_LONGEST_SHOWN = 100
+_NUMBERS = ("content-length", "x-amz-mp-parts-count", "x-amz-missing-meta", "x-amz-tagging-count")
+_NUMBER = re.compile(r"\d{1,19}", re.ASCII)
+
+
+def refuse_senseless_numbers(client: BaseClient) -> None:
+    """Look at the numbers in the headers of reads before botocore does, which raises `ValueError` for some of them."""
+    for operation_name in ("GetObject", "HeadObject"):
+        client.meta.events.register(
+            f"before-parse.s3.{operation_name}", _check_numbers, unique_id=f"s3ec-numbers-of-{operation_name}"
+        )
+
+
+def _check_numbers(response_dict: Mapping[str, Any], **_: Any) -> None:
+    headers = response_dict["headers"]
+    for name in _NUMBERS:
+        value = headers.get(name)
+        if value is not None and not _NUMBER.fullmatch(value):
+            raise AuthenticationError(f"the answer's {name} makes no sense: {value[:_LONGEST_SHOWN]!r}")
 
 
 def etag_of(response: Mapping[str, Any]) -> str:

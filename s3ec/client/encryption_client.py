@@ -14,6 +14,7 @@ from botocore.client import BaseClient
 from botocore.config import Config
 
 from s3ec.client import (
+    answers,
     copies,
     deletes,
     framing,
@@ -111,6 +112,7 @@ class EncryptionClient(_Base):
         # Behind every other handler, of the root event too (more specific ones come before it): whoever answers in the
         # server's place gets the body as botocore made it, and nobody changes it after the last look at its seal.
         self.meta.events.register_last("before-send", framing.frame, unique_id="s3ec-frame-of-known-length")
+        answers.refuse_senseless_numbers(self)
         shortcuts.remember_user_agent(self)
         shortcuts.parse_dates_quickly(self)
 

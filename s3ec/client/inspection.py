@@ -132,6 +132,8 @@ def _from_instruction_file(
         if name in ("RequestPayer", "ExpectedBucketOwner") or name.startswith("SSECustomer")
     }
     for candidate in (suffix,) if suffix else (formats.INSTRUCTION_FILE_SUFFIX, formats.LEGACY_DOTNET_SUFFIX):
+        if not instruction_objects.can_exist(key + candidate):
+            continue
         try:
             response = view.get_object(Bucket=bucket, Key=key + candidate, **carried)
         except ClientError as error:

@@ -16,11 +16,14 @@ from s3ec.client.wire import Wire
 from s3ec.errors import InstructionFileError, NotEncryptedError, S3ECError, escaped
 from s3ec.formats import ContentMetadata, Detection
 
-__all__ = ["delete_with_object", "fetch", "is_ours", "not_found", "read_whole", "written_with_object"]
+__all__ = ["can_exist", "delete_with_object", "fetch", "is_ours", "not_found", "read_whole", "written_with_object"]
 
 _log = logging.getLogger("s3ec")
 
-_NOT_FOUND = frozenset({"NoSuchKey", "404", "NotFound", "NoSuchVersion"})
+_LONGEST_KEY = 1024  # bytes of UTF-8 (S3 user guide, "Naming Amazon S3 objects")
+
+# The last two are for a name that the server can never hold: AWS's own, and MinIO's, whose segments are files.
+_NOT_FOUND = frozenset({"NoSuchKey", "404", "NotFound", "NoSuchVersion", "KeyTooLongError", "XMinioInvalidObjectName"})
 
 # What a put says about the object's place and protection holds for its instruction file as well.
 _CLONED = (
@@ -42,8 +45,13 @@ _CLONED = (
 )
 
 
+def can_exist(key: str) -> bool:
+    """False for a name that is too long for S3, and need not be asked for."""
+    return len(key.encode("utf-8", "surrogatepass")) <= _LONGEST_KEY
+
+
 def not_found(error: ClientError) -> bool:
-    """True where S3 says that the object is not there; a 403 never is."""
+    """True where S3 says that the instruction file is not there, or never can be; a 403 never says so."""
     return error.response.get("Error", {}).get("Code") in _NOT_FOUND
 
 
@@ -111,6 +119,8 @@ def read_whole(body: Any, at_most: int = formats.INSTRUCTION_FILE_MAX_LENGTH) ->
 
 def _body(wire: Wire, parameters: Mapping[str, Any], suffix: str) -> bytes | None:
     request = wire.companion("GetObject", {**parameters, "Key": parameters["Key"] + suffix})
+    if not can_exist(request["Key"]):
+        return None
     try:
         response = wire.call("GetObject", request)
     except ClientError as error:
@@ -159,6 +169,8 @@ def is_ours(wire: Wire, parameters: Mapping[str, Any]) -> bool:
 
     A user's own object that merely has such a name is nobody's instruction file.
     """
+    if not can_exist(parameters["Key"]):
+        return False
     try:
         head = wire.call("HeadObject", wire.companion("HeadObject", parameters))
     except ClientError as error:

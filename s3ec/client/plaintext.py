@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from botocore.awsrequest import HeadersDict
 from botocore.exceptions import IncompleteReadError
 from botocore.response import StreamingBody
 
@@ -23,17 +24,28 @@ _LINE_CHUNK = 8 * 1024
 
 
 class PlaintextStream(io.RawIOBase):
-    """Decrypted content as a stream; verifies on the first read and remembers a failure."""
+    """Decrypted content as a stream; verifies on the first read and remembers a failure.
 
-    def __init__(self, reader: CiphertextReader, opener: Callable[[], Release], location: str | None) -> None:
+    It stands where botocore's bodies have urllib3's response, and has what readers of content use of that.
+    """
+
+    def __init__(
+        self,
+        reader: CiphertextReader,
+        opener: Callable[[], Release],
+        location: str | None,
+        answer: Mapping[str, Any] | None = None,
+    ) -> None:
         """Take the connection and what opens plaintext from it; nothing is read yet.
 
         Args:
             reader: the connection.
             opener: gives the plaintext that may be released.
             location: the object, for the text of errors.
+            answer: the ``ResponseMetadata`` of S3's answer.
         """
         super().__init__()
+        self._answer = answer or {}
         self._reader = reader
         self._opener = opener
         self._location = location
@@ -49,6 +61,26 @@ class PlaintextStream(io.RawIOBase):
     def tell(self) -> int:
         """Bytes of plaintext read so far."""
         return self._position
+
+    @property
+    def status(self) -> int | None:
+        """The answer's HTTP status."""
+        return self._answer.get("HTTPStatusCode")
+
+    @property
+    def headers(self) -> HeadersDict:
+        """The answer's headers, by names of any case."""
+        headers: HeadersDict = HeadersDict(self._answer.get("HTTPHeaders", {}))
+        return headers
+
+    @property
+    def data(self) -> bytes:
+        """All that is left."""
+        return self.read()
+
+    def stream(self, amt: int | None = 2**16, decode_content: object = None) -> Iterator[bytes]:
+        """Chunks of ``amt`` bytes; ``decode_content`` means nothing here."""
+        return iter(lambda: self.read(amt), b"")
 
     def _take(self, size: int) -> bytes | memoryview:
         """The next bytes; none only at the end.
@@ -70,11 +102,11 @@ class PlaintextStream(io.RawIOBase):
             self._reader.close()
             raise self._failure from error.__cause__
 
-    def read(self, size: int | None = -1) -> bytes:
-        """``size`` bytes, fewer only at the end; all that is left without a size."""
-        if self.closed or size == 0:
+    def read(self, amt: int | None = -1, decode_content: object = None, cache_content: object = False) -> bytes:
+        """``amt`` bytes, fewer only at the end; all that is left without a number. The rest means nothing here."""
+        if self.closed or amt == 0:
             return b""
-        wanted = sys.maxsize if size is None or size < 0 else size
+        wanted = sys.maxsize if amt is None or amt < 0 else amt
         data = bytes(self._take(wanted))
         if len(data) < wanted and data:
             pieces, left = [data], wanted - len(data)
@@ -135,6 +167,15 @@ class DecryptedBody(StreamingBody):
         super().__init__(stream, length)  # type: ignore[arg-type]  # botocore takes None, its stubs do not
         self._plaintext = stream
         self._length = length
+
+    @property
+    def _amount_read(self) -> int:
+        """Bytes read so far, under the name that botocore counts them by."""
+        return self._plaintext.tell()
+
+    @_amount_read.setter
+    def _amount_read(self, _: int) -> None:
+        """botocore's constructor sets it to 0."""
 
     def read(self, amt: int | None = None) -> bytes:
         """At most ``amt`` bytes of plaintext; all of it without ``amt``.
@@ -207,6 +248,25 @@ class _EnteredBody(DecryptedBody):
         if line := self.readline():
             return line
         raise StopIteration
+
+    def read(self, amt: int | None = None, decode_content: object = None, cache_content: object = False) -> bytes:
+        """As `DecryptedBody.read`; the rest of urllib3's arguments means nothing here."""
+        return super().read(amt)
+
+    @property
+    def status(self) -> int | None:
+        """The answer's HTTP status."""
+        return self._plaintext.status
+
+    @property
+    def headers(self) -> HeadersDict:
+        """The answer's headers, by names of any case."""
+        return self._plaintext.headers
+
+    @property
+    def data(self) -> bytes:
+        """All that is left."""
+        return self.read()
 
     def stream(self, amt: int | None = 2**16, decode_content: object = None) -> Iterator[bytes]:
         """Chunks of ``amt`` bytes; ``decode_content`` means nothing here."""

@@ -118,7 +118,9 @@ class RangeRead:
         reader = CiphertextReader(response["Body"])
         size = 0 if span is None else span[1] - span[0] + 1
         opener: Callable[[], Release] = Ready if span is None else partial(release, reader)
-        stream = PlaintextStream(reader, opener, location_of(self.question.request.parameters))
+        stream = PlaintextStream(
+            reader, opener, location_of(self.question.request.parameters), response.get("ResponseMetadata")
+        )
         response["Body"] = DecryptedBody(stream, size)
         state_span(response, span, length)
         speak_plaintext(response, describe(self.found, authenticated=authenticated))

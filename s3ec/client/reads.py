@@ -120,7 +120,7 @@ def decrypted_response(
         if span != (0, plaintext_length - 1):
             opener = partial(Slice, opener, span)
         state_span(response, span, plaintext_length)
-    stream = PlaintextStream(reader, opener, location_of(request.parameters))
+    stream = PlaintextStream(reader, opener, location_of(request.parameters), response.get("ResponseMetadata"))
     response["Body"] = DecryptedBody(stream, response["ContentLength"] if tagged else None)
     authenticated = tagged and not wire.options.enable_delayed_authentication
     speak_plaintext(response, describe(found, authenticated=authenticated))

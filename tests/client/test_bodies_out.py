@@ -243,6 +243,42 @@ class TestSurface:
         with get(client) as body:
             assert list(body.stream(4)) == [b"a,1\n", b"b,2\n", b"c"]
 
+    @pytest.mark.parametrize("ranged", [{}, {"Range": "bytes=5-2000"}], ids=["whole", "range"])
+    @pytest.mark.parametrize("entered", [False, True])
+    def test_the_raw_stream(
+        self, http_liar: LyingS3, make: Callable[..., Any], plain: Any, ranged: dict[str, str], *, entered: bool
+    ) -> None:
+        """Applications reach for what botocore has beneath a body: it has the same face, and gives plaintext."""
+        client = make(http_liar)
+        put(client)
+        plain.put_object(Bucket="b", Key="plain", Body=LARGE)
+
+        def raw(body: Any) -> Any:
+            return body.__enter__() if entered else body._raw_stream
+
+        def seen(one: Any, key: str) -> list[Any]:
+            def body() -> Any:
+                return one.get_object(Bucket="b", Key=key, **ranged)["Body"]
+
+            bodies = [body() for _ in range(4)]
+            found = [
+                b"".join(raw(bodies[0]).stream(700, decode_content=True)),
+                raw(bodies[1]).data,
+                raw(bodies[2]).read(10, decode_content=False),
+                raw(bodies[2]).read(amt=10, decode_content=True),
+                raw(bodies[3]).status,
+                raw(bodies[3]).headers["Content-length"],
+                raw(bodies[3]).headers.get("content-range"),
+                bodies[3]._amount_read,
+                bodies[3].read(7),
+                bodies[3]._amount_read,
+            ]
+            for each in bodies:
+                each.close()
+            return found
+
+        assert seen(client, "k") == seen(plain, "plain")
+
     def test_socket_timeout(self, http_liar: LyingS3, make: Callable[..., Any]) -> None:
         """The time-out reaches the connection."""
         client = make(http_liar)

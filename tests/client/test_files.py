@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import tarfile
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -113,14 +114,58 @@ def test_surface(make: Callable[..., Any], options: dict[str, Any]) -> None:
         file.read(1)
 
 
-def test_is_read_only(make: Callable[..., Any]) -> None:
-    """Nothing can be written through a large one."""
-    client = make(**SPOOLED)
-    put(client)
+@pytest.mark.parametrize("options", [{}, SPOOLED, {"unencrypted_objects": "allow"}], ids=["memory", "ranges", "plain"])
+def test_is_read_only(http_liar: LyingS3, make: Callable[..., Any], options: dict[str, Any]) -> None:
+    """Nothing can be written through a file of any size, and what libraries look at is the same at every size."""
+    client = make(**options)
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as written:
+        written.writestr("first", DATA)
+    content = archive.getvalue()
+    if "unencrypted_objects" in options:
+        http_liar.state.objects["b/k"] = Stored(content, {})
+    else:
+        put(client, content)
     with opened(client) as file:
+        assert type(file) is io.BufferedReader
+        assert isinstance(file.raw, io.RawIOBase)
         assert not file.writable()
-        with pytest.raises(io.UnsupportedOperation):
-            file.write(b"x")
+        for write in (lambda: file.write(b"x"), lambda: file.truncate(3), lambda: file.raw.truncate(3), file.fileno):
+            with pytest.raises(io.UnsupportedOperation):
+                write()
+        with pytest.raises(io.UnsupportedOperation), zipfile.ZipFile(file, "a") as appended:
+            appended.writestr("second", b"two")
+    file = opened(client)
+    assert file.peek(3)[:3] == content[:3]
+    assert file.read1(2) == content[:2]
+    buffer = bytearray(10)
+    assert file.readinto1(buffer) > 0
+    assert file.seek(7) == 7
+    raw = file.detach()
+    with pytest.raises(ValueError, match="detached"):
+        file.read(1)
+    assert raw.seek(-4, io.SEEK_END) == len(content) - 4
+    assert raw.readall() == content[-4:]
+    raw.close()
+    for use in (lambda: raw.readinto(buffer), raw.tell, lambda: raw.seek(0)):
+        with pytest.raises(ValueError, match="closed"):
+            use()
+
+
+def test_memory(make: Callable[..., Any]) -> None:
+    """A small object takes its own size and little more, also while it is opened."""
+    client, size = make(), 16 * 1024 * KiB
+    put(client, bytes(size))
+    opened(client).close()
+    tracemalloc.start()
+    try:
+        with opened(client) as file:
+            assert len(file.read(1)) == 1
+            _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # The verified plaintext in chunks, which are let go while they are copied into one piece.
+    assert peak < 2.3 * size
 
 
 @pytest.mark.parametrize("size", [0, 1, 64 * KiB, 64 * KiB + 1, 300_000])

@@ -460,23 +460,39 @@ class TestForgedLengths:
         with pytest.raises(AuthenticationError):
             read(client, header)
 
-    @pytest.mark.parametrize("header", ["ETag", "Content-Length", "Content-Range"])
-    def test_answers_that_are_no_answers(self, http_liar: LyingS3, make: Callable[..., Any], header: str) -> None:
-        """An answer that leaves out what every answer has is an error of ours at every door."""
+    @pytest.mark.parametrize(
+        ("header", "value"),
+        [
+            ("ETag", None),
+            ("Content-Length", None),
+            ("Content-Range", None),
+            ("Content-Length", "9" * 5000),
+            ("Content-Length", "-5"),
+            ("Content-Length", "five"),
+            ("Content-Range", f"bytes 0-65551/{'9' * 5000}"),
+            ("Content-Range", "bytes 0-9/*"),
+            ("x-amz-mp-parts-count", "9" * 5000),
+        ],
+    )
+    def test_answers_that_are_no_answers(
+        self, http_liar: LyingS3, make: Callable[..., Any], header: str, value: str | None
+    ) -> None:
+        """A header that every answer has, missing or without a meaning, is an error of ours at every door."""
         client = make()
         put(client)
-        http_liar.lies.without = (header,)
-        with pytest.raises(AuthenticationError):
+        if value is None:
+            http_liar.lies.without = (header,)
+        else:
+            http_liar.lies.headers = {header: value}
+        with pytest.raises(AuthenticationError, match="s3://b/k"):
             get(client, "bytes=5-9")
         doors: list[Callable[[], Any]] = []
-        if header == "Content-Length":
+        if header != "Content-Range":
+            doors += [lambda: s3ec.open(client, Bucket="b", Key="k")]
+            doors += [lambda: client.download_fileobj("b", "k", io.BytesIO())]
+        if header not in ("Content-Range", "ETag"):
             doors += [lambda: client.get_object(Bucket="b", Key="k"), lambda: client.head_object(Bucket="b", Key="k")]
             doors += [lambda: s3ec.inspect(client, Bucket="b", Key="k")]
-        if header != "Content-Range":
-            doors += [
-                lambda: client.download_fileobj("b", "k", io.BytesIO()),
-                lambda: s3ec.open(client, Bucket="b", Key="k"),
-            ]
         for door in doors:
             with pytest.raises(AuthenticationError):
                 door()
@@ -630,6 +646,70 @@ class TestParts:
         assert answers[0]["ResponseMetadata"]["ClientSideEncryption"]["authenticated"] is True
         with pytest.raises(ClientError, match="InvalidPartNumber"):
             client.get_object(Bucket="b", Key="k", PartNumber=4)
+
+    def test_an_empty_part_needs_proof(
+        self, http_liar: LyingS3, make: Callable[..., Any], counting: CountingManager
+    ) -> None:
+        """Only the last of several parts can hold the tag alone, and only where that is the object's end."""
+        client = make()
+        put(client)
+        stored = http_liar.state.objects["b/k"]
+        stored.part_sizes = (100_000, 200_000, 16)
+        whole = stored.body
+
+        def part(number: int) -> Any:
+            return client.get_object(Bucket="b", Key="k", PartNumber=number)
+
+        # Part 2 is answered as if it were the tag: of three parts, of two, of two in an object cut to its first part.
+        for sizes, count in (((300_000, 16, 0), 3), ((300_000, 16), 2)):
+            stored.part_sizes = sizes
+            if count == 3:
+                with pytest.raises(AuthenticationError, match="behind the content"):
+                    part(2)
+            else:
+                assert part(2)["ContentLength"] == 0
+        client = make()
+        stored.body = whole[: 100_000 + 16]
+        stored.part_sizes = (100_000, 16)
+        for _ in range(2):
+            with pytest.raises(AuthenticationError):
+                part(2)
+        stored.part_sizes = (100_016,)
+        with pytest.raises(AuthenticationError):
+            part(1)["Body"].read()
+
+    def test_a_server_that_does_not_know_parts(self, http_liar: LyingS3, make: Callable[..., Any]) -> None:
+        """The whole object is its first part, and no other: joined they would give the content twice."""
+        client = make()
+        put(client)
+        assert client.get_object(Bucket="b", Key="k", PartNumber=1)["Body"].read() == DATA
+        with pytest.raises(AuthenticationError, match="part 2"):
+            client.get_object(Bucket="b", Key="k", PartNumber=2)
+
+    def test_another_length_in_the_next_answer(self, http_liar: LyingS3, make: Callable[..., Any]) -> None:
+        """What the answers for a part say of the object has to agree."""
+        client = make()
+        put(client)
+        http_liar.state.objects["b/k"].part_sizes = self.SIZES
+        http_liar.lies.total, http_liar.lies.total_answers = 400_000, 1
+        with pytest.raises(AuthenticationError):
+            client.get_object(Bucket="b", Key="k", PartNumber=1)
+
+    @pytest.mark.parametrize("cbc", [False, True])
+    def test_unverified_parts(self, http_liar: LyingS3, make: Callable[..., Any], *, cbc: bool) -> None:
+        """With the option for unverified ranges parts are such, the empty one too; padding is no content."""
+        options = {"enable_unauthenticated_ranges": True}
+        client = make(**cbc_options(**options)) if cbc else make(**options)
+        if cbc:
+            http_liar.state.objects["b/k"] = cbc_object(DATA)
+        else:
+            put(client)
+        http_liar.state.objects["b/k"].part_sizes = self.SIZES
+        answers = [client.get_object(Bucket="b", Key="k", PartNumber=number) for number in (1, 2, 3)]
+        assert [answer["ContentLength"] for answer in answers] == [100_000, 200_000, 0]
+        assert answers[2]["ContentRange"] == "bytes */300000"
+        assert b"".join(answer["Body"].read() for answer in answers) == DATA
+        assert not answers[0]["ResponseMetadata"]["ClientSideEncryption"]["authenticated"]
 
     def test_tag_across_two_parts(self, http_liar: LyingS3, make: Callable[..., Any]) -> None:
         """A part that ends within the tag gives the content that it has."""

@@ -60,6 +60,7 @@ class Lies:
         total_answers: in so many answers to GET.
         refuse_ranges: answer so many ranges with 416.
         without: leave out these headers; without ``Content-Length`` the connection is closed at the end.
+        headers: send these in place of the true ones.
         tamper: what is done to a body on its way out.
         replace_metadata: the same for user metadata.
         on_get: called before each GET with its number.
@@ -76,6 +77,7 @@ class Lies:
     total_answers: int = 1_000_000
     refuse_ranges: int = 0
     without: tuple[str, ...] = ()
+    headers: dict[str, str] = field(default_factory=dict)
     tamper: Callable[[bytes], bytes] | None = None
     replace_metadata: Callable[[dict[str, str]], dict[str, str]] | None = None
     on_get: Callable[[int], None] | None = None
@@ -372,6 +374,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         extra = {name.replace("_", "-"): value for name, value in extra.items()}
         headers = {**metadata, "ETag": stored.etag, "Accept-Ranges": "bytes", **extra, "Content-Length": str(len(body))}
+        headers |= lies.headers
         for name, value in headers.items():
             if name not in lies.without:
                 self.send_header(name, value)
