@@ -1,13 +1,13 @@
 """Exit codes by error family, and the one line that each error becomes on standard error.
 
-=====  ==============================================================================================
+=====  =================================================================================================================
 code   meaning
-=====  ==============================================================================================
+=====  =================================================================================================================
 0      everything that was wanted is done
-1      part of it was left undone, for reasons of more than one family (each is listed)
-2      the command line itself is wrong; nothing was tried
+1      part of it was left undone, for reasons of more than one family (each is listed); an audit's --fail-on matched
+2      the command line itself is wrong; nothing was tried (or its --range lies past the end of the object)
 3      a bucket, an object or a local file is not there or cannot be read
-4      AWS or the network said no: permissions, credentials, throttling, connections
+4      AWS or the network said no: permissions, credentials, Region, throttling, connections, of S3 and of KMS
 5      the options can never work together, or the call would store or expose plaintext
 6      the object is not encrypted, or its content metadata cannot be understood
 7      the object is understood, and the settings forbid it (a V1 object without ``--allow-legacy``)
@@ -18,7 +18,7 @@ code   meaning
 130    interrupted by Ctrl-C; what was in flight was finished
 141    the reader of standard output went away
 143    ended by SIGTERM, in the same way
-=====  ==============================================================================================
+=====  =================================================================================================================
 """
 
 from __future__ import annotations

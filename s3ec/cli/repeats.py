@@ -62,8 +62,8 @@ class Repeats:
 
     def _reason(self, place: str, text: str) -> _Reason:
         """The entry for what the text says without the object: its name and numbers differ from line to line."""
-        said = text.removeprefix("s3ec: ").replace(place, "").strip(" :")
-        said = re.sub(r" ?\[s3://[^\]]*\]", "", said)
+        said = re.sub(r" ?\[s3://[^\]]*\]", "", text.removeprefix("s3ec: "))
+        said = said.replace(place, "").strip(" :")
         key = re.sub(r"\d+", "#", said)
         if key not in self._reasons and len(self._reasons) >= _MOST_REASONS:
             # Every text another: nothing is a repetition, and memory has an end.

@@ -37,8 +37,11 @@ def bucket_settings(client: Any, bucket: str) -> dict[str, str]:
     Raises:
         botocore.exceptions.ClientError: there is no such bucket.
     """
-    client.head_bucket(Bucket=bucket)
-    return {name: _setting(client, bucket, name, *where) for name, where in _SETTINGS.items()}
+    answer = client.head_bucket(Bucket=bucket)
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    region = answer.get("BucketRegion") or headers.get("x-amz-bucket-region") or client.meta.region_name
+    settings = {name: _setting(client, bucket, name, *where) for name, where in _SETTINGS.items()}
+    return {**settings, "region": region or "unknown"}
 
 
 def _setting(client: Any, bucket: str, name: str, operation: str, member: str) -> str:

@@ -115,6 +115,15 @@ def task_from(bucket: str, entry: Mapping[str, Any]) -> Task:
     )
 
 
+_OF_AN_AUDIT = frozenset(
+    {
+        "is_current", "matched", "format", "algorithm_suite", "wrapping_algorithm", "metadata_location",
+        "server_side_encryption", "problem",
+    }
+)  # fmt: skip
+"""What an audit's list says beside the task; any other unknown name is still a mistake."""
+
+
 @dataclass(slots=True)
 class KeyFile:
     """A file of keys, in one of three shapes that its name tells.
@@ -149,7 +158,9 @@ class KeyFile:
         if self.path.endswith(".csv"):
             yield from (self._from_row(number, row) for number, row in enumerate(csv.reader(file), 1) if row)
         elif self.path.endswith(".jsonl"):
-            yield from (self._from_json(number, line) for number, line in enumerate(file, 1) if line.strip())
+            for number, line in enumerate(file, 1):
+                if line.strip() and (task := self._from_json(number, line)) is not None:
+                    yield task
         else:
             yield from (Task(bucket=self.bucket, key=key) for key in _lines(file))
 
@@ -159,10 +170,13 @@ class KeyFile:
         version = row[2] if len(row) == 3 else ""
         return self._checked(number, Task(bucket=row[0], key=unquote_plus(row[1]), version_id=version or None))
 
-    def _from_json(self, number: int, line: str) -> Task:
+    def _from_json(self, number: int, line: str) -> Task | None:
+        """The task of a line; None for an old version that an audit has listed, which nothing can replace."""
         try:
-            values = json.loads(line)
-            task = Task.from_dict({"bucket": self.bucket, **values})
+            values = {"bucket": self.bucket, **json.loads(line)}
+            if values.get("is_current") is False:
+                return None
+            task = Task.from_dict({name: value for name, value in values.items() if name not in _OF_AN_AUDIT})
         except (ValueError, TypeError) as error:
             raise MigrationError(f"{self.path}:{number}: not a task: {error}") from error
         return self._checked(number, task)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import datetime
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,6 +45,21 @@ _ADVICE = {
     UNREADABLE: "nobody can tell what it is: find out why its headers cannot be read",
 }
 
+_UPGRADE = "s3ec migrate {place} --upgrade --kms-key KEY"
+_INSPECT = "s3ec inspect {example}"
+_COMMANDS = {
+    "plaintext": "s3ec migrate {place} --kms-key KEY --dry-run",
+    "V1": f"{_UPGRADE} --allow-legacy --dry-run",
+    "V2": f"{_UPGRADE} --dry-run",
+    SkipReason.LEGACY.value: f"{_UPGRADE} --allow-legacy --dry-run",
+    SkipReason.METADATA_TOO_LARGE.value: "s3ec migrate {place} --kms-key KEY --instruction-file when-needed --dry-run",
+    _CONFLICTING: _INSPECT,
+    UNREADABLE: _INSPECT,
+    SkipReason.MALFORMED.value: _INSPECT,
+    _ORPHANED: "s3ec rm {example} --dry-run",
+}
+"""Each shows what would happen first; KEY stands for whoever's key it is."""
+
 
 @dataclass(slots=True)
 class Finding:
@@ -74,9 +90,21 @@ class Finding:
         known = {reason.value: reason.advice for reason in SkipReason}
         return _ADVICE.get(self.reason) or known.get(self.reason, "")
 
-    def document(self) -> dict[str, Any]:
+    def command(self, bucket: str, prefix: str) -> str | None:
+        """A command line that does something about it, to be pasted; None where none does."""
+        form = _COMMANDS.get(self.reason)
+        texts = (prefix, *self.examples[:1])
+        if form is None or not all(text.isprintable() for text in texts):
+            return None
+        example = self.examples[0] if self.examples else prefix
+        return form.format(
+            place=shlex.quote(f"s3://{bucket}/{prefix}".removesuffix("/")),
+            example=shlex.quote(f"s3://{bucket}/{example}"),
+        )
+
+    def document(self, bucket: str = "", prefix: str = "") -> dict[str, Any]:
         """The finding in JSON."""
-        return {**dataclasses.asdict(self), "advice": self.advice}
+        return {**dataclasses.asdict(self), "advice": self.advice, "command": self.command(bucket, prefix)}
 
 
 @dataclass(slots=True)
@@ -94,6 +122,7 @@ class Audit:
         self.prefix = prefix
         self.settings = dict(settings or {})
         self.created = datetime.datetime.now(datetime.timezone.utc)
+        self.about: dict[str, str | None] = {}
         self.objects = 0
         self.bytes = 0
         self.instruction_files = 0
@@ -111,7 +140,9 @@ class Audit:
         Raises:
             botocore.exceptions.ClientError: there is no such bucket.
         """
-        return cls(survey.bucket, survey.prefix, bucket_settings(survey.client, survey.bucket))
+        result = cls(survey.bucket, survey.prefix, bucket_settings(survey.client, survey.bucket))
+        result.about = {"region": result.settings.get("region")}
+        return result
 
     def add(self, found: SurveyedObject) -> None:
         """Count one object (or an old version, which counts apart)."""
@@ -175,6 +206,24 @@ class Audit:
         """Stored bytes by value of one fact, in the order of `counts`."""
         return {value: self.tallies[name][value].bytes for value in self.counts(name)}
 
+    @property
+    def verdict(self) -> dict[str, str]:
+        """What it comes to: ``kind`` (``"good"``, ``"fair"``, ``"bad"`` or ``"unknown"``) and two sentences."""
+        formats = self.counts("formats")
+        committing, plaintext = formats.get("V3", 0), formats.get(PLAINTEXT, 0)
+        if not self.objects:
+            return {"kind": "unknown", "text": "There are no objects here.", "more": ""}
+        if committing == self.objects:
+            more = "Readers can require key commitment."
+            return {"kind": "good", "text": "Every object is encrypted and commits to its key.", "more": more}
+        share = 100 * committing / self.objects
+        left = self.objects - committing
+        return {
+            "kind": "bad" if plaintext or formats.get(UNREADABLE) else "fair",
+            "text": f"{left:,} of {self.objects:,} objects are not encrypted with key commitment.",
+            "more": f"{plaintext:,} are not encrypted by a client at all; {_share(share)} % are as they should be.",
+        }
+
     def document(self) -> dict[str, Any]:
         """The audit in JSON; ``docs/cli.md`` describes every name."""
         formats = self.counts("formats")
@@ -182,6 +231,8 @@ class Audit:
             "bucket": self.bucket,
             "prefix": self.prefix,
             "created": self.created.isoformat(timespec="seconds"),
+            **self.about,
+            "verdict": self.verdict,
             "objects": self.objects,
             "bytes": self.bytes,
             "formats": {name: formats.get(name, 0) for name in FORMATS},
@@ -200,10 +251,17 @@ class Audit:
             "versions": {**self.versions, "noncurrent_formats": dict(self.noncurrent_formats)},
             "locks": dict(self.locks),
             "bucket_settings": self.settings,
-            "blocks_migration": [finding.document() for finding in self.blocking.values()],
-            "blocks_require_decrypt": [finding.document() for finding in self.not_committing.values()],
+            "blocks_migration": [each.document(self.bucket, self.prefix) for each in self.blocking.values()],
+            "blocks_require_decrypt": [
+                each.document(self.bucket, self.prefix) for each in self.not_committing.values()
+            ],
             "ready_for_require_decrypt": not self.not_committing,
         }
+
+
+def _share(percent: float) -> str:
+    """A share that never rounds to all or nothing."""
+    return "under 0.1" if 0 < percent < 0.1 else "over 99.9" if 99.9 < percent < 100 else f"{percent:.1f}"
 
 
 _MIB = 2**20

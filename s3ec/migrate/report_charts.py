@@ -11,6 +11,9 @@ __all__ = ["Slice", "bars", "donut", "human_bytes"]
 
 _RADIUS = 60
 _WIDTH = 22
+_CLEARANCE = 10
+_LARGEST = 17.0
+_DIGIT = 0.66
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _ROW = 26
 _LABEL = 128
@@ -70,9 +73,16 @@ def donut(slices: Sequence[Slice], *, unit: str, show: Callable[[int], str] = _n
     )
     return (
         f'<svg viewBox="0 0 160 160" role="img" aria-label="{escape(words)}">{"".join(rings)}'
-        f'<text x="80" y="78" class="total">{middle}</text><text x="80" y="96" class="unit">'
+        f'<text x="80" y="78" class="total" style="font-size:{_fitting(middle)}px">{middle}</text>'
+        f'<text x="80" y="96" class="unit">'
         f'{"" if unit == "bytes" else escape(unit)}</text></svg><ul class="legend">{legend}</ul>'
     )
+
+
+def _fitting(text: str) -> float:
+    """A size of letters with which the text stays clear of the ring: a bold digit is as wide as 0.62 of its height."""
+    room = 2 * _RADIUS - _WIDTH - 2 * _CLEARANCE
+    return min(_LARGEST, round(room / (_DIGIT * max(1, len(text))), 1))
 
 
 def _percent(value: int, total: int) -> str:

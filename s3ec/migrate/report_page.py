@@ -32,39 +32,64 @@ _SERVER_SIDE = {
 _SHOWN = 4
 
 
-def page(audit: Mapping[str, Any]) -> str:
-    """The page.
+def page(*audits: Mapping[str, Any]) -> str:
+    """The page, of one audit or of several with an overview in front.
 
     Args:
-        audit: what `s3ec.migrate.report.Audit.document` gives.
+        audits: what `s3ec.migrate.report.Audit.document` gives; at least one.
 
     Returns:
         HTML, to be stored as UTF-8.
     """
-    place = f"s3://{audit['bucket']}/{audit['prefix']}"
+    title = _place(audits[0]) if len(audits) == 1 else f"{len(audits)} buckets and prefixes"
     style = importlib.resources.files("s3ec.migrate").joinpath("report_page.css").read_text(encoding="utf-8")
-    parts = [
-        _header(audit, place),
+    parts = [_overview(audits)] if len(audits) > 1 else []
+    parts += [part for audit in audits for part in _parts(audit)]
+    parts.append(_footer(audits[0].get("s3ec_version")))
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>Encryption audit of {_text(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(parts)
+        + "\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _place(audit: Mapping[str, Any]) -> str:
+    return f"s3://{audit['bucket']}/{audit['prefix']}"
+
+
+def _parts(audit: Mapping[str, Any]) -> list[str]:
+    return [
+        _header(audit, _place(audit)),
         _verdict(audit),
         _numbers(audit),
         _charts(audit),
         _findings("What would block a migration", audit["blocks_migration"], "Nothing would."),
         _findings(
-            "What still stops REQUIRE_ENCRYPT_REQUIRE_DECRYPT",
+            "What still stops readers from requiring key commitment",
             audit["blocks_require_decrypt"],
             "Nothing does: readers can require key commitment now.",
         ),
         _details(audit),
-        _footer(),
     ]
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Encryption audit of {_text(place)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(parts)
-        + "\n</main>\n</body>\n</html>\n"
-    )
+
+
+def _overview(audits: Sequence[Mapping[str, Any]]) -> str:
+    """One row for each bucket, the worst ones by their colour."""
+    names = ("plaintext", "V1", "V2", "V3")
+    heads = ("Bucket or prefix", "Objects", *names, "unreadable", "Verdict")
+    head = "".join(f"<th{'' if i in (0, len(heads) - 1) else ' class=n'}>{text}</th>" for i, text in enumerate(heads))
+    rows = ""
+    for audit in audits:
+        numbers = (audit["objects"], *(audit["formats"][name] for name in names), audit["unreadable"])
+        cells = "".join(f"<td class=n>{number:,}</td>" for number in numbers)
+        verdict = audit["verdict"]
+        said = f'<i class="{verdict["kind"]}"></i>{_text(verdict["text"])}'
+        rows += f"<tr><th scope=row>{_text(_place(audit))}</th>{cells}<td class=mark>{said}</td></tr>"
+    table = f"<table class=overview><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return f'<header><p class="kind">Encryption audit</p><h1>{len(audits)} buckets and prefixes</h1></header>{table}'
 
 
 def _text(value: object) -> str:
@@ -76,28 +101,21 @@ def _header(audit: Mapping[str, Any], place: str) -> str:
     created = audit["created"].replace("T", " ").replace("+00:00", " UTC")
     return (
         f'<header><p class="kind">Encryption audit</p><h1>{_text(place)}</h1>'
-        f"<p>{_text(created)}. Read from listings and headers alone; nothing was decrypted and nothing was written.</p>"
-        "</header>"
+        f"<p>{_text(created)}{_known(audit)}. Read from listings and headers alone; nothing was decrypted and nothing "
+        "was written.</p></header>"
     )
+
+
+def _known(audit: Mapping[str, Any]) -> str:
+    """Whose bucket it is, where, and who looked: as far as it could be found out."""
+    names = (("account", "account"), ("region", "Region"), ("identity", "seen as"))
+    return "".join(f", {label} {_text(audit[name])}" for name, label in names if audit.get(name))
 
 
 def _verdict(audit: Mapping[str, Any]) -> str:
-    formats, objects = audit["formats"], audit["objects"]
-    left = objects - formats["V3"]
-    if not objects:
-        return '<section class="verdict unknown"><strong>There are no objects here.</strong></section>'
-    if not left:
-        return (
-            '<section class="verdict good"><strong>Every object is encrypted and commits to its key.</strong> '
-            "Readers can require key commitment.</section>"
-        )
-    kind = "bad" if formats["plaintext"] or audit["unreadable"] else "fair"
-    share = 100 * formats["V3"] / objects
-    return (
-        f'<section class="verdict {kind}"><strong>{left:,} of {objects:,} objects are not encrypted with key '
-        f"commitment.</strong> {formats['plaintext']:,} are not encrypted by a client at all; {share:.1f} % are as "
-        "they should be.</section>"
-    )
+    verdict = audit["verdict"]
+    more = f" {_text(verdict['more'])}" if verdict["more"] else ""
+    return f'<section class="verdict {verdict["kind"]}"><strong>{_text(verdict["text"])}</strong>{more}</section>'
 
 
 def _numbers(audit: Mapping[str, Any]) -> str:
@@ -145,7 +163,7 @@ def _findings(title: str, findings: Sequence[Mapping[str, Any]], none: str) -> s
         return f'<section><h2>{title}</h2><p class="none">{none}</p></section>'
     rows = "".join(
         f"<tr><th scope=row>{_text(finding['reason'])}</th><td class=n>{finding['objects']:,}</td>"
-        f"<td class=n>{human_bytes(finding['bytes'])}</td><td>{_text(finding['advice'])}</td>"
+        f"<td class=n>{human_bytes(finding['bytes'])}</td><td>{_text(finding['advice'])}{_command(finding)}</td>"
         f"<td>{_examples(finding)}</td></tr>"
         for finding in findings
     )
@@ -154,6 +172,10 @@ def _findings(title: str, findings: Sequence[Mapping[str, Any]], none: str) -> s
     )
     table = f"<table class=findings><thead>{head}</thead><tbody>{rows}</tbody></table>"
     return f"<section><h2>{title}</h2>{table}</section>"
+
+
+def _command(finding: Mapping[str, Any]) -> str:
+    return f"<br><code>{_text(finding['command'])}</code>" if finding.get("command") else ""
 
 
 def _examples(finding: Mapping[str, Any]) -> str:
@@ -198,10 +220,11 @@ def _pairs(title: str, rows: Iterable[tuple[str, str]]) -> str:
     return f"<div><h3>{title}</h3><table><tbody>{cells}</tbody></table></div>"
 
 
-def _footer() -> str:
+def _footer(version: object = None) -> str:
+    by = f"s3ec {_text(version)}, <code>s3ec audit --html</code>" if version else "<code>s3ec audit --html</code>"
     return (
         "<footer><p>Formats: V1 and V2 are what earlier Amazon S3 encryption clients wrote; V3 adds key commitment, so "
         "that no ciphertext opens under two keys. S3's own (server-side) encryption protects objects at rest; "
         "whoever may read the bucket reads them; client-side encryption keeps them from S3 and that reader, too.</p>"
-        "<p>Made by <code>s3ec audit --html</code>.</p></footer>"
+        f"<p>Made by {by}.</p></footer>"
     )
