@@ -45,7 +45,7 @@ from s3ec.materials import (
     StoredContext,
 )
 
-__all__ = ["Checked", "begin", "check"]
+__all__ = ["Checked", "begin", "check", "place_difference"]
 
 _MESSAGE_ID_LENGTH = 28
 _COMMITMENT_LENGTH = 28
@@ -95,7 +95,7 @@ def begin(
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """An object that has passed `check`, the only way to one: no data key is asked for without it."""
+    """An object that has passed `check`, the only way to one: no keyring is asked for a data key without it."""
 
     content_metadata: ContentMetadata
     _materials_manager: MaterialsManager
@@ -129,6 +129,17 @@ class Checked:
             failure=wrapping.content_failure_for(encrypted.wrapping_algorithm),
             rejected=opened is None,
         )
+
+    def data_key(self) -> Secret[bytes]:
+        """Have the data key opened, for whoever wraps it again; the commitment, where there is one, is checked.
+
+        Raises:
+            KeyringError, CommitmentMismatchError: as `begin`.
+        """
+        data_key = self._data_key()
+        if self.content_metadata.algorithm_suite.commits:
+            _check_commitment(self.content_metadata, data_key)
+        return data_key
 
     def _with_advice(self, error: KeyUnwrapError) -> KeyUnwrapError:
         allowed = self._materials_manager.capabilities.enable_legacy_wrapping_algorithms
@@ -220,18 +231,22 @@ def check(
 
 def _committing_cipher(content_metadata: ContentMetadata, data_key: Secret[bytes]) -> ContentCipher:
     """Compare the commitment before the content key exists: a swapped data key never meets the content."""
-    message_id = content_metadata.message_id or b""
-    if not derivation.equal(derivation.commitment(data_key, message_id), content_metadata.commitment or b""):
+    _check_commitment(content_metadata, data_key)
+    return ContentCipher(
+        content_metadata.algorithm_suite,
+        derivation.content_key(data_key, content_metadata.message_id or b""),
+        derivation.COMMITTING_IV,
+        derivation.COMMITTING_AAD,
+    )
+
+
+def _check_commitment(content_metadata: ContentMetadata, data_key: Secret[bytes]) -> None:
+    made = derivation.commitment(data_key, content_metadata.message_id or b"")
+    if not derivation.equal(made, content_metadata.commitment or b""):
         raise CommitmentMismatchError(
             "the data key is not the one that the object commits to: the encrypted data key was exchanged, or the "
             "object's metadata altered"
         )
-    return ContentCipher(
-        content_metadata.algorithm_suite,
-        derivation.content_key(data_key, message_id),
-        derivation.COMMITTING_IV,
-        derivation.COMMITTING_AAD,
-    )
 
 
 def _needed_settings(
@@ -357,7 +372,7 @@ def _context_difference(
             )
     # Clients of the time of ``kms`` bound the key ID and asked for nothing on reads.
     if given is STORED_CONTEXT or (given is None and algorithm is WrappingAlgorithm.KMS):
-        return _place_difference(stored.get(OBJECT_ARN_PAIR), object_arn)
+        return place_difference(stored.get(OBJECT_ARN_PAIR), object_arn)
     expected = {
         name: value for name, value in stored.items() if name not in RESERVED_CONTEXT_NAMES and name not in bound
     }
@@ -377,8 +392,12 @@ def _context_difference(
     )
 
 
-def _place_difference(stored: str | None, object_arn: str | None) -> str | None:
+def place_difference(stored: str | None, object_arn: str | None) -> str | None:
     """Say where a context that nobody stated names another object: whoever can write to a bucket can swap objects.
+
+    Args:
+        stored: the pair ``aws:s3:arn`` of the context, or None.
+        object_arn: of the place that the object was read from; see `check`.
 
     Only ARNs of objects are compared, without their partition, which the client leaves at ``aws``.
     """

@@ -19,7 +19,8 @@
     ├── SecurityError                       evidence of tampering; page someone
     │   ├── AuthenticationError
     │   ├── CommitmentMismatchError
-    │   └── ConflictingMetadataError
+    │   ├── ConflictingMetadataError
+    │   └── MisplacedObjectError
     ├── SourceChangedError                  a body gave other bytes when it was read again
     ├── ObjectTooLargeError                 above what one GCM stream may carry, or what S3 takes
     ├── MultipartStateError                 parts that can never become one sound object
@@ -44,6 +45,7 @@ __all__ = [
     "MalformedMetadataError",
     "MetadataError",
     "MigrationError",
+    "MisplacedObjectError",
     "MultipartStateError",
     "NotEncryptedError",
     "ObjectTooLargeError",
@@ -175,6 +177,14 @@ class CommitmentMismatchError(SecurityError):
 
 class ConflictingMetadataError(SecurityError):
     """Content metadata of different formats, or of one format in the wrong place: a forgery, not an accident."""
+
+
+class MisplacedObjectError(SecurityError):
+    """A bucket job met an object that is bound to another place, or to another context than the one asserted.
+
+    Whoever may write to a bucket can put one encrypted object in another's place; rewritten there, it would be made
+    good. One that was moved on purpose is accepted by name (``accept_moved``).
+    """
 
 
 class SourceChangedError(S3ECError):

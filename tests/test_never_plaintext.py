@@ -219,7 +219,7 @@ def test_handlers_that_only_look(make: Callable[..., Any], session: boto3.Sessio
 
 
 def test_the_same_context_as_ever(make: Callable[..., Any], server: LyingS3, session: boto3.Session) -> None:
-    """What a handler keeps about a call is found by its handlers of later events, and botocore's own names are there."""
+    """What a handler keeps about a call is found by its later handlers, and botocore's own names are there."""
     kept: dict[str, list[Any]] = {}
 
     def keep(context: dict[str, Any], **_: Any) -> None:

@@ -66,6 +66,8 @@ _FAMILIES: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (errors.UnsupportedOperationError, ExitCode.CONFIGURATION),
     (errors.MetadataError, ExitCode.METADATA),
     (errors.PolicyError, ExitCode.POLICY),
+    # Whoever asserts a context hears that another object lies there than the one that was meant.
+    (errors.EncryptionContextMismatchError, ExitCode.SECURITY),
     (errors.KeyringError, ExitCode.KEYRING),
     (errors.SecurityError, ExitCode.SECURITY),
     (errors.MigrationError, ExitCode.MIGRATION),

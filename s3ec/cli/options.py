@@ -17,7 +17,7 @@ import click
 from s3ec.cli.logs import LEVELS, logging_to
 from s3ec.cli.pages import Command, SharedOption
 
-__all__ = ["Command", "FiniteRange", "Options", "pairs", "shared_options"]
+__all__ = ["Command", "FiniteRange", "Options", "accept_moved_option", "pairs", "shared_options"]
 
 DEFAULT_WORKERS = 16
 
@@ -213,6 +213,13 @@ _GROUPS: dict[str, tuple[str, str, tuple[tuple[str, dict[str, Any]], ...]]] = {
     ),
 }
 """By group: heading, why a command without it refuses its options, and the options."""
+
+
+accept_moved_option = click.option(
+    "--accept-moved",
+    is_flag=True,
+    help="Accept objects that are bound to another place (aws:s3:arn): they were moved on purpose.",
+)
 
 
 def shared_options(*groups: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -16,7 +16,10 @@ from boto3.s3.transfer import TransferConfig
 from s3ec.cli.failures import ExitCode, Failure, FailureError
 from s3ec.cli.urls import S3Url
 from s3ec.cli.writing import Writing
+from s3ec.client.inspection import inspect
+from s3ec.formats.metadata import RESERVED_CONTEXT_NAMES
 from s3ec.materials import StoredContext
+from s3ec.migrate.placement import compare_place
 from s3ec.migrate.survey_object import PLAINTEXT, UNREADABLE, look
 
 if TYPE_CHECKING:
@@ -139,6 +142,7 @@ class Copier:
         about: Any = head["ResponseMetadata"].get("ClientSideEncryption") or {}
         if about.get("format") is None and not self.allow_unencrypted:
             self._refuse_plaintext(source)
+        self._refuse_misplaced(source, about)
         self.client.copy(
             {"Bucket": source.bucket, "Key": source.key},
             target.bucket,
@@ -147,6 +151,17 @@ class Copier:
             Config=self.config,
             Callback=report,
         )
+
+    def _refuse_misplaced(self, source: S3Url, about: Mapping[str, Any]) -> None:
+        """Ciphertext that was put in another object's place is not spread, whatever its new place is."""
+        stored = about.get("encryption_context")
+        if about.get("metadata_location") != "metadata":
+            stored = inspect(self.client, Bucket=source.bucket, Key=source.key).encryption_context
+        if stored is None:
+            return
+        pairs = {name: value for name, value in stored.items() if name not in RESERVED_CONTEXT_NAMES}
+        asserted = [self.read_context] if isinstance(self.read_context, Mapping) else []
+        compare_place(pairs, source.bucket, source.key, asserted=asserted)
 
     def _refuse_plaintext(self, source: S3Url) -> None:
         """The headers of an object whose metadata lies in an instruction file need not say that it is encrypted."""

@@ -140,7 +140,13 @@ def _from_instruction_file(
             if instruction_objects.not_found(error):
                 continue
             raise
-        return formats.parse_instruction_file(instruction_objects.read_whole(response["Body"]), metadata)
+        body = instruction_objects.read_whole(response["Body"])
+        if suffix:
+            return formats.parse_instruction_file(body, metadata)
+        is_marked = instruction_objects.is_marked(response.get("Metadata", {}))
+        found = formats.judge_instruction_file(body, metadata, is_marked=is_marked)
+        if found is not None:
+            return found
     return None
 
 

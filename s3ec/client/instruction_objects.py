@@ -16,7 +16,16 @@ from s3ec.client.wire import Wire
 from s3ec.errors import InstructionFileError, NotEncryptedError, S3ECError, escaped
 from s3ec.formats import ContentMetadata, Detection
 
-__all__ = ["can_exist", "delete_with_object", "fetch", "is_ours", "not_found", "read_whole", "written_with_object"]
+__all__ = [
+    "can_exist",
+    "delete_with_object",
+    "fetch",
+    "is_marked",
+    "is_ours",
+    "not_found",
+    "read_whole",
+    "written_with_object",
+]
 
 _log = logging.getLogger("s3ec")
 
@@ -74,11 +83,8 @@ def fetch(
     named_by_object = formats.detect(object_metadata) is Detection.V3_INSTRUCTION_FILE
     if not wire.options.instruction_file_reads:
         _refuse_without_reads(suffix, named_by_object)
-    body = _body(wire, parameters, suffix or formats.INSTRUCTION_FILE_SUFFIX)
-    if body is None and suffix is None and wire.options.enable_legacy_unauthenticated_modes:
-        # The first .NET client wrote CBC objects with a file of another name.
-        body = _body(wire, parameters, formats.LEGACY_DOTNET_SUFFIX)
-    if body is None:
+    content_metadata = _look(wire, parameters, object_metadata, suffix)
+    if content_metadata is None:
         if suffix is not None or named_by_object:
             name = suffix or formats.INSTRUCTION_FILE_SUFFIX
             raise InstructionFileError(f"the object's instruction file ({name!r} behind the key) is not there")
@@ -86,7 +92,6 @@ def fetch(
             "the object carries no content metadata, and there is no instruction file: it was not written by an S3 "
             'encryption client. unencrypted_objects="allow" reads such objects as they are'
         )
-    content_metadata = formats.parse_instruction_file(body, object_metadata)
     if "VersionId" in parameters and suffix is None and not content_metadata.algorithm_suite.commits:
         raise InstructionFileError(
             "VersionId names one version of the object, and an instruction file is one key for all versions; only "
@@ -94,6 +99,32 @@ def fetch(
             "this version with the newest instruction file"
         )
     return content_metadata
+
+
+def _look(
+    wire: Wire, parameters: Mapping[str, Any], object_metadata: Mapping[str, str], suffix: str | None
+) -> ContentMetadata | None:
+    """The content metadata that lies under the caller's suffix, or under the usual ones by the one rule of all."""
+    if suffix is not None:
+        body = _body(wire, parameters, suffix)
+        # A file asked for by name is one, or it is an error.
+        return None if body is None else formats.parse_instruction_file(body, object_metadata)
+    # The first .NET client wrote CBC objects with a file of another name.
+    legacy = (formats.LEGACY_DOTNET_SUFFIX,) if wire.options.enable_legacy_unauthenticated_modes else ()
+    for usual in (formats.INSTRUCTION_FILE_SUFFIX, *legacy):
+        found = _file(wire, parameters, usual)
+        if found is None:
+            continue
+        body, is_marked = found
+        content_metadata = formats.judge_instruction_file(body, object_metadata, is_marked=is_marked)
+        if content_metadata is not None:
+            return content_metadata
+    return None
+
+
+def is_marked(metadata: Mapping[str, str]) -> bool:
+    """True where an object's user metadata marks it as an instruction file; not every client writes the mark."""
+    return formats.INSTRUCTION_FILE_MARKER in {name.lower() for name in metadata}
 
 
 def _refuse_without_reads(suffix: str | None, named_by_object: bool) -> None:
@@ -117,7 +148,8 @@ def read_whole(body: Any, at_most: int = formats.INSTRUCTION_FILE_MAX_LENGTH) ->
         return CiphertextReader(body, has_tag=False).read(at_most + 1)
 
 
-def _body(wire: Wire, parameters: Mapping[str, Any], suffix: str) -> bytes | None:
+def _file(wire: Wire, parameters: Mapping[str, Any], suffix: str) -> tuple[bytes, bool] | None:
+    """What lies under the name, one byte more than allowed where it is larger, and whether it is marked as a file."""
     request = wire.companion("GetObject", {**parameters, "Key": parameters["Key"] + suffix})
     if not can_exist(request["Key"]):
         return None
@@ -127,7 +159,14 @@ def _body(wire: Wire, parameters: Mapping[str, Any], suffix: str) -> bytes | Non
         if not_found(error):
             return None
         raise
-    body = read_whole(response["Body"])
+    return read_whole(response["Body"]), is_marked(response.get("Metadata", {}))
+
+
+def _body(wire: Wire, parameters: Mapping[str, Any], suffix: str) -> bytes | None:
+    found = _file(wire, parameters, suffix)
+    if found is None:
+        return None
+    body, _ = found
     if len(body) > formats.INSTRUCTION_FILE_MAX_LENGTH:
         raise InstructionFileError(
             f"what lies under the instruction file's name is larger than {formats.INSTRUCTION_FILE_MAX_LENGTH} bytes"
@@ -179,7 +218,7 @@ def is_ours(wire: Wire, parameters: Mapping[str, Any]) -> bool:
                 "cannot see whether %s is an instruction file: %s", escaped(parameters["Key"]), escaped(str(error))
             )
         return False
-    if any(name.lower() == formats.INSTRUCTION_FILE_MARKER for name in head.get("Metadata", {})):
+    if is_marked(head.get("Metadata", {})):
         return True
     if not 0 < head["ContentLength"] <= formats.INSTRUCTION_FILE_MAX_LENGTH:
         return False

@@ -17,6 +17,7 @@ from s3ec.formats.instruction_file import (
     INSTRUCTION_FILE_SUFFIX,
     LEGACY_DOTNET_SUFFIX,
     is_instruction_file_body,
+    judge_instruction_file,
     parse_instruction_file,
     render_body,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "detect",
     "is_content_metadata_key",
     "is_instruction_file_body",
+    "judge_instruction_file",
     "parse_instruction_file",
     "parse_object",
     "refuse_remnants",

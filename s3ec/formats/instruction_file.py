@@ -20,6 +20,7 @@ __all__ = [
     "INSTRUCTION_FILE_SUFFIX",
     "LEGACY_DOTNET_SUFFIX",
     "is_instruction_file_body",
+    "judge_instruction_file",
     "parse_instruction_file",
     "render_body",
 ]
@@ -37,6 +38,9 @@ _LENGTHS = frozenset({keys.UNENCRYPTED_LENGTH, keys.UNENCRYPTED_MD5})
 _ALLOWED = keys.KEYS_V1_V2 | keys.KEYS_V3 | _LENGTHS
 _NUMBERS = _LENGTHS | {keys.TAG_LENGTH}
 _WRAPPING_V3 = keys.KEYS_V3 - keys.CONTENT_KEYS_V3
+_TELLING = tuple(
+    f'"{name}"'.encode() for name in sorted(keys.KEYS_V1_V2 | keys.KEYS_V3 | {keys.LEGACY_DOTNET_ENCRYPTED_KEY})
+)
 
 
 def parse_instruction_file(body: bytes, object_metadata: Mapping[str, str]) -> ContentMetadata:
@@ -62,6 +66,48 @@ def parse_instruction_file(body: bytes, object_metadata: Mapping[str, str]) -> C
     if detection is not Detection.NONE:
         _refuse_other_content(content_metadata, _parse_v1_v2(own_fields))
     return replace(content_metadata, location=MetadataLocation.INSTRUCTION_FILE)
+
+
+def judge_instruction_file(
+    body: bytes, object_metadata: Mapping[str, str], *, is_marked: bool = False
+) -> ContentMetadata | None:
+    """Say what an object without complete content metadata is, by what lies under its instruction file's name.
+
+    The one rule of every reader, the survey and the migration:
+
+    1. An object with V3's content keys asks for its file: what lies there must be that file.
+    2. Beside any other object anybody's own object may have that name. What is neither marked as an instruction file
+       nor holds a name of content metadata is none, and says nothing of the object.
+    3. A sound file of V3 beside an object that has no V3 keys belongs to no object as it stands: it was written for an
+       object that is yet to come, or that was overwritten. V3 keeps its commitment in the object, so nothing is
+       spoofed by calling that object not encrypted, which whoever can write it can do without a file.
+    4. A sound file of V1 or V2 makes the object encrypted: those formats have nothing in the object itself.
+    5. Anything else is a damaged or forged file. The object beside it may be ciphertext, so this is an error, and never
+       "not encrypted".
+
+    Args:
+        body: what lies under the name, whole.
+        object_metadata: user metadata of the object, without ``x-amz-meta-``.
+        is_marked: True where the file's own metadata marks it as an instruction file.
+
+    Returns:
+        The content metadata, or None where the file says nothing of the object.
+
+    Raises:
+        MetadataError, ConflictingMetadataError: as `parse_instruction_file`.
+    """
+    asked_for = classify(object_fields(object_metadata)) is not Detection.NONE
+    if not asked_for:
+        if not is_marked and not _resembles(body):
+            return None
+        if _WRAPPING_V3 & _fields(body).keys() and is_instruction_file_body(body):
+            return None
+    return parse_instruction_file(body, object_metadata)
+
+
+def _resembles(body: bytes) -> bool:
+    """Whether any name of content metadata stands in it, be it a JSON object or half of one."""
+    return is_instruction_file_body(body) or any(name in body[:INSTRUCTION_FILE_MAX_LENGTH] for name in _TELLING)
 
 
 def is_instruction_file_body(body: bytes) -> bool:

@@ -15,7 +15,7 @@ from botocore.parsers import ResponseParserError
 
 from s3ec.keyrings import CachingMaterialsManager, DefaultMaterialsManager
 from s3ec.materials import Keyring, MaterialsManager
-from s3ec.migrate.conditions import teach_conditions
+from s3ec.migrate.conditions import teach_conditions, teach_headers
 from s3ec.migrate.ending import TaskEndedError, code_of, status_of
 from s3ec.migrate.heads import explain_heads
 from s3ec.migrate.limits import KmsMeter, MemoryBudget, MeteredKeyring
@@ -133,6 +133,7 @@ class MigrationContext:
     _facts: dict[str, BucketFacts] = field(init=False, default_factory=dict)
     _annotations: dict[str, bool] = field(init=False, default_factory=dict)
     _unsaid: set[str] = field(init=False, default_factory=set)
+    _lost_files: set[int] = field(init=False, default_factory=set)
     _kms_clients: dict[str, Any] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -155,6 +156,7 @@ class MigrationContext:
         session = connection.session()
         client = connection.client("s3", session)
         teach_conditions(client)
+        teach_headers(client)
         explain_heads(client)
         meter = KmsMeter(settings.kms_requests_per_second)
 
@@ -210,6 +212,16 @@ class MigrationContext:
         if self.mac_key is None or sha256 is None:
             return None
         return hmac.new(self.mac_key, bytes.fromhex(sha256), hashlib.sha256).hexdigest()
+
+    def note_lost_file(self, bucket: str, key: str) -> None:
+        """Remember that this process has removed an object's instruction file: a few bytes for each."""
+        with self._lock:
+            self._lost_files.add(hash((bucket, key)))
+
+    def lost_file(self, bucket: str, key: str) -> bool:
+        """Whether this process has removed the instruction file of the object."""
+        with self._lock:
+            return hash((bucket, key)) in self._lost_files
 
     def version_of(self, bucket: str, answer: dict[str, Any]) -> str | None:
         """The version that a write made; None where the bucket makes none, whatever the server says."""

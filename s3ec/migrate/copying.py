@@ -1,8 +1,8 @@
 """Copies inside S3: the ciphertext moves, or gets other metadata, and no byte of it is read.
 
 A copy within one name keeps the ETag, so that ETags show neither that it was done nor that somebody else did the same.
-The source is therefore pinned by its version where there is one; what stands there afterwards is looked at; and a
-version that slipped in between is given its place back.
+The source is therefore pinned by its version where there is one, and what stands there afterwards is looked at. What
+slipped in between is for `yielding.give_place_back`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from s3ec.formats import MetadataLocation
 from s3ec.migrate.context import Calls, MigrationContext
 from s3ec.migrate.ending import TaskEndedError, code_of
 from s3ec.migrate.model import Outcome, Result, SkipReason
-from s3ec.migrate.properties import Properties, put_annotations
+from s3ec.migrate.properties import Properties, put_annotations, text_of
 from s3ec.migrate.source import InstructionFile, Source
 from s3ec.migrate.writing import Target, Written, begin_upload
 
@@ -42,10 +42,8 @@ def copy(
         written = _MultipartCopy(source, metadata, target, context, calls).run()
     pinned = {"VersionId": written.version_id} if written.version_id else {"IfMatch": written.etag}
     found = calls("head_object", Bucket=target.bucket, Key=target.key, **pinned)
-    if found.get("Metadata", {}) != dict(metadata) or found["ContentLength"] != source.length:
+    if text_of(found.get("Metadata", {})) != dict(metadata) or found["ContentLength"] != source.length:
         raise TaskEndedError(Result.CHANGED, "what stands there after the copy is another writer's object")
-    if context.settings.in_place and source.version_id and written.version_id:
-        _give_place_back(source, written, target, calls)
     return written
 
 
@@ -57,7 +55,7 @@ def copy_as_it_is(
 
     if source.location is MetadataLocation.INSTRUCTION_FILE and source.instruction_file is not None:
         _copy_instruction_file(source.instruction_file, target, calls)
-    written = copy(source, source.response.get("Metadata", {}), target, context=context, calls=calls)
+    written = copy(source, text_of(source.response.get("Metadata", {})), target, context=context, calls=calls)
     if source.length > context.settings.copy_limit:
         put_annotations(properties, target.bucket, target.key, written.etag, written.version_id, calls)
     return outcome_of(source, Result.DONE, context, target=target, written=written, notes=properties.notes)
@@ -72,7 +70,7 @@ def _copy_instruction_file(file: InstructionFile, target: Target, calls: Calls) 
             Bucket=target.bucket,
             Key=key,
             Body=file.body,
-            Metadata=dict(file.response.get("Metadata", {})),
+            Metadata=text_of(file.response.get("Metadata", {})),
             ChecksumAlgorithm="CRC32",
             IfNoneMatch="*",
         )
@@ -165,23 +163,3 @@ class _MultipartCopy:
             return
         if self._context.uploads is not None:
             self._context.uploads.upload_closed(upload["UploadId"])
-
-
-def _give_place_back(source: Source, written: Written, target: Target, calls: Calls) -> None:
-    """Delete our own version where it stands on another than the one that was copied."""
-    answer = calls("list_object_versions", Bucket=target.bucket, Prefix=target.key, MaxKeys=100)
-    versions = [entry for entry in answer.get("Versions", []) if entry["Key"] == target.key]
-    ids = [entry["VersionId"] for entry in versions]
-    if written.version_id not in ids or source.version_id not in ids:
-        return
-    first, last = ids.index(written.version_id), ids.index(source.version_id)
-    deleted = any(
-        entry["LastModified"] > versions[last]["LastModified"] and not entry["IsLatest"]
-        for entry in answer.get("DeleteMarkers", [])
-        if entry["Key"] == target.key
-    )
-    if last == first + 1 and not deleted:
-        return
-    calls("delete_object", Bucket=target.bucket, Key=target.key, VersionId=written.version_id)
-    result = Result.CHANGED if last > first + 1 else Result.GONE
-    raise TaskEndedError(result, "another writer came between; what it left stands again")

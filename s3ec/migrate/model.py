@@ -81,6 +81,11 @@ class SkipReason(enum.Enum):
     ANNOTATIONS_UNREADABLE = ("annotations-unreadable", True, "allow s3:ListObjectAnnotations and GetObjectAnnotation")
     SSE_C = ("sse-c", True, "its server-side key is the customer's: rewrite it with that key")
     LEGACY = ("legacy", True, "allow legacy algorithms to read it")
+    PERHAPS_ENCRYPTED = (
+        "perhaps-encrypted",
+        True,
+        "it may be ciphertext that lost its instruction file: put the file back, or write the object again",
+    )
     MALFORMED = ("malformed", True, "its content metadata cannot be understood")
     NEEDS_UPGRADE = (
         "needs-upgrade",

@@ -7,6 +7,7 @@ encrypted again at once and stays uncommitted until then, so that no unverified 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -54,23 +55,60 @@ def cipher_of(
     )
 
 
-def plaintext_of(source: Source, cipher: ContentCipher | None) -> Iterator[bytes]:
+def plaintext_of(source: Source, cipher: ContentCipher | None, *, etag_is_md5: bool = True) -> Iterator[bytes]:
     """Read the body of a source that was opened with one, once.
+
+    What no tag authenticates (plaintext, AES-CBC) is compared with the MD5 that a plain ETag holds: a body that was cut
+    or altered on its way would else be encrypted as it arrived, and pass for authentic from then on.
+
+    Args:
+        source: the object.
+        cipher: of an encrypted one.
+        etag_is_md5: False where the server's ETags are not what S3's are.
 
     Raises:
         s3ec.errors.AuthenticationError: it does not verify.
-        TaskEndedError: S3 sent fewer bytes than it said.
+        TaskEndedError: S3 sent other bytes, or fewer or more, than it said.
     """
     body = source.response["Body"]
-    if cipher is None:
-        yield from _whole(body, source.length)
-    elif cipher.suite.is_legacy:
-        decryptor = cipher.decryptor()
-        for chunk in _whole(body, source.length):
-            yield decryptor.update(chunk)
-        yield decryptor.finish()
-    else:
+    if cipher is not None and not cipher.suite.is_legacy:
         yield from _authenticated(body, source.length, cipher)
+        return
+    chunks = _compared(_whole(body, source.length), _md5_of(source) if etag_is_md5 else None)
+    if cipher is None:
+        yield from chunks
+        return
+    decryptor = cipher.decryptor()
+    for chunk in chunks:
+        yield decryptor.update(chunk)
+    yield decryptor.finish()
+
+
+def _md5_of(source: Source) -> str | None:
+    """The MD5 of the stored bytes, in hex, where the ETag is one.
+
+    It is not under SSE-KMS, DSSE and SSE-C, of what was uploaded in parts, nor in directory buckets.
+    Source: Amazon S3 API reference, Object, "ETag".
+    """
+    response = source.response
+    if response.get("ServerSideEncryption", "AES256") != "AES256" or response.get("SSECustomerAlgorithm"):
+        return None
+    found = re.fullmatch(r'"?([0-9a-f]{32})"?', source.etag)
+    return None if found is None or source.task.bucket.endswith("--x-s3") else found[1]
+
+
+def _compared(chunks: Iterator[bytes], md5: str | None) -> Iterator[bytes]:
+    """Pass chunks through, and refuse to end where all of them are not what the MD5 says."""
+    checksum = hashlib.md5(usedforsecurity=False)
+    for chunk in chunks:
+        checksum.update(chunk)
+        yield chunk
+    if md5 is not None and checksum.hexdigest() != md5:
+        raise TaskEndedError(
+            Result.RETRY,
+            f"what arrived has the MD5 {checksum.hexdigest()}, and the ETag says {md5}: nothing was written. For a "
+            "server whose ETags are not MD5: etag_is_md5=False (--etag-not-md5)",
+        )
 
 
 def digest(chunks: Iterator[bytes]) -> tuple[int, str]:

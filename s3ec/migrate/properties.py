@@ -20,13 +20,13 @@ from s3ec.migrate.context import BucketFacts, Calls, MigrationContext
 from s3ec.migrate.ending import TaskEndedError, code_of, status_of
 from s3ec.migrate.model import Action, SkipReason, Task
 
-__all__ = ["METADATA_LIMIT", "Properties", "metadata_length", "put_annotations", "read_properties"]
+__all__ = ["METADATA_LIMIT", "Properties", "metadata_length", "put_annotations", "read_properties", "text_of"]
 
 METADATA_LIMIT = 2048
 """Bytes of names and values of user metadata that S3 takes."""
 
 _HEADERS = (
-    "CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType", "Expires",
+    "CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType",
     "WebsiteRedirectLocation",
 )  # fmt: skip
 _SERVER_SIDE = ("ServerSideEncryption", "SSEKMSKeyId", "BucketKeyEnabled")
@@ -75,6 +75,36 @@ def put_annotations(
         )
 
 
+def text_of(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Header values as text: HTTP gives bytes, botocore reads each as one letter (Latin-1), and sends text as UTF-8.
+
+    Raises:
+        UnicodeError: a value is not UTF-8, and cannot be sent as it is.
+    """
+    return {
+        name: value if value.isascii() else value.encode("latin-1").decode("utf-8") for name, value in metadata.items()
+    }
+
+
+def _sendable(values: Mapping[str, str]) -> dict[str, str]:
+    try:
+        return text_of(values)
+    except UnicodeError as error:
+        raise TaskEndedError.skip(
+            SkipReason.METADATA_UNWRITABLE,
+            f"a header or metadata entry is not UTF-8, and no SDK sends such bytes: {sorted(values)!a}",
+        ) from error
+
+
+def _headers(response: Mapping[str, Any]) -> dict[str, Any]:
+    """Content headers, byte for byte; a date is said again in the letters that it came in, not as a date."""
+    found = _sendable({name: response[name] for name in _HEADERS if name in response})
+    raw = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("expires", response.get("ExpiresString"))
+    if raw is not None:
+        found |= _sendable({"Expires": raw})
+    return found
+
+
 def metadata_length(metadata: Mapping[str, str]) -> int:
     """Bytes of user metadata as S3 counts them: names and values in UTF-8."""
     return sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items())
@@ -90,7 +120,7 @@ def read_properties(task: Task, response: Mapping[str, Any], *, context: Migrati
     target_bucket, _ = settings.target(task.key)
     facts, target = context.facts(task.bucket), context.facts(target_bucket)
     metadata = _own_metadata(response, settings.keep_last_modified)
-    arguments = {name: response[name] for name in _HEADERS if name in response}
+    arguments: dict[str, Any] = _headers(response)
     notes: list[str] = []
     arguments |= _storage(response, skip_young=settings.skip_young)
     arguments |= _server_side(response) if settings.server_side_encryption is None else settings.server_side_encryption
@@ -120,14 +150,7 @@ def _own_metadata(response: Mapping[str, Any], keep_last_modified: str | None) -
         raise TaskEndedError.skip(
             SkipReason.METADATA_UNWRITABLE, f"S3 shows {response['MissingMeta']} metadata entries less than there are"
         )
-    if "ExpiresString" in response and "Expires" not in response:
-        raise TaskEndedError.skip(
-            SkipReason.METADATA_UNWRITABLE, f"its Expires header is no date: {response['ExpiresString']!a}"
-        )
-    metadata = formats.strip(response.get("Metadata", {}))
-    for name, value in metadata.items():
-        if not (name + value).isascii():
-            raise TaskEndedError.skip(SkipReason.METADATA_UNWRITABLE, f"its metadata {name!a} holds more than ASCII")
+    metadata = _sendable(formats.strip(response.get("Metadata", {})))
     # S3 keeps names in lower case: in any other one, a second run would not find its own entry.
     entry = keep_last_modified.lower() if keep_last_modified else None
     if entry and entry not in metadata:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from s3ec import formats
-from s3ec.client.instruction_objects import read_whole
 from s3ec.errors import KeyringError, S3ECError
-from s3ec.formats import MetadataLocation
-from s3ec.migrate import plaintext, sealing, writing
+from s3ec.formats import Detection, MetadataLocation
+from s3ec.migrate import instruction_files, plaintext, sealing, writing
 from s3ec.migrate.context import Calls, MigrationContext
 from s3ec.migrate.copying import copy_as_it_is
 from s3ec.migrate.ending import TaskEndedError, code_of
 from s3ec.migrate.model import Action, Outcome, Result, SkipReason, Task
-from s3ec.migrate.properties import Properties, put_annotations, read_properties
+from s3ec.migrate.properties import Properties, put_annotations, read_properties, text_of
 from s3ec.migrate.sealing import Sealing
-from s3ec.migrate.source import InstructionFile, Source, check_length, open_source
+from s3ec.migrate.source import Source, check_length, open_source
 from s3ec.migrate.writing import Target, Written
+from s3ec.migrate.yielding import give_place_back, look_again
 
 __all__ = ["reencrypt"]
 
@@ -73,15 +72,29 @@ def _write(source: Source, properties: Properties, target: Target, context: Migr
         context.write_manager,
         sealing.context_for(settings, source),
         properties.metadata,
-        _allowed_layout(source, context),
+        _allowed_layout(source, context, target),
     )
     cipher = plaintext.cipher_of(source, context.read_manager, allow_legacy=settings.allow_legacy)
-    chunks = plaintext.plaintext_of(source, cipher)
-    undo = _write_instruction_file(sealed, target, calls)
+    chunks = plaintext.plaintext_of(source, cipher, etag_is_md5=settings.etag_is_md5)
+    take_back: list[Callable[[], None]] = []
+
+    def before_commit() -> None:
+        look_again(source, calls)
+        take_back.append(instruction_files.place(sealed, target, context, calls))
+
     try:
-        written = writing.write(chunks, source.plaintext_length, sealed, target, context=context, calls=calls)
+        written = writing.write(
+            chunks,
+            source.plaintext_length,
+            sealed,
+            target,
+            before_commit=before_commit,
+            context=context,
+            calls=calls,
+        )
     except BaseException:
-        undo()
+        for undo in take_back:
+            undo()
         raise
     notes = _afterwards(source, properties, target, written, context, calls)
     if settings.read_back:
@@ -89,17 +102,30 @@ def _write(source: Source, properties: Properties, target: Target, context: Migr
     return outcome_of(source, Result.DONE, context, target=target, written=written, sealed=sealed, notes=notes)
 
 
-def _allowed_layout(source: Source, context: MigrationContext) -> str:
-    """Never overwrite the file that holds the only wrapped key of the object as it stands."""
-    overwrites = context.settings.in_place and source.location is MetadataLocation.INSTRUCTION_FILE
+def _allowed_layout(source: Source, context: MigrationContext, target: Target | None = None) -> str:
+    """Never overwrite the file that holds the only wrapped key of an object as it stands, here or at its new place."""
+    own = context.settings.in_place and source.location is MetadataLocation.INSTRUCTION_FILE
+    overwrites = own or (target is not None and target.needs_file)
     return "never" if overwrites else context.settings.instruction_file
 
 
 def _already(source: Source, context: MigrationContext, calls: Calls) -> Outcome:
     """V3 in place: nothing to do, except for a file that an upgrade did not live to remove."""
-    if source.location is MetadataLocation.OBJECT_METADATA and source.instruction_file and not context.dry_run:
-        _remove_instruction_file(source.task.bucket, source.instruction_file, calls)
-    return outcome_of(source, Result.ALREADY, context)
+    file = source.instruction_file
+    notes: tuple[str, ...] = ()
+    if (
+        source.location is MetadataLocation.OBJECT_METADATA
+        and file is not None
+        and instruction_files.holds_old_key(file)
+    ):
+        if context.settings.action is not Action.UPGRADE:
+            # It may be what older versions need, and nobody has asked for its removal.
+            notes = (f"{file.key!a} lies beside it, which it does not need",)
+        elif not context.dry_run:
+            stands = Written(etag=source.etag, version_id=source.version_id, length=source.length)
+            note = instruction_files.remove(file, source.task.key, stands, source.task.bucket, context, calls)
+            notes = (note,) if note else ()
+    return outcome_of(source, Result.ALREADY, context, notes=notes)
 
 
 def _target(source: Source, properties: Properties, context: MigrationContext, calls: Calls) -> Target | None:
@@ -120,7 +146,8 @@ def _target(source: Source, properties: Properties, context: MigrationContext, c
             raise
         return Target(bucket=bucket, key=key, arguments=arguments, replaces=None)
     if found["ETag"] == source.task.replaces:
-        return Target(bucket=bucket, key=key, arguments=arguments, replaces=found["ETag"])
+        needs_file = formats.detect(found.get("Metadata", {})) is Detection.V3_INSTRUCTION_FILE
+        return Target(bucket=bucket, key=key, arguments=arguments, replaces=found["ETag"], needs_file=needs_file)
     if _is_copy(source, found) or _is_same(
         source, properties, Task(bucket=bucket, key=key, etag=found["ETag"]), context, calls
     ):
@@ -141,79 +168,22 @@ def _is_copy(source: Source, found: Mapping[str, Any]) -> bool:
 def _is_same(source: Source, properties: Properties, there: Task, context: MigrationContext, calls: Calls) -> bool:
     """Whether a killed run had written this very object: encrypted, with the plaintext and metadata of the source."""
     try:
-        existing = open_source(there, context=context, calls=calls, with_body=True)
+        existing = open_source(there, context=context, calls=calls, with_body=True, is_ours=True)
     except (TaskEndedError, S3ECError):
         return False
     try:
-        own = formats.strip(existing.response.get("Metadata", {}))
+        own = text_of(formats.strip(existing.response.get("Metadata", {})))
         if not existing.is_committing or own != dict(properties.metadata):
             return False
         theirs = plaintext.cipher_of(existing, context.write_manager, allow_legacy=False)
         ours = plaintext.cipher_of(source, context.read_manager, allow_legacy=context.settings.allow_legacy)
         found = plaintext.digest(plaintext.plaintext_of(existing, theirs))
-        return found == plaintext.digest(plaintext.plaintext_of(source, ours))
-    except KeyringError:
+        ours_read = plaintext.plaintext_of(source, ours, etag_is_md5=context.settings.etag_is_md5)
+        return found == plaintext.digest(ours_read)
+    except (KeyringError, UnicodeError):
         return False
     finally:
         existing.close()
-
-
-def _write_instruction_file(sealed: Sealing, target: Target, calls: Calls) -> Callable[[], None]:
-    """Write the file before its object: killed in between, the object stands as it was. Returns what takes it back."""
-    if sealed.instruction_body is None:
-        return lambda: None
-    key = target.key + formats.INSTRUCTION_FILE_SUFFIX
-    condition: dict[str, str] = {"IfNoneMatch": "*"}
-    try:
-        answer = calls("get_object", Bucket=target.bucket, Key=key)
-    except ClientError as error:
-        if code_of(error) not in ("404", "NoSuchKey"):
-            raise
-    else:
-        if not formats.is_instruction_file_body(read_whole(answer["Body"])):
-            raise TaskEndedError.skip(SkipReason.DESTINATION_EXISTS, f"{key!a} is the name of another object")
-        condition = {"IfMatch": answer["ETag"]}
-    etag = calls(
-        "put_object",
-        Bucket=target.bucket,
-        Key=key,
-        Body=sealed.instruction_body,
-        Metadata={formats.INSTRUCTION_FILE_MARKER: "Crypto Instruction File"},
-        ContentType="application/json",
-        ChecksumAlgorithm="CRC32",
-        **{name: value for name, value in target.arguments.items() if name.startswith(("ServerSide", "SSE", "Bucket"))},
-        **condition,
-    )["ETag"]
-    file = InstructionFile(key=key, etag=etag, body=sealed.instruction_body, response={})
-    return lambda: _take_back(file, sealed, target, calls)
-
-
-def _take_back(file: InstructionFile, sealed: Sealing, target: Target, calls: Calls) -> None:
-    """Remove a file whose object was not written. Where that is in doubt the file stays: it may hold the only key."""
-    try:
-        found = calls("head_object", Bucket=target.bucket, Key=target.key).get("Metadata", {})
-    except ClientError as error:
-        if code_of(error) not in ("404", "NoSuchKey"):
-            return
-        found = {}
-    except BotoCoreError:
-        return
-    # A lost answer to a write that S3 did carry out looks like a failed write; the commitment tells.
-    if not sealed.metadata.items() <= found.items():
-        with contextlib.suppress(ClientError, BotoCoreError):
-            _remove_instruction_file(target.bucket, file, calls)
-
-
-def _remove_instruction_file(bucket: str, file: InstructionFile, calls: Calls) -> None:
-    """Delete a file that no object needs, if it still is the one that was read and parses strictly as such a file."""
-    if not formats.is_instruction_file_body(file.body):
-        return
-    try:
-        if calls("head_object", Bucket=bucket, Key=file.key)["ETag"] == file.etag:
-            calls("delete_object", Bucket=bucket, Key=file.key)
-    except ClientError as error:
-        if code_of(error) not in ("404", "NoSuchKey"):
-            raise
 
 
 def _afterwards(
@@ -226,19 +196,22 @@ def _afterwards(
         found = calls("head_object", Bucket=target.bucket, Key=target.key, **pinned)
         if found["ContentLength"] != written.length or not formats.detect(found["Metadata"]).name.startswith("V3"):
             raise TaskEndedError(Result.FAILED, "what S3 stored is not what was sent; the old version is the sound one")
+    if context.settings.in_place:
+        compare_tags = not context.settings.ignore_tags
+        notes += give_place_back(source, written, target, calls, compare_tags=compare_tags)
     put_annotations(properties, target.bucket, target.key, written.etag, written.version_id, calls)
     if properties.annotations:
         notes.append("annotations were set after the object, not with it")
-    superseded = source.location is MetadataLocation.INSTRUCTION_FILE and source.instruction_file is not None
-    if superseded and context.settings.in_place and source.instruction_file:
-        _remove_instruction_file(target.bucket, source.instruction_file, calls)
-    return tuple(notes)
+    file = source.instruction_file
+    if source.location is MetadataLocation.INSTRUCTION_FILE and file is not None and context.settings.in_place:
+        notes.append(instruction_files.remove(file, target.key, written, target.bucket, context, calls))
+    return tuple(filter(None, notes))
 
 
 def _read_back(target: Target, written: Written, context: MigrationContext, calls: Calls) -> None:
     """Read the object from S3 with the keyring that a reader would have."""
     task = Task(bucket=target.bucket, key=target.key, etag=written.etag)
-    source = open_source(task, context=context, calls=calls, with_body=True)
+    source = open_source(task, context=context, calls=calls, with_body=True, is_ours=True)
     try:
         cipher = plaintext.cipher_of(source, context.write_manager, allow_legacy=False)
         found = plaintext.digest(plaintext.plaintext_of(source, cipher))

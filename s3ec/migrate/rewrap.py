@@ -17,6 +17,7 @@ from s3ec.migrate.properties import METADATA_LIMIT, metadata_length, put_annotat
 from s3ec.migrate.rewrapping import rewrapped
 from s3ec.migrate.source import InstructionFile, Source, open_source
 from s3ec.migrate.writing import Target, Written
+from s3ec.migrate.yielding import give_place_back, look_again
 
 __all__ = ["rewrap"]
 
@@ -41,13 +42,14 @@ def rewrap(task: Task, *, context: MigrationContext, calls: Calls) -> Outcome:
         )
     if context.dry_run:
         return _outcome(source, Result.PLANNED, context, new, notes=properties.notes)
-    _check_unchanged(source, calls)
+    look_again(source, calls)
     target = Target(bucket=task.bucket, key=task.key, arguments=properties.arguments, replaces=source.etag)
     written = copy(source, metadata, target, context=context, calls=calls)
+    notes = give_place_back(source, written, target, calls, compare_tags=not context.settings.ignore_tags)
     put_annotations(properties, task.bucket, task.key, written.etag, written.version_id, calls)
     if context.settings.read_back:
         _read_back(task, written.etag, context, calls)
-    return _outcome(source, Result.DONE, context, new, written=written, notes=properties.notes)
+    return _outcome(source, Result.DONE, context, new, written=written, notes=(*properties.notes, *notes))
 
 
 def _in_file(
@@ -83,17 +85,11 @@ def _in_file(
     return _outcome(source, Result.DONE, context, new, written=written, notes=notes)
 
 
-def _check_unchanged(source: Source, calls: Calls) -> None:
-    """Look again right before the copy: a copy within one name keeps the ETag, but not the wrapped key it replaces."""
-    now = calls("head_object", Bucket=source.task.bucket, Key=source.task.key, IfMatch=source.etag)
-    names = ("VersionId", "LastModified", "Metadata")
-    if any(now.get(name) != source.response.get(name) for name in names):
-        raise TaskEndedError(Result.CHANGED, "another writer changed the object; it is looked at again")
-
-
 def _read_back(task: Task, etag: str, context: MigrationContext, calls: Calls) -> None:
     """Open and authenticate the object with the new key, as a reader would."""
-    source = open_source(replace(task, etag=etag, version_id=None), context=context, calls=calls, with_body=True)
+    source = open_source(
+        replace(task, etag=etag, version_id=None), context=context, calls=calls, with_body=True, is_ours=True
+    )
     try:
         cipher = plaintext.cipher_of(source, context.write_manager, allow_legacy=False)
         plaintext.digest(plaintext.plaintext_of(source, cipher))

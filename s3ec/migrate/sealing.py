@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from s3ec import decryption, encryption, formats
 from s3ec.algorithms import CommitmentPolicy, FormatVersion, WrappingAlgorithm
+from s3ec.client.wire import object_arn
 from s3ec.crypto.content import ContentCipher
 from s3ec.errors import KeyringError
 from s3ec.formats import ContentMetadata
-from s3ec.formats.metadata import COMMITTING, CONTEXT_CONTENT_ALGORITHM, RESERVED_CONTEXT_NAMES
+from s3ec.formats.metadata import COMMITTING, CONTEXT_CONTENT_ALGORITHM, OBJECT_ARN_PAIR, RESERVED_CONTEXT_NAMES
 from s3ec.materials import (
     STORED_CONTEXT,
     DecryptionMaterials,
@@ -34,7 +35,6 @@ from s3ec.migrate.source import Source
 __all__ = ["KeyInHand", "Sealing", "begin", "check_room", "context_for", "layout"]
 
 _POLICY = CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT
-_ARN = "aws:s3:arn"
 _USUAL_KEY_LENGTH = 184
 
 
@@ -178,9 +178,8 @@ def context_for(settings: MigrationSettings, source: Source) -> dict[str, str] |
     kept: dict[str, str] = {}
     if stored is not None and stored.encrypted_data_key.wrapping_algorithm.family == "kms":
         kept = {name: value for name, value in stored.description.items() if name not in RESERVED_CONTEXT_NAMES}
-    was_bound = kept.pop(_ARN, None) is not None
+    was_bound = kept.pop(OBJECT_ARN_PAIR, None) is not None
     chosen = dict(kept if settings.encryption_context is None else settings.encryption_context)
     if settings.bind_object or was_bound:
-        bucket, key = settings.target(source.task.key)
-        chosen[_ARN] = f"arn:aws:s3:::{bucket}/{key}"
+        chosen[OBJECT_ARN_PAIR] = object_arn(*settings.target(source.task.key))
     return chosen

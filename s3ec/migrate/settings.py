@@ -227,6 +227,10 @@ class MigrationSettings(Jsonable):
         source_keyring: opens what is read; None where `keyring` does.
         encryption_context: bound to what is written; None keeps the stored one where there is one. For
             `Action.VERIFY`: what the stored one must be.
+        source_context: what the stored context of everything encrypted that is read must be, or that of what is
+            written; another one is taken for a swapped object. None asserts nothing.
+        accept_moved: take objects whose stored ``aws:s3:arn`` is that of another place: they were moved on purpose.
+        etag_is_md5: compare what is read with the MD5 that a plain ETag holds; False for servers whose ETags hold none.
         allow_legacy: read V1 and other unauthenticated or legacy-wrapped objects.
         server_side_encryption: request arguments (``ServerSideEncryption``, ``SSEKMSKeyId``, …) for what is written;
             None keeps each object's own mode.
@@ -258,6 +262,9 @@ class MigrationSettings(Jsonable):
     destination: Location | None = None
     source_keyring: KeyringSpec | None = None
     encryption_context: Mapping[str, str] | None = None
+    source_context: Mapping[str, str] | None = None
+    accept_moved: bool = False
+    etag_is_md5: bool = True
     allow_legacy: bool = False
     server_side_encryption: Mapping[str, str | bool] | None = None
     instruction_file: str = "never"
@@ -317,7 +324,10 @@ class MigrationSettings(Jsonable):
     @property
     def identity(self) -> str:
         """SHA-256 (hex) over what decides which bytes end up where; a journal of another plan has another one."""
-        names = ("action", "source", "destination", "keyring", "source_keyring", "encryption_context", "allow_legacy")
+        names = (
+            "action", "source", "destination", "keyring", "source_keyring", "encryption_context", "source_context",
+            "accept_moved", "allow_legacy",
+        )  # fmt: skip
         values = self.to_dict()
         chosen = {
             name: values.get(name) for name in (*names, "server_side_encryption", "instruction_file", "bind_object")

@@ -12,12 +12,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec import formats
 from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH, FormatVersion
-from s3ec.client.instruction_objects import read_whole
+from s3ec.client.instruction_objects import is_marked, read_whole
 from s3ec.errors import InstructionFileError
 from s3ec.formats import ContentMetadata, Detection, MetadataLocation
+from s3ec.migrate import suspicion
 from s3ec.migrate.context import Calls, MigrationContext
 from s3ec.migrate.ending import SSE_C_CODES, TaskEndedError, code_of, status_of
-from s3ec.migrate.model import Result, SkipReason, Task
+from s3ec.migrate.model import Action, Result, SkipReason, Task
+from s3ec.migrate.placement import refuse_misplaced
 
 __all__ = ["InstructionFile", "Source", "check_length", "is_instruction_file", "open_source"]
 
@@ -52,7 +54,7 @@ class Source:
         response: the answer to GET, whose ``Body`` has not been read, or to HEAD.
         content_metadata: None for plaintext.
         location: where the encrypted data key lies; None for plaintext.
-        instruction_file: the file beside it, where it has one.
+        instruction_file: the file beside it, where one was read; where the object's key lies elsewhere, a stray one.
     """
 
     task: Task
@@ -103,21 +105,28 @@ class Source:
         self.response["Body"].close()
 
 
-def open_source(task: Task, *, context: MigrationContext, calls: Calls, with_body: bool) -> Source:
-    """Read the object's headers, and by them what it is.
+def open_source(
+    task: Task, *, context: MigrationContext, calls: Calls, with_body: bool, is_ours: bool = False
+) -> Source:
+    """Read the object's headers, and by them what it is, and refuse one that was put in another's place.
 
     Args:
         task: the object; its ETag, where it has one, must still be the object's.
         context: of the worker.
         calls: counts the requests.
         with_body: GET rather than HEAD.
+        is_ours: True for what this job has written; the context that its sources must have is not asked of it.
 
     Raises:
         TaskEndedError: it is gone, changed, archived, an instruction file, or not readable from here.
+        s3ec.errors.MisplacedObjectError: it is bound to another place, or has another context than the one asserted.
     """
     condition = {"IfMatch": task.etag} if task.etag else {}
     if task.version_id and context.settings.action.value == "verify":
         condition["VersionId"] = task.version_id
+    if with_body:
+        # S3 tells its checksum only where asked, and botocore compares it with what arrives.
+        condition["ChecksumMode"] = "ENABLED"
     try:
         response = calls("get_object" if with_body else "head_object", Bucket=task.bucket, Key=task.key, **condition)
     except ClientError as error:
@@ -128,16 +137,23 @@ def open_source(task: Task, *, context: MigrationContext, calls: Calls, with_bod
     source = Source(task=task, response=response)
     try:
         _check(source)
-        return _recognised(source, context, calls)
+        found = _recognised(source, context, calls)
+        if found.content_metadata is not None:
+            refuse_misplaced(found.content_metadata, task.bucket, task.key, context.settings, is_ours=is_ours)
     except BaseException:
         source.close()
         raise
+    return found
 
 
 def _check(source: Source) -> None:
     response, task = source.response, source.task
     if task.version_id and source.version_id and task.version_id != source.version_id:
         raise TaskEndedError(Result.CHANGED, "the version listed is not the current one any more")
+    if task.etag == source.etag and task.size is not None and task.size != source.length:
+        raise TaskEndedError(
+            Result.RETRY, f"S3 sends {source.length} bytes of an object that it lists with {task.size}"
+        )
     if response.get("SSECustomerAlgorithm"):
         raise TaskEndedError.skip(SkipReason.SSE_C)
     archived = response.get("StorageClass") in _ARCHIVED or response.get("ArchiveStatus")
@@ -159,27 +175,48 @@ def _recognised(source: Source, context: MigrationContext, calls: Calls) -> Sour
         )
     if detection is Detection.NONE and is_instruction_file(source, calls):
         raise TaskEndedError.skip(SkipReason.INSTRUCTION_FILE)
-    file = _instruction_file(source, context, calls, required=detection is not Detection.NONE)
-    # Any object may have the file's name: beside an object that asks for none, only what parses strictly is one.
-    if file is None or (detection is Detection.NONE and not formats.is_instruction_file_body(file.body)):
+    suspicious = False
+    if detection is Detection.NONE and _is_to_be_encrypted(source, context):
+        source, suspicious = _looked_at(source)
+    required = detection is not Detection.NONE or suspicious
+    file = _instruction_file(source, context, calls, required=required)
+    found = None
+    if file is not None:
+        marked = is_marked(file.response.get("Metadata", {}))
+        found = formats.judge_instruction_file(file.body, metadata, is_marked=marked)
+    if found is None:
         if detection is Detection.V3_INSTRUCTION_FILE:
             raise InstructionFileError("the instruction file that holds its data key is not there")
         formats.refuse_remnants(metadata)
+        if suspicious and file is None:
+            suspicion.refuse_orphan(source.task, source.response, context, calls)
         return source
     return Source(
         task=source.task,
         response=source.response,
-        content_metadata=formats.parse_instruction_file(file.body, metadata),
+        content_metadata=found,
         location=MetadataLocation.INSTRUCTION_FILE,
         instruction_file=file,
     )
+
+
+def _is_to_be_encrypted(source: Source, context: MigrationContext) -> bool:
+    """Whether calling the object plaintext would have its bytes encrypted."""
+    return "Body" in source.response and context.settings.action in (Action.MIGRATE, Action.UPGRADE)
+
+
+def _looked_at(source: Source) -> tuple[Source, bool]:
+    """The source with the beginning of its body read ahead, and whether its bytes could be ciphertext."""
+    body = suspicion.PeekedBody(source.response["Body"])
+    looked = Source(task=source.task, response={**source.response, "Body": body})
+    return looked, suspicion.could_be_ciphertext(body.beginning, source.length)
 
 
 def is_instruction_file(source: Source, calls: Calls) -> bool:
     """Says whether the object is the instruction file of another: by its marker, or, as not all write one, its body."""
     if not source.task.key.endswith(_SUFFIXES):
         return False
-    if formats.INSTRUCTION_FILE_MARKER in {name.lower() for name in source.response.get("Metadata", {})}:
+    if is_marked(source.response.get("Metadata", {})):
         return True
     if source.length > formats.INSTRUCTION_FILE_MAX_LENGTH:
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +11,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from s3ec import formats
+from s3ec.client.instruction_objects import is_marked, read_whole
 from s3ec.errors import InstructionFileError, S3ECError
 from s3ec.formats import ContentMetadata, Detection, MetadataLocation
-from s3ec.migrate.ending import OF_THE_JOB, SSE_C_CODES, code_of
+from s3ec.migrate.ending import OF_THE_JOB, PASSING_ERRORS, SSE_C_CODES, code_of
 from s3ec.migrate.jsonable import Jsonable
 
 __all__ = [
@@ -201,15 +203,14 @@ def _encryption(
             return {"format": INSTRUCTION_FILE, "plaintext_size": head["ContentLength"]}
         if detection in (Detection.V1, Detection.V2, Detection.V3):
             return _content(formats.parse_object(metadata), MetadataLocation.OBJECT_METADATA, head)
-        body = _instruction_file(client, bucket, entry, instruction_files)
-        # Any object may have the file's name: beside an object that asks for none, only what parses is one.
-        if body is not None and (detection is not Detection.NONE or formats.is_instruction_file_body(body)):
-            found = formats.parse_instruction_file(body, metadata)
+        found = _from_file(client, bucket, entry, metadata, instruction_files)
+        if found is not None:
             return _content(found, MetadataLocation.INSTRUCTION_FILE, head)
         if detection is Detection.V3_INSTRUCTION_FILE:
             raise InstructionFileError("the instruction file that holds its data key is not there")
         formats.refuse_remnants(metadata)
-    except (S3ECError, ClientError) as error:
+    except (S3ECError, ClientError, *PASSING_ERRORS) as error:
+        # A file of which only half arrived says nothing; the object beside it may be encrypted.
         name = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
         return {"format": UNREADABLE, "problem": str(error), "error": name}
     return {"format": PLAINTEXT, "plaintext_size": head["ContentLength"]}
@@ -241,30 +242,34 @@ def _is_instruction_file(
     """By its marker; or, since several clients write none, by its body."""
     if entry.key not in instruction_files or not entry.key.endswith(SUFFIXES):
         return False
-    if formats.INSTRUCTION_FILE_MARKER in {name.lower() for name in head["Metadata"]}:
+    if is_marked(head["Metadata"]):
         return True
     if head["ContentLength"] > formats.INSTRUCTION_FILE_MAX_LENGTH:
         return False
     pinned = {"VersionId": entry.version_id} if entry.version_id else {}
-    body = client.get_object(Bucket=bucket, Key=entry.key, **pinned)["Body"].read()
-    return formats.is_instruction_file_body(body)
+    return formats.is_instruction_file_body(
+        read_whole(client.get_object(Bucket=bucket, Key=entry.key, **pinned)["Body"])
+    )
 
 
-def _instruction_file(client: Any, bucket: str, entry: Entry, instruction_files: AbstractSet[str]) -> bytes | None:
-    """The body of the file beside the object, or None; for old versions that is the file as it is now."""
+def _from_file(
+    client: Any, bucket: str, entry: Entry, metadata: Mapping[str, str], instruction_files: AbstractSet[str]
+) -> ContentMetadata | None:
+    """What the file beside the object makes of it; for old versions that is the file as it is now."""
     for suffix in SUFFIXES:
         key = entry.key + suffix
         if key not in instruction_files:
             continue
         try:
-            body: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read(
-                formats.INSTRUCTION_FILE_MAX_LENGTH + 1
-            )
+            answer = client.get_object(Bucket=bucket, Key=key)
         except ClientError as error:
             if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
                 continue
             raise
-        return body
+        marked = is_marked(answer.get("Metadata", {}))
+        found = formats.judge_instruction_file(read_whole(answer["Body"]), metadata, is_marked=marked)
+        if found is not None:
+            return found
     return None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 
-from s3ec.materials import STORED_CONTEXT
 from s3ec.migrate import plaintext
 from s3ec.migrate.context import Calls, MigrationContext
 from s3ec.migrate.ending import TaskEndedError
@@ -37,9 +36,9 @@ def verify(task: Task, *, context: MigrationContext, calls: Calls) -> Outcome:
             source,
             context.read_manager,
             allow_legacy=allow_legacy,
-            encryption_context=context.settings.encryption_context or STORED_CONTEXT,
         )
-        length, checksum = plaintext.digest(plaintext.plaintext_of(source, cipher))
+        chunks = plaintext.plaintext_of(source, cipher, etag_is_md5=context.settings.etag_is_md5)
+        length, checksum = plaintext.digest(chunks)
     finally:
         source.close()
     return _outcome(

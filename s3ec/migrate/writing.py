@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import collections
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -39,12 +39,14 @@ class Target:
         key: the key.
         arguments: of ``put_object`` or ``create_multipart_upload``, everything but ``Metadata``.
         replaces: ETag of what stands there now, or None where nothing does.
+        needs_file: True where what stands there now has its data key in an instruction file.
     """
 
     bucket: str
     key: str
     arguments: Mapping[str, Any]
     replaces: str | None
+    needs_file: bool = False
 
     @property
     def condition(self) -> dict[str, str]:
@@ -79,7 +81,14 @@ def memory_for(plaintext_length: int, context: MigrationContext) -> int:
 
 
 def write(
-    chunks: Iterator[bytes], length: int, sealing: Sealing, target: Target, *, context: MigrationContext, calls: Calls
+    chunks: Iterator[bytes],
+    length: int,
+    sealing: Sealing,
+    target: Target,
+    *,
+    before_commit: Callable[[], None],
+    context: MigrationContext,
+    calls: Calls,
 ) -> Written:
     """Encrypt and commit.
 
@@ -88,6 +97,7 @@ def write(
         length: its length, or the most that it can be.
         sealing: how to encrypt.
         target: where to.
+        before_commit: called when all is encrypted and checked, right before the request that makes it an object.
         context: of the worker.
         calls: counts the requests.
 
@@ -95,8 +105,8 @@ def write(
         TaskEndedError: another writer was there first, and nothing was written.
     """
     if length <= context.settings.single_request_limit:
-        return _write_once(b"".join(chunks), sealing, target, context, calls)
-    upload = _Upload(sealing, target, context, calls)
+        return _write_once(b"".join(chunks), sealing, target, before_commit, context, calls)
+    upload = _Upload(sealing, target, before_commit, context, calls)
     try:
         return upload.run(chunks, part_length(length, context.settings))
     except BaseException:
@@ -158,9 +168,17 @@ class _CheckedEncryptor:
         return self._checksum.hexdigest()
 
 
-def _write_once(plaintext: bytes, sealing: Sealing, target: Target, context: MigrationContext, calls: Calls) -> Written:
+def _write_once(
+    plaintext: bytes,
+    sealing: Sealing,
+    target: Target,
+    before_commit: Callable[[], None],
+    context: MigrationContext,
+    calls: Calls,
+) -> Written:
     encryptor = _CheckedEncryptor(sealing)
     ciphertext = encryptor.update(plaintext) + encryptor.finalize()
+    before_commit()
     answer = calls(
         "put_object",
         Bucket=target.bucket,
@@ -183,9 +201,17 @@ def _write_once(plaintext: bytes, sealing: Sealing, target: Target, context: Mig
 class _Upload:
     """One multipart upload, from its first request to the one that commits it."""
 
-    def __init__(self, sealing: Sealing, target: Target, context: MigrationContext, calls: Calls) -> None:
+    def __init__(
+        self,
+        sealing: Sealing,
+        target: Target,
+        before_commit: Callable[[], None],
+        context: MigrationContext,
+        calls: Calls,
+    ) -> None:
         self._sealing = sealing
         self._target = target
+        self._before_commit = before_commit
         self._context = context
         self._calls = calls
         self._parts: list[dict[str, Any]] = []
@@ -204,6 +230,7 @@ class _Upload:
         encryptor = _CheckedEncryptor(self._sealing)
         length = self._send(_encrypted_parts(chunks, encryptor, size))
         self._check_target()
+        self._before_commit()
         answer = self._calls(
             "complete_multipart_upload",
             **self._where,
@@ -251,6 +278,8 @@ class _Upload:
 
     def _check_target(self) -> None:
         """Look once more before the commit: some servers ignore the condition on CompleteMultipartUpload."""
+        if self._context.settings.in_place:
+            return  # what is replaced is what was read, and ``before_commit`` looks at that
         try:
             found: str | None = self._calls("head_object", **self._where)["ETag"]
         except ClientError as error:

@@ -219,7 +219,7 @@ def test_verify_asserts_a_context(run: Any, key: Any, bucket: str, make_client: 
     """--context is what the stored context must be."""
     make_client().put_object(Bucket=bucket, Key="k", Body=b"1", EncryptionContext={"team": "hr"})
     assert run("verify", f"s3://{bucket}", *key, "--context", "team=hr").code == 0
-    assert run("verify", f"s3://{bucket}", *key, "--context", "team=it").code == 8
+    assert run("verify", f"s3://{bucket}", *key, "--context", "team=it").code == 9
 
 
 def test_verify_with_the_wrong_key(run: Any, bucket: str, make_client: Any, tmp_path: Path):

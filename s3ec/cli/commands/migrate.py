@@ -13,7 +13,7 @@ from s3ec.cli.engines import ENGINES, BatchOptions, batch_options, batch_plan, o
 from s3ec.cli.environment import Environment, keyring_spec
 from s3ec.cli.failures import ExitCode, located
 from s3ec.cli.jobs import Job
-from s3ec.cli.options import Command, FiniteRange, Options, shared_options
+from s3ec.cli.options import Command, FiniteRange, Options, accept_moved_option, pairs, shared_options
 from s3ec.cli.output import Output
 from s3ec.cli.plans import preview
 from s3ec.cli.server_side import write_options
@@ -36,6 +36,7 @@ _DIRECT = (
     "kms_requests_per_second",
     "bind_object",
     "server_side_encryption",
+    "accept_moved",
 )
 
 
@@ -88,6 +89,15 @@ def _source_key_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--trust-tag-count", is_flag=True, help="Ask for tags only where GET counts some: one request less.")
 @click.option("--ignore-acl", is_flag=True, help="Leave ACLs behind where they cannot be read or set.")
 @click.option("--skip-young", is_flag=True, help="Leave alone what its storage class would charge for.")
+@click.option(
+    "--to-context",
+    multiple=True,
+    callback=pairs,
+    metavar="NAME=VALUE",
+    help="Encryption context of what is written, where it is not that of --context. Repeatable.",
+)
+@accept_moved_option
+@click.option("--etag-not-md5", is_flag=True, help="The server's ETags hold no MD5: do not compare what is read.")
 @click.option("--bind-object", is_flag=True, help="Put each object's ARN into its encryption context.")
 @click.option("--keep-last-modified", metavar="NAME", help="Keep the original time under this metadata name.")
 @write_options
@@ -168,7 +178,9 @@ def _settings(
         destination=Location(bucket=destination.bucket, prefix=destination.folder) if destination else None,
         keyring=environment.keyring_spec,
         source_keyring=_source_keyring(environment, **source_key),
-        encryption_context=dict(environment.settings.context) or None,
+        encryption_context=dict(direct["to_context"] or environment.settings.context) or None,
+        source_context=dict(environment.settings.context) or None,
+        etag_is_md5=not direct["etag_not_md5"],
         allow_legacy=environment.settings.allow_legacy,
         connection=environment.connection,
         **{name: direct[name] for name in _DIRECT},

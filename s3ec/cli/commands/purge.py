@@ -7,7 +7,7 @@ import click
 from s3ec.cli.environment import Environment
 from s3ec.cli.failures import ExitCode, combined, family_of, located
 from s3ec.cli.listing import nothing_there
-from s3ec.cli.options import Command, Options, shared_options
+from s3ec.cli.options import Command, Options, accept_moved_option, shared_options
 from s3ec.cli.output import Output, Table, human_bytes
 from s3ec.cli.progress import Progress
 from s3ec.cli.urls import S3_URL, S3Url
@@ -40,9 +40,10 @@ _FATES = {"would-remove": "removed", "kept": "kept"}
     is_flag=True,
     help="Also remove contents that no encrypted version holds: what was overwritten before it was encrypted.",
 )
-@shared_options("key", "connection", "json", "events", "yes")
+@accept_moved_option
+@shared_options("key", "context", "connection", "json", "events", "yes")
 @click.pass_obj
-def purge(output: Output, options: Options, url: S3Url, dry_run: bool, history: bool) -> ExitCode:
+def purge(output: Output, options: Options, url: S3Url, dry_run: bool, history: bool, accept_moved: bool) -> ExitCode:
     """Remove old plaintext versions whose content a later, encrypted version holds; both are read and compared.
 
     Nothing is removed unless --execute is given. Whatever plaintext stays, for any cause, ends it non-zero.
@@ -52,6 +53,8 @@ def purge(output: Output, options: Options, url: S3Url, dry_run: bool, history: 
         action=Action.VERIFY,
         source=Location(bucket=url.bucket, prefix=url.key),
         keyring=environment.keyring_spec,
+        encryption_context=dict(environment.settings.context) or None,
+        accept_moved=accept_moved,
         allow_legacy=environment.settings.allow_legacy,
         connection=environment.connection,
     )

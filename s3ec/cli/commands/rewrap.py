@@ -9,7 +9,7 @@ import click
 from s3ec.cli.environment import Environment, keyring_spec
 from s3ec.cli.failures import ExitCode, located
 from s3ec.cli.jobs import Job
-from s3ec.cli.options import Command, Options, pairs, shared_options
+from s3ec.cli.options import Command, Options, accept_moved_option, pairs, shared_options
 from s3ec.cli.output import Output
 from s3ec.cli.plans import preview
 from s3ec.cli.sources import Sources, source_options
@@ -35,10 +35,11 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--to-aes-key-file", type=_FILE, metavar="FILE", help="AES key that shall: 16, 24 or 32 raw bytes.")
 @click.option("--to-rsa-public-key", type=_FILE, metavar="FILE", help="RSA key (PEM) that shall wrap them.")
 @click.option("--to-context", multiple=True, callback=pairs, metavar="NAME=VALUE", help="Encryption context to come.")
+@accept_moved_option
 @click.option("--read-back", is_flag=True, help="Open and authenticate each object with the new key afterwards.")
 @click.option("--dry-run", is_flag=True, help="Print the plan; write nothing.")
 @source_options
-@shared_options("key", "legacy", "connection", "journal", "workers", "json", "events", "yes")
+@shared_options("key", "context", "legacy", "connection", "journal", "workers", "json", "events", "yes")
 @click.pass_obj
 def rewrap(
     output: Output,
@@ -48,6 +49,7 @@ def rewrap(
     to_aes_key_file: Path | None,
     to_rsa_public_key: Path | None,
     to_context: dict[str, str],
+    accept_moved: bool,
     read_back: bool,
     dry_run: bool,
     sources: Sources,
@@ -76,6 +78,8 @@ def rewrap(
         keyring=target,
         source_keyring=source or (KeyringSpec(kind="kms-discovery") if target.is_kms else None),
         encryption_context=dict(to_context) or None,
+        source_context=dict(environment.settings.context) or None,
+        accept_moved=accept_moved,
         allow_legacy=environment.settings.allow_legacy,
         read_back=read_back,
         connection=environment.connection,

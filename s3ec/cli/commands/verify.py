@@ -7,7 +7,7 @@ import click
 from s3ec.cli.environment import Environment
 from s3ec.cli.failures import ExitCode, located
 from s3ec.cli.jobs import Job
-from s3ec.cli.options import Command, FiniteRange, Options, shared_options
+from s3ec.cli.options import Command, FiniteRange, Options, accept_moved_option, shared_options
 from s3ec.cli.output import Output
 from s3ec.cli.sources import Sources, source_options
 from s3ec.cli.urls import S3_URL, S3Url
@@ -32,12 +32,19 @@ __all__ = ["verify"]
     metavar="SHARE",
     help="Share of the objects, above 0 and up to 1; the same ones each time.",
 )
+@accept_moved_option
 @click.option("--allow-unencrypted", is_flag=True, help="Pass over objects that are not encrypted.")
 @source_options
 @shared_options("key", "context", "legacy", "connection", "journal", "workers", "json", "events")
 @click.pass_obj
 def verify(
-    output: Output, options: Options, url: S3Url, sample: float, allow_unencrypted: bool, sources: Sources
+    output: Output,
+    options: Options,
+    url: S3Url,
+    sample: float,
+    accept_moved: bool,
+    allow_unencrypted: bool,
+    sources: Sources,
 ) -> ExitCode:
     """Read and authenticate everything (or a sample); write nothing. One object that fails makes the end non-zero.
 
@@ -49,6 +56,7 @@ def verify(
         source=Location(bucket=url.bucket, prefix=url.key),
         keyring=environment.keyring_spec,
         encryption_context=dict(environment.settings.context) or None,
+        accept_moved=accept_moved,
         allow_legacy=environment.settings.allow_legacy,
         sample=sample,
         connection=environment.connection,
