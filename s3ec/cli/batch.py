@@ -157,10 +157,16 @@ class Batch:
         return Done(step) if self.dry_run else self._do(step, progress)
 
     def _do(self, step: Copy | Deletion, progress: TransferProgress) -> Done:
+        moved, lock = 0, threading.Lock()
+
         def report(count: int) -> None:
-            if self._stop.is_set():
-                raise _StoppedError
+            nonlocal moved
+            with lock:
+                moved += count
             progress.moving(count)
+            # What has moved whole is done, or as good as done: only its end is still to come.
+            if self._stop.is_set() and not (isinstance(step, Copy) and step.size is not None and moved >= step.size):
+                raise _StoppedError
 
         try:
             self.perform(step, report)

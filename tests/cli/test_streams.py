@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import pty
 import re
-import select
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from support.terminals import on_a_terminal
 
 OBJECTS = 150
 
@@ -84,30 +81,6 @@ def test_a_reader_of_content_that_goes_away(spawn: Any, key: Any, bucket: str, m
     err = process.stderr.read()
     assert process.wait(timeout=120) == 141
     assert err == b""
-
-
-def on_a_terminal(
-    words: tuple[object, ...], environment: dict[str, str], typed: bytes = b"", *, columns: int = 60
-) -> tuple[int, str]:
-    """Run a command on a pseudo-terminal so many columns wide; returns its code and all that the terminal got."""
-    master, slave = pty.openpty()
-    values = {**environment, "TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": "24"}
-    command = [sys.executable, "-m", "s3ec", *(str(word) for word in words)]
-    process = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=values)
-    os.close(slave)
-    seen = b""
-    with contextlib.suppress(OSError):
-        while True:
-            ready, _, _ = select.select([master], [], [], 60)
-            chunk = os.read(master, 65536) if ready else b""
-            if not chunk:
-                break
-            seen += chunk
-            if typed and b"[y/N]" in seen:
-                os.write(master, typed)
-                typed = b""
-    os.close(master)
-    return process.wait(timeout=60), seen.decode()
 
 
 def test_colour_and_boxes_are_for_terminals_alone(run: Any, environment: Any, bucket: str, plain_s3: Any):

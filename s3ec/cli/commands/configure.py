@@ -15,6 +15,8 @@ from s3ec.client.configuration import NAMES, PASSPHRASE_VARIABLE
 
 __all__ = ["configure"]
 
+_ALWAYS = ("profile", "region", "kms_key")
+
 
 @click.group(cls=Group, short_help="Show the settings in force.", examples=("s3ec configure list",))
 def configure() -> None:
@@ -42,7 +44,9 @@ def list_settings(output: Output, options: Options) -> None:
         return
     table = Table(("Setting", "Value", "From"))
     for name, value, origin in rows:
-        table.add(name, _text(value), origin or "-")
+        # What is not set would fill a page; the document has it.
+        if value is not None or name in _ALWAYS:
+            table.add(name, _text(value), origin or "-")
     output.table(table)
 
 
