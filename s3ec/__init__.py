@@ -32,10 +32,11 @@ from s3ec.client.buckets import (
 from s3ec.client.encryption_client import EncryptionClient
 from s3ec.client.files import open_object as open  # noqa: A004 - the public name, always used as s3ec.open
 from s3ec.client.inspection import Inspection, inspect
+from s3ec.client.options import Options
 from s3ec.client.presigned import PresignedUpload, decrypt_presigned, presigned_upload
 from s3ec.client.resumable import export_upload, resume_upload
 from s3ec.client.server_side import DsseKms, SseC, SseKms, SseS3
-from s3ec.client.session import Session, install, uninstall
+from s3ec.client.session import Session, install, is_encrypting, uninstall
 from s3ec.client.upload_state_file import UploadStateFile
 from s3ec.keyrings import AesKeyring, CachingMaterialsManager, KmsDiscoveryKeyring, KmsKeyring, RsaKeyring
 from s3ec.materials import STORED_CONTEXT
@@ -51,6 +52,7 @@ __all__ = [
     "Inspection",
     "KmsDiscoveryKeyring",
     "KmsKeyring",
+    "Options",
     "PresignedUpload",
     "RequiredEncryption",
     "RsaKeyring",
@@ -66,6 +68,7 @@ __all__ = [
     "get_default_encryption",
     "inspect",
     "install",
+    "is_encrypting",
     "open",
     "presigned_upload",
     "require_encryption",
@@ -76,6 +79,8 @@ __all__ = [
     "unrequire_encryption",
     "upload_policy",
 ]
+
+__version__ = "0.1.0"
 
 # Silent until the application configures logging.
 logging.getLogger("s3ec").addHandler(logging.NullHandler())

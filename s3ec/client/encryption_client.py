@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+import boto3
 from botocore.client import BaseClient
 from botocore.config import Config
 
@@ -31,6 +33,7 @@ from s3ec.client import (
 )
 from s3ec.client.operations import Treatment, refuse_unless_supported, treatment
 from s3ec.client.options import Options
+from s3ec.client.reference import described, signature
 from s3ec.client.server_side_copy import speaks_to_aws
 from s3ec.client.wire import Wire, location_of
 from s3ec.errors import S3ECError
@@ -50,12 +53,12 @@ _HEARING_THEMSELVES = frozenset({"CopyObject", "UploadPartCopy"})
 class EncryptionClient(_Base):
     """A boto3 S3 client that encrypts before upload and decrypts after download.
 
-    Made like ``boto3.client("s3", …)``; every argument of that works here, and so do the options of
-    `s3ec.client.options.Options`, given by keyword. ``session`` takes a `boto3.Session` to be made from.
+    Made like ``boto3.client("s3", …)``; every argument of that works here, and so do the options of `s3ec.Options`,
+    given by keyword. ``session`` takes a `boto3.Session` to be made from.
 
     Raises:
-        ConfigurationError: options that can never work.
-        TypeError: a misspelt option, from boto3.
+        ConfigurationError: options that can never work, or a session that makes other clients.
+        TypeError: a misspelt option.
     """
 
     if not TYPE_CHECKING:
@@ -76,12 +79,23 @@ class EncryptionClient(_Base):
             super().__init__(*args, **keywords)
             self._s3ec_prepare()
 
+    def __repr__(self) -> str:
+        wire = self.__dict__.get("_s3ec_wire")
+        if wire is None:
+            return "<s3ec.EncryptionClient that is not made yet>"
+        endpoint = urlsplit(self.meta.endpoint_url)
+        # Without what a URL may hold besides: a user's name and password.
+        place = f"{endpoint.scheme}://{endpoint.netloc.rpartition('@')[2]}"
+        how = wire.options.summary()
+        return f"<s3ec.EncryptionClient for S3 in {self.meta.region_name} at {place}: encrypts with {how}>"
+
     def _s3ec_prepare(self) -> None:
         self._s3ec_view = _make_view(self)
+        self._s3ec_sender = handlers.make_sender(_generated_class(self))
         self._s3ec_wire = Wire(
             options=type(self)._s3ec_options.for_client(**_way(self)),
             send=self._s3ec_send,
-            send_as_it_is=partial(handlers.send_after_handlers, self, handlers.make_sender(_generated_class(self))),
+            send_as_it_is=partial(handlers.send_after_handlers, self, self._s3ec_sender),
             hear=partial(handlers.Heard, self),
             service_model=self._service_model,
             secure=self.meta.endpoint_url.startswith("https:"),
@@ -226,6 +240,8 @@ class EncryptionClient(_Base):
         parameters = presigning.strip_read_parameters(Params)
         if operation_name is not None:
             presigning.check_presigned_operation(operation_name, wire.options)
+            own_method = self._service_model.operation_model(operation_name).http.get("method")
+            presigning.check_presigned_method(operation_name, own_method, HttpMethod, wire.options)
             default = wire.options.server_side_encryption
             parameters = server_side_presigned.apply_to_url(
                 operation_name, parameters or {}, default, secure=wire.secure
@@ -253,6 +269,12 @@ class EncryptionClient(_Base):
         return dict(
             super().generate_presigned_post(Bucket, Key, Fields=fields, Conditions=conditions, ExpiresIn=ExpiresIn)
         )
+
+
+EncryptionClient.__signature__ = signature(  # type: ignore[attr-defined]
+    Options, boto3.Session.client, leave_out=frozenset({"self", "service_name"}), session=None
+)
+EncryptionClient.__doc__ = described(EncryptionClient.__doc__)
 
 
 def raw_view(client: BaseClient) -> BaseClient:

@@ -111,7 +111,7 @@ def heard_with(parameters: Mapping[str, Any]) -> Heard | None:
 
 
 def hear_source(
-    hear: Callable[[str, dict[str, Any]], Heard], operation_name: str, parameters: dict[str, Any], source: Source
+    hear: Callable[..., Heard], operation_name: str, parameters: dict[str, Any], source: Source
 ) -> tuple[Heard, Source | None]:
     """Ask the handlers about a request of a managed upload, whose body is open already.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from s3ec.materials import Keyring, MaterialsManager
 __all__ = ["OPTION_NAMES", "Options"]
 
 MiB = 1024 * 1024
+_LONGEST_KEY_ID = 2048  # AWS KMS API reference, "KeyId"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +68,11 @@ class Options:
     def __post_init__(self) -> None:
         """Refuse what can never work."""
         if (self.keyring is None) == (self.materials_manager is None):
-            raise ConfigurationError("give exactly one of keyring= and materials_manager=")
+            given = "both are given" if self.keyring is not None else "neither is given"
+            raise ConfigurationError(
+                f"give exactly one of keyring= and materials_manager= by name; {given}, as in "
+                'EncryptionClient(keyring=KmsKeyring("alias/my-key"))'
+            )
         self._check_kinds()
         if self.spool_directory is not None:
             object.__setattr__(self, "spool_directory", os.fspath(self.spool_directory))
@@ -89,7 +95,9 @@ class Options:
         )
         for name, kind in kinds:
             if not isinstance(getattr(self, name), kind):
-                raise ConfigurationError(f"{name} must be a {kind.__name__}, not {type(getattr(self, name)).__name__}")
+                value = getattr(self, name)
+                hint = f": s3ec.CommitmentPolicy.{_policy_like(value)}" if kind is CommitmentPolicy else ""
+                raise ConfigurationError(f"{name} must be a {kind.__name__}, not {type(value).__name__}{hint}")
         for name in ("buffer_size", "verified_range_limit"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 0:
@@ -97,9 +105,11 @@ class Options:
         for name in ("unencrypted_objects", "presigned_uploads"):
             if getattr(self, name) not in ("refuse", "allow"):
                 raise ConfigurationError(f'{name} must be "refuse" or "allow", not {getattr(self, name)!r}')
-        if self.keyring is not None and not isinstance(self.keyring, Keyring):
-            raise ConfigurationError(f"keyring must follow s3ec's Keyring protocol; {type(self.keyring)} does not")
-        if self.materials_manager is not None and not isinstance(self.materials_manager, MaterialsManager):
+        if self.keyring is not None and not _is_object_of(self.keyring, Keyring):
+            raise ConfigurationError(
+                f"keyring is a {type(self.keyring).__name__}, and must be a keyring{_keyring_like(self.keyring)}"
+            )
+        if self.materials_manager is not None and not _is_object_of(self.materials_manager, MaterialsManager):
             raise ConfigurationError("materials_manager must follow s3ec's MaterialsManager protocol")
 
     @property
@@ -120,11 +130,56 @@ class Options:
             return self
         return dataclasses.replace(self, keyring=self.keyring.with_client_defaults(**arguments))
 
+    def summary(self) -> str:
+        """What a repr says: which kind of keyring with which key, and the policy; never a secret."""
+        given = self.keyring if self.keyring is not None else self.materials_manager
+        # Those of ours show which key it is; what others show, nobody has looked at.
+        own = type(given).__module__.partition(".")[0] == "s3ec"
+        return f"{repr(given) if own else type(given).__name__}, {self.commitment_policy.name}"
+
     @classmethod
-    def split(cls, keywords: Mapping[str, Any]) -> tuple[Options, dict[str, Any]]:
-        """Options out of a mixed set of keywords, and what is left for boto3 (which refuses misspelt ones)."""
-        ours = {name: value for name, value in keywords.items() if name in OPTION_NAMES}
-        return cls(**ours), {name: value for name, value in keywords.items() if name not in OPTION_NAMES}
+    def split(
+        cls, keywords: Mapping[str, Any], *, caller: str, others: frozenset[str] | None
+    ) -> tuple[Options, dict[str, Any]]:
+        """Options out of a mixed set of keywords, and what is left for boto3.
+
+        Args:
+            keywords: by name.
+            caller: for the error.
+            others: all names that may be left; None leaves it to boto3 to refuse them.
+
+        Raises:
+            TypeError: a name that is neither.
+        """
+        left = {name: value for name, value in keywords.items() if name not in OPTION_NAMES}
+        for name in left:
+            if others is not None and name not in others:
+                close = difflib.get_close_matches(name, [*sorted(OPTION_NAMES), *sorted(others)], 1)
+                hint = f"did you mean {close[0]}?" if close else f"help(s3ec.{caller}) lists what there is"
+                raise TypeError(f"{caller}() got an unexpected option {name!r}: {hint}")
+        return cls(**{name: value for name, value in keywords.items() if name in OPTION_NAMES}), left
 
 
 OPTION_NAMES = frozenset(field.name for field in dataclasses.fields(Options))
+
+
+def _is_object_of(value: object, protocol: type) -> bool:
+    """True for what follows a protocol; a class that was not called has its members too."""
+    return isinstance(value, protocol) and not isinstance(value, type)
+
+
+def _policy_like(value: object) -> str:
+    """The policy that somebody means by a text."""
+    names = list(CommitmentPolicy.__members__)
+    return next(iter(difflib.get_close_matches(str(value).upper(), names, 1)), names[-1])
+
+
+def _keyring_like(value: object) -> str:
+    """How to make a keyring of what was given for one. It may be a key: nothing of bytes is shown."""
+    if isinstance(value, str) and len(value) <= _LONGEST_KEY_ID and "KEY-----" not in value:
+        return f": KmsKeyring({value!r})"
+    if isinstance(value, (bytes, bytearray, str)):
+        return ": AesKeyring(key), or RsaKeyring(private_key=…)"
+    if isinstance(value, type):
+        return f": make one, as in {value.__name__}(…)"
+    return ": KmsKeyring, AesKeyring, RsaKeyring, or an object that follows s3ec's Keyring protocol"

@@ -28,10 +28,12 @@ from s3ec.algorithms import AlgorithmSuite
 from s3ec.client.ciphertext import check_length, encrypted_body
 from s3ec.client.ciphertext_reader import CiphertextReader
 from s3ec.client.claims import PlaintextClaims
-from s3ec.client.encryption_client import EncryptionClient, raw_view
+from s3ec.client.encryption_client import EncryptionClient
+from s3ec.client.handlers import sending_view
 from s3ec.client.options import Options
 from s3ec.client.plaintext import DecryptedBody, PlaintextStream
 from s3ec.client.releases import open_plaintext
+from s3ec.client.seals import Seal
 from s3ec.client.sources import open_source
 from s3ec.client.wire import Wire, object_arn
 from s3ec.client.writes import begin_write
@@ -170,6 +172,8 @@ def presigned_upload(
         "Key": Key,
         **({} if overwrite else {"IfNoneMatch": "*"}),
     }
+    heard = wire.hear("PutObject", request, is_presign_request=True)
+    request = {name: value for name, value in heard.parameters.items() if name != "Body"}
     wire.validate("PutObject", request)
     write = begin_write(wire, request, EncryptionContext)
     request["Metadata"] = write.placement.metadata
@@ -184,13 +188,14 @@ def presigned_upload(
         if threading.get_ident() == thread:
             recorded.update({name: _text(value) for name, value in request.headers.items()})
 
-    view: Any = raw_view(client)
+    view = sending_view(client, client._s3ec_sender, heard, None)
     events = client.meta.events
     events.register_last("before-sign.s3.PutObject", record, unique_id=handler_id)
     try:
         url = view.generate_presigned_url("put_object", Params=request, ExpiresIn=ExpiresIn)
     finally:
         events.unregister("before-sign.s3.PutObject", unique_id=handler_id)
+    Seal("PutObject", request).check(None, recorded, "before-sign")
     signed = _signed_headers(url)
     headers = {name: value for name, value in recorded.items() if name.lower() in signed or _must_be_sent(name)}
     return PresignedUpload(url, headers, write.cipher)
@@ -243,9 +248,7 @@ def decrypt_presigned(
         PolicyError, KeyringError, SecurityError: as from get_object.
         botocore.exceptions.ClientError: S3 refuses, for instance an expired URL.
     """
-    checked, unknown = Options.split(options)
-    if unknown:
-        raise TypeError(f"decrypt_presigned() got unexpected options: {', '.join(sorted(unknown))}")
+    checked, _ = Options.split(options, caller="decrypt_presigned", others=frozenset())
     arn = _checked_place(checked, Bucket, Key)
     _refuse_without_effect(checked)
     answer = _send("GET", url, dict(headers or {}), None, verify)

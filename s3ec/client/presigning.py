@@ -9,7 +9,7 @@ from s3ec.client.operations import Treatment, treatment
 from s3ec.client.options import Options
 from s3ec.errors import UnsupportedOperationError
 
-__all__ = ["check_presigned_operation", "check_presigned_post", "strip_read_parameters"]
+__all__ = ["check_presigned_method", "check_presigned_operation", "check_presigned_post", "strip_read_parameters"]
 
 _log = logging.getLogger("s3ec")
 
@@ -32,6 +32,27 @@ def check_presigned_operation(operation_name: str, options: Options) -> None:
         raise UnsupportedOperationError(f"a presigned {operation_name} is refused, as the operation itself is")
     if operation_name == "GetObject":
         _log.info("a presigned get_object gives its holder ciphertext; s3ec.decrypt_presigned opens it")
+
+
+def check_presigned_method(operation_name: str, own: str | None, wanted: object, options: Options) -> None:
+    """Refuse the method of another operation: a presigned ``PUT`` is an upload, whatever it is called.
+
+    Args:
+        operation_name: as botocore spells it.
+        own: the HTTP method of that operation.
+        wanted: the caller's ``HttpMethod``, or None.
+        options: the client's.
+
+    Raises:
+        UnsupportedOperationError: with the way out.
+    """
+    if wanted is None or options.presigned_uploads == "allow":
+        return
+    if not isinstance(wanted, str) or wanted.upper() != own:
+        raise UnsupportedOperationError(
+            f"a presigned {operation_name} with HttpMethod={wanted!r} is refused, since its own is {own!r} and "
+            f"another one makes another operation of it: {_WAY_OUT}"
+        )
 
 
 def check_presigned_post(options: Options) -> None:

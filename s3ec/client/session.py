@@ -5,20 +5,28 @@ Nothing is done to clients that exist already, nor to other services.
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import os
 import threading
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.client import BaseClient
 
 from s3ec import forks
 from s3ec.client.encryption_client import EncryptionClient
 from s3ec.client.options import Options
+from s3ec.client.reference import described, document, signature
+from s3ec.client.sessions import check_session, is_asynchronous
 from s3ec.errors import ConfigurationError
 
-__all__ = ["Session", "install", "make_client", "uninstall"]
+__all__ = ["Session", "install", "is_encrypting", "make_client", "uninstall"]
+
+_OF_CLIENTS = frozenset(inspect.signature(boto3.Session.client).parameters) - {"self", "service_name"}
+_OF_SESSIONS = frozenset(inspect.signature(boto3.Session).parameters)
+_OWN_METHODS = frozenset(name for name in vars(EncryptionClient) if not name.startswith("__"))
 
 _EVENT = "creating-client-class"
 _INSTALLED = "s3ec"
@@ -61,6 +69,9 @@ class _Hook:
         # While one client is made, other threads may make plain ones on the same session.
         if self._thread is not None and (self._thread, self._process) != (threading.get_ident(), os.getpid()):
             return
+        if any(is_asynchronous(base) for base in base_classes):
+            raise ConfigurationError("an asynchronous session cannot make encrypting clients; use a boto3.Session")
+        document(class_attributes)
         if EncryptionClient in base_classes:
             # The session encrypts already; what one client was told in person goes before what the session was.
             base_classes[0] = self._front
@@ -86,9 +97,15 @@ def make_client(
         ConfigurationError: options that can never work.
         TypeError: a misspelt option, from boto3.
     """
-    options, boto_keywords = Options.split(keywords)
     if args and args != ("s3",):
-        raise ConfigurationError("EncryptionClient takes keywords only; boto3's arguments keep their names")
+        raise ConfigurationError(
+            "EncryptionClient takes keywords only, as in EncryptionClient(keyring=…, region_name=…); boto3's arguments "
+            "keep their names"
+        )
+    if session is not None:
+        session = check_session(session, "EncryptionClient(session=…)")
+    arguments = None if session is not None and type(session).client is not boto3.Session.client else _OF_CLIENTS
+    options, boto_keywords = Options.split(keywords, caller="EncryptionClient", others=arguments)
     if session is None:
         # As boto3.client does: one default session, which is cheap to use again, and the one that its user has set up.
         if boto3.DEFAULT_SESSION is None:
@@ -102,9 +119,33 @@ def make_client(
         # Registered last on the root event: botocore adds presigning there, which must land in the generated class.
         events.register_last(_EVENT, _Hook(options, front, threading.get_ident()), unique_id=name)
         try:
-            return session.client("s3", **boto_keywords)
+            client: BaseClient = session.client("s3", **boto_keywords)
         finally:
             events.unregister(_EVENT, unique_id=name)
+    return _checked(client, session, front)
+
+
+def _checked(client: Any, session: boto3.Session, front: type[EncryptionClient] = EncryptionClient) -> BaseClient:
+    """A client that a session made, if it is one that encrypts, whatever the session and its handlers do.
+
+    Raises:
+        ConfigurationError: it is not.
+    """
+    kind = type(client)
+    # Behind our handler others may have put methods in front of ours.
+    hidden = vars(kind).keys() & _OWN_METHODS if isinstance(client, front) else None
+    if hidden is None or hidden:
+        close = getattr(client, "close", None)
+        if isinstance(client, BaseClient) and not is_asynchronous(client) and close is not None:
+            close()
+        what = f"has {', '.join(sorted(hidden))} replaced" if hidden else "does not encrypt"
+        raise ConfigurationError(
+            f"{type(session).__module__}.{type(session).__qualname__}.client('s3') gave a "
+            f"{kind.__module__}.{kind.__qualname__} that {what}: the session, or a handler of its event "
+            "creating-client-class, makes clients in a way of its own. Use a plain boto3.Session() or s3ec.Session(…)"
+        )
+    made: BaseClient = client
+    return made
 
 
 def install(session: boto3.Session, **options: Any) -> None:
@@ -120,23 +161,62 @@ def install(session: boto3.Session, **options: Any) -> None:
         ConfigurationError: options that can never work, or the session encrypts already with others.
         TypeError: a misspelt option.
     """
-    checked, unknown = Options.split(options)
-    if unknown:
-        raise TypeError(f"install() got unexpected options: {', '.join(sorted(unknown))}")
-    installed = getattr(session, "_s3ec_installed", None)
+    session = check_session(session, "install()")
+    checked, _ = Options.split(options, caller="install", others=frozenset())
+    installed = _installed(session)
     if installed == checked:
         return
     if installed is not None:
         raise ConfigurationError("this session encrypts already with other options; s3ec.uninstall(session) first")
     hook = _Hook(checked.for_client(session=session))
     session._session.get_component("event_emitter").register_last(_EVENT, hook, unique_id=_INSTALLED)
-    session._s3ec_installed = checked  # type: ignore[attr-defined]  # a mark of ours on the caller's session, asked for
+    _mark(session, checked)
+
+
+def _installed(session: boto3.Session) -> Options | None:
+    """The options that a session's clients encrypt with, or None. boto3 sessions may share a session of botocore's."""
+    options: Options | None = getattr(session._session, "_s3ec_installed", None)
+    return options
+
+
+def _mark(session: boto3.Session, options: Options | None) -> None:
+    session._session._s3ec_installed = options  # type: ignore[attr-defined]  # on the caller's session, asked for
 
 
 def uninstall(session: boto3.Session) -> None:
-    """Make a session's S3 clients plain again from now on; those made meanwhile keep encrypting."""
+    """Make a session's S3 clients plain again from now on; those made meanwhile keep encrypting.
+
+    Raises:
+        ConfigurationError: it is not a `boto3.Session`.
+    """
+    session = check_session(session, "uninstall()")
     session._session.get_component("event_emitter").unregister(_EVENT, unique_id=_INSTALLED)
-    session._s3ec_installed = None  # type: ignore[attr-defined]  # see install
+    _mark(session, None)
+
+
+def is_encrypting(client_or_session: Any) -> bool:
+    """Say whether what this client, resource or session stores is encrypted.
+
+    Args:
+        client_or_session: a boto3 client, a resource, or a session of boto3 or botocore, whose new S3 clients count.
+
+    Raises:
+        ConfigurationError: it is none of these, so that nothing can be said.
+    """
+    thing = client_or_session
+    if isinstance(thing, BaseClient):
+        return isinstance(thing, EncryptionClient)
+    if isinstance(thing, boto3.Session):
+        thing = thing._session
+    if isinstance(thing, botocore.session.Session):
+        return not is_asynchronous(thing) and getattr(thing, "_s3ec_installed", None) is not None
+    client = getattr(getattr(thing, "meta", None), "client", None)
+    if isinstance(client, BaseClient) and not isinstance(thing, type):
+        return isinstance(client, EncryptionClient)
+    raise ConfigurationError(
+        "is_encrypting() takes a client, a resource or a session, "
+        f"not {'the class ' + thing.__name__ if isinstance(thing, type) else 'a ' + type(thing).__name__}"
+    )
 
 
 class Session(boto3.Session):
@@ -147,8 +227,28 @@ class Session(boto3.Session):
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         """Make the session and install encryption on it."""
-        options, boto_keywords = Options.split(keywords)
+        others = _OF_SESSIONS if type(self).__init__ is Session.__init__ else None
+        options, boto_keywords = Options.split(keywords, caller="Session", others=others)
         super().__init__(*args, **boto_keywords)
+        check_session(self, "Session()")
         emitter = self._session.get_component("event_emitter")
         emitter.register_last(_EVENT, _Hook(options.for_client(session=self)), unique_id=_INSTALLED)
-        self._s3ec_installed = options
+        _mark(self, options)
+
+    def client(self, service_name: Any, *args: Any, **keywords: Any) -> Any:
+        """Make a client; see boto3. One for S3 encrypts.
+
+        Raises:
+            ConfigurationError: a handler of the session's keeps it from that.
+        """
+        client: Any = super().client(service_name, *args, **keywords)
+        return _checked(client, self) if service_name == "s3" and _installed(self) is not None else client
+
+    def __repr__(self) -> str:
+        options = _installed(self)
+        how = "not encrypting any more" if options is None else f"its S3 clients encrypt with {options.summary()}"
+        return f"<s3ec.Session(region_name={self.region_name!r}): {how}>"
+
+
+Session.__signature__ = signature(Options, boto3.Session, leave_out=frozenset())  # type: ignore[attr-defined]
+Session.__doc__ = described(Session.__doc__)

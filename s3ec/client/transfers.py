@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy as copying
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from boto3.exceptions import RetriesExceededError, S3UploadFailedError
@@ -165,18 +165,34 @@ def copy(
     try:
         server_side.check("CopyObject", extra, secure=wire.secure)
         place = copies.parse_copy_source(source)
-        request: dict[str, Any] = {**place.parameters(), **server_side.source_companion(extra)}
-        request |= {name: extra[name] for name in ("RequestPayer",) if name in extra}
-        head = from_view.head_object(**request)
+        with copies.of_the_copy(wire):
+            head = from_view.head_object(**copies.source_request(extra, place))
         copies.refuse_bound_copy(head.get("Metadata", {}), place, target)
-        extra = {"CopySourceIfMatch": head["ETag"], **_whole_metadata(extra, head, _classic(config))}
         copies.copy_instruction_file_if_any(wire, target, place, head.get("Metadata", {}))
+        # The conditions held for what was looked at, and the copy is of nothing else.
+        extra = {
+            **_whole_metadata(copies.without_conditions(extra), head, _classic(config)),
+            "CopySourceIfMatch": head["ETag"],
+        }
     except S3ECError as error:
         raise error.locate(location_of(target) or "") from error.__cause__
-    with _manager(client._s3ec_view, config) as manager:
+    with _manager(_keeping_view(client, head.get("Metadata", {})), config) as manager:
         # The wire counts ciphertext; what the caller hears of ends with the plaintext.
         progress = None if callback is None else downloads.Progress(callback, reads.plaintext_length(head))
         manager.copy(place.parameters(), bucket, key, extra, _subscribers(progress), from_view).result()
+
+
+def _keeping_view(client: EncryptionClient, metadata: Mapping[str, str]) -> Any:
+    """The raw view for one copy, whose objects keep the content metadata of its source."""
+    wire, own = client._s3ec_wire, copies.own_metadata(metadata)
+
+    def call(_: Any, operation_name: str, api_params: dict[str, Any]) -> dict[str, Any]:
+        return copies.send_keeping(wire, own, operation_name, dict(api_params))
+
+    view_class = type("S3", (type(client._s3ec_view),), {"_make_api_call": call})
+    view: Any = object.__new__(view_class)
+    view.__dict__ = client.__dict__
+    return view
 
 
 def _whole_metadata(extra: dict[str, Any], head: dict[str, Any], config: TransferConfig) -> dict[str, Any]:

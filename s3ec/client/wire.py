@@ -55,7 +55,7 @@ class Wire:
     options: Options
     send: Callable[[str, dict[str, Any]], dict[str, Any]]
     send_as_it_is: Callable[[str, dict[str, Any], Heard | None, Seal | None], dict[str, Any]]
-    hear: Callable[[str, dict[str, Any]], Heard]
+    hear: Callable[..., Heard]
     service_model: ServiceModel
     secure: bool
     exceptions: Any

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -21,6 +22,9 @@ from s3ec.materials import (
 )
 
 __all__ = ["AesKeyring"]
+
+# Of random keys of 32 bytes one in 2^113 looks like this.
+_HEXADECIMAL = re.compile(rb"[0-9A-Fa-f]+")
 
 
 class AesKeyring(Unpicklable):
@@ -99,7 +103,16 @@ class AesKeyring(Unpicklable):
 
 def _key(given: Secret[Any]) -> Secret[bytes]:
     if not isinstance(given.reveal(), (bytes, bytearray)):
-        raise ConfigurationError(f"an AES wrapping key is given as raw bytes, not as {type(given.reveal()).__name__}")
+        raise ConfigurationError(
+            f"an AES wrapping key is given as raw bytes, not as {type(given.reveal()).__name__}; a key in hexadecimal "
+            "digits becomes that by bytes.fromhex(…)"
+        )
+    if len(given) in (32, 48, 64) and _HEXADECIMAL.fullmatch(given.reveal()):
+        # 32 of them pass for a key of 256 bits, and hold 128.
+        raise ConfigurationError(
+            f"the {len(given)} bytes given as an AES wrapping key are hexadecimal digits, and hold half as many bits: "
+            "give bytes.fromhex(…) of them"
+        )
     if len(given) not in (16, 24, 32):
         raise ConfigurationError(f"an AES wrapping key has 16, 24 or 32 bytes, not {len(given)}")
     return Secret(bytes(given.reveal()))

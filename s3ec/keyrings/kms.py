@@ -69,7 +69,10 @@ class KmsBase:
     ) -> None:
         unknown = client_arguments.keys() - _CLIENT_ARGUMENTS - {"session"}
         if unknown:
-            raise TypeError(f"{type(self).__name__} got unexpected keyword arguments: {', '.join(sorted(unknown))}")
+            hint = ": the KMS client is given as client=" if "kms_client" in unknown else ""
+            raise TypeError(
+                f"{type(self).__name__} got unexpected keyword arguments: {', '.join(sorted(unknown))}{hint}"
+            )
         if client is not None and client_arguments:
             raise ConfigurationError(
                 f"give either client or the arguments to make one ({', '.join(sorted(client_arguments))}), not both"

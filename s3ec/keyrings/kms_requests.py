@@ -11,6 +11,7 @@ the client: a direct attempt comes on top of its own, and a service in trouble i
 
 from __future__ import annotations
 
+import base64
 import logging
 import time
 from collections.abc import Mapping
@@ -123,8 +124,18 @@ class KmsRequests:
                 if answer is not None:
                     return answer
                 self._not_before = time.monotonic() + _PAUSE
-        answered: Mapping[str, Any] = getattr(self._client, method)(**parameters)
-        return answered
+        return _with_bytes(getattr(self._client, method)(**parameters))
+
+
+def _with_bytes(answer: Any) -> Mapping[str, Any]:
+    """An answer whose blobs are bytes. The AWS CLI's sessions leave them as they came, in base64, to print them."""
+    if not isinstance(answer, Mapping):
+        return answer  # type: ignore[no-any-return]  # what it is, the caller says
+    texts = {name: answer[name] for name in ("Plaintext", "CiphertextBlob") if isinstance(answer.get(name), str)}
+    try:
+        return {**answer, **{name: base64.b64decode(text, validate=True) for name, text in texts.items()}}
+    except ValueError:
+        return answer
 
 
 class _Operation:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Callable
 from typing import Any
 
 import boto3
 import pytest
+from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
-from s3ec import EncryptionClient
+from s3ec import CommitmentPolicy, EncryptionClient
 from s3ec.client.copies import CopySource, parse_copy_source
 from s3ec.errors import ConfigurationError, InstructionFileError, NotEncryptedError, UnsupportedOperationError
 
@@ -92,14 +94,130 @@ class TestCopyObject:
         sent = [attempt.headers for attempt in http_liar.state.attempts if "x-amz-copy-source" in attempt.headers]
         assert [headers["x-amz-copy-source-if-match"] for headers in sent] == [etag, etag]
 
-    def test_unencrypted(self, make_client: Callable[..., Any], plain_s3: Any, bucket: str) -> None:
-        """A source that is not encrypted is copied as S3 does, and stays what it is."""
+    @pytest.mark.parametrize("way", ["copy_object", "copy", "Object.copy", "Object.copy_from"])
+    @pytest.mark.parametrize("target", ["l", "k"])
+    def test_unencrypted(
+        self, make_client: Callable[..., Any], plain_s3: Any, bucket: str, way: str, target: str
+    ) -> None:
+        """A source that is not encrypted makes no second object in plaintext, unless the client allows such."""
         put(plain_s3, bucket)
+
+        def copy(client: Any) -> None:
+            item = boto3.resource("s3", region_name="us-east-1")
+            item.meta.client = client
+            source = {"Bucket": bucket, "Key": "k"}
+            more = {"Metadata": {"a": "1"}, "MetadataDirective": "REPLACE"}
+            {
+                "copy_object": lambda: client.copy_object(Bucket=bucket, Key=target, CopySource=source, **more),
+                "copy": lambda: client.copy(source, bucket, target, more),
+                "Object.copy": lambda: item.Object(bucket, target).copy(source, more),
+                "Object.copy_from": lambda: item.Object(bucket, target).copy_from(CopySource=source, **more),
+            }[way]()
+
+        with pytest.raises(UnsupportedOperationError, match='unencrypted_objects="allow"'):
+            copy(make_client())
+        assert keys(plain_s3, bucket) == ["k"]
+        assert plain_s3.head_object(Bucket=bucket, Key="k")["Metadata"] == {}
+        copy(make_client(unencrypted_objects="allow"))
+        assert body_of(plain_s3, bucket, target) == b"hello"
+
+    @pytest.mark.parametrize("way", ["copy_object", "copy"])
+    @pytest.mark.parametrize("target", ["l", "k"])
+    @pytest.mark.parametrize("suite", ["V3", "V2"])
+    def test_an_instruction_file_makes_it_encrypted(
+        self, make_client: Callable[..., Any], plain_s3: Any, bucket: str, way: str, target: str, suite: str
+    ) -> None:
+        """The content metadata of older formats is there alone; the file goes along, and may be copied on its own."""
+        policy = {"V3": {}, "V2": {"commitment_policy": CommitmentPolicy.FORBID_ENCRYPT_ALLOW_DECRYPT}}[suite]
+        client = make_client(instruction_file_writes=True, **policy)
+        put(client, bucket)
+        source = {"Bucket": bucket, "Key": "k"}
+        if way == "copy":
+            client.copy(source, bucket, target, {"Metadata": {"a": "1"}, "MetadataDirective": "REPLACE"})
+        else:
+            client.copy_object(
+                Bucket=bucket, Key=target, CopySource=source, Metadata={"a": "1"}, MetadataDirective="REPLACE"
+            )
+        assert body_of(client, bucket, target) == b"hello"
+        client.copy({"Bucket": bucket, "Key": "k.instruction"}, bucket, "m.instruction")
+        assert "m.instruction" in keys(plain_s3, bucket)
+
+    @pytest.mark.parametrize("way", ["copy_object", "copy", "copy in parts"])
+    @pytest.mark.parametrize("event", ["provide-client-params", "before-parameter-build"])
+    def test_handlers_keep_content_metadata(
+        self, make_client: Callable[..., Any], bucket: str, way: str, event: str
+    ) -> None:
+        """A handler that sets Metadata on a copy sets the caller's own."""
         client = make_client()
-        client.copy_object(Bucket=bucket, Key="l", CopySource=f"{bucket}/k")
-        assert body_of(plain_s3, bucket, "l") == b"hello"
-        with pytest.raises(NotEncryptedError):
-            body_of(client, bucket, "l")
+        client.put_object(Bucket=bucket, Key="k", Body=b"hello" * 20, Metadata={"old": "1"})
+
+        def replace(params: dict[str, Any], **_: Any) -> None:
+            params["Metadata"] = {"owner": "me"}
+            if "CopySource" in params:
+                params["MetadataDirective"] = "REPLACE"
+
+        for operation in ("CopyObject", "CreateMultipartUpload"):
+            client.meta.events.register(f"{event}.s3.{operation}", replace)
+        source = {"Bucket": bucket, "Key": "k"}
+        if way == "copy_object":
+            client.copy_object(Bucket=bucket, Key="l m", CopySource=source)
+        else:
+            parts = TransferConfig(multipart_threshold=10 if way == "copy in parts" else 10_000)
+            client.copy(source, bucket, "l m", Config=parts)
+        answer = client.get_object(Bucket=bucket, Key="l m")
+        assert answer["Body"].read() == b"hello" * 20
+        assert answer["Metadata"] == {"owner": "me"}
+
+    @pytest.mark.parametrize("way", ["copy_object", "copy"])
+    def test_a_copy_that_loses_content_metadata_late_is_refused(
+        self, make_client: Callable[..., Any], plain_s3: Any, bucket: str, way: str
+    ) -> None:
+        """What is changed after the parameters is noticed before a byte leaves."""
+        client = make_client()
+        put(client, bucket)
+
+        def replace(params: dict[str, Any], **_: Any) -> None:
+            params["headers"]["x-amz-metadata-directive"] = "REPLACE"
+
+        client.meta.events.register("before-call.s3.CopyObject", replace)
+        calls = {
+            "copy": lambda: client.copy({"Bucket": bucket, "Key": "k"}, bucket, "l"),
+            "copy_object": lambda: client.copy_object(Bucket=bucket, Key="l", CopySource=f"{bucket}/k"),
+        }
+        with pytest.raises(UnsupportedOperationError, match="x-amz-metadata-directive"):
+            calls[way]()
+        assert keys(plain_s3, bucket) == ["k"]
+
+    def test_handlers_may_name_the_source(self, make_client: Callable[..., Any], plain_s3: Any, bucket: str) -> None:
+        """What a handler makes the source is what is looked at."""
+        client = make_client()
+        put(client, bucket, "tenant/a b")
+        put(plain_s3, bucket, "plain")
+
+        def fill(params: dict[str, Any], **_: Any) -> None:
+            params.update(Bucket=bucket, Key="l", CopySource=params.pop("From", f"{bucket}/tenant/a b"))
+
+        client.meta.events.register("provide-client-params.s3.CopyObject", fill)
+        client.copy_object()
+        assert body_of(client, bucket, "l") == b"hello"
+        with pytest.raises(UnsupportedOperationError):
+            client.copy_object(From=f"{bucket}/plain")
+
+    def test_conditions_of_a_managed_copy(self, make_client: Callable[..., Any], bucket: str) -> None:
+        """The caller's own are asked first, and are not overruled by the pin to what was looked at."""
+        client = make_client()
+        put(client, bucket)
+        etag = client.head_object(Bucket=bucket, Key="k")["ETag"]
+        source = {"Bucket": bucket, "Key": "k"}
+        client.copy(source, bucket, "l", {"CopySourceIfMatch": etag})
+        for condition in (
+            {"CopySourceIfMatch": '"another"'},
+            {"CopySourceIfNoneMatch": etag},
+            {"CopySourceIfUnmodifiedSince": datetime.datetime(2001, 1, 1, tzinfo=datetime.timezone.utc)},
+        ):
+            with pytest.raises(ClientError) as refusal:
+                client.copy(source, bucket, "m", condition)
+            assert refusal.value.response["Error"]["Code"] == "PreconditionFailed", condition
 
     def test_reserved_names(self, http_liar: LyingS3, lied_to: Callable[..., Any]) -> None:
         """Content-metadata keys of any version in the caller's metadata are refused, never merged."""
@@ -163,14 +281,16 @@ class TestCopyObject:
         """A user's own object that is merely named like an instruction file is not copied along."""
         put(plain_s3, bucket)
         put(plain_s3, bucket, "k.instruction", b"how to assemble the shelf")
-        make_client().copy_object(Bucket=bucket, Key="l", CopySource=f"{bucket}/k")
+        client = make_client(unencrypted_objects="allow")
+        client.copy_object(Bucket=bucket, Key="l", CopySource=f"{bucket}/k")
         assert keys(plain_s3, bucket) == ["k", "k.instruction", "l"]
 
     def test_without_instruction_files(self, http_liar: LyingS3, lied_to: Callable[..., Any]) -> None:
         """Where they are switched off nothing is looked for."""
         http_liar.state.objects["b/k"] = Stored(b"open", {})
         http_liar.state.objects["b/k.instruction"] = Stored(b"{}", {})
-        lied_to(http_liar, instruction_file_reads=False).copy_object(Bucket="b", Key="l", CopySource="b/k")
+        client = lied_to(http_liar, instruction_file_reads=False, unencrypted_objects="allow")
+        client.copy_object(Bucket="b", Key="l", CopySource="b/k")
         assert [key for _, key, _ in http_liar.state.requests] == ["b/k", "b/l"]
 
     def test_rename_of_a_bound_object(self, http_liar: LyingS3, lied_to: Callable[..., Any]) -> None:

@@ -22,6 +22,7 @@ from s3ec import (
     Inspection,
     KmsDiscoveryKeyring,
     KmsKeyring,
+    Options,
     PresignedUpload,
     RequiredEncryption,
     RsaKeyring,
@@ -37,6 +38,7 @@ from s3ec import (
     get_default_encryption,
     inspect,
     install,
+    is_encrypting,
     presigned_upload,
     require_encryption,
     required_encryption,
@@ -125,6 +127,9 @@ def sessions() -> None:
     plain = boto3.Session()
     install(plain, keyring=KmsKeyring("alias/my-key"))
     uninstall(plain)
+    encrypts: bool = is_encrypting(plain) and is_encrypting(plain.client("s3"))
+    options: Options = Options(keyring=KmsKeyring("alias/my-key"), unencrypted_objects="allow", bind_object=encrypts)
+    assert options.keyring is None
 
 
 def helpers(s3: EncryptionClient) -> None:
