@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.resources
+import io
 import logging
 import os
 import time
@@ -18,6 +19,7 @@ import click
 
 from s3ec import EncryptionClient, KmsKeyring, errors
 from s3ec.cli.demo_view import document, write_report
+from s3ec.cli.demo_watch import Tell, WatchedFile, in_background, silent, watch
 from s3ec.cli.failures import ExitCode, Failure, FailureError, located
 from s3ec.cli.output import Output
 from s3ec.cli.pages import Command
@@ -114,21 +116,27 @@ def demo(output: Output | None, path: Path | None, as_json: bool) -> None:
     PATH is a file or a folder; without it, small files that come with the program are used.
     """
     output = output or Output(as_json=as_json)
-    with contextlib.ExitStack() as stack:
-        sources = _sources(path or stack.enter_context(_packaged_files()))
-        report = run(sources, stack.enter_context(_local_aws()))
+
+    def work() -> DemoReport:
+        with contextlib.ExitStack() as stack:
+            sources = _sources(path or stack.enter_context(_packaged_files()), output)
+            tell = stack.enter_context(watch(output))
+            return run(sources, stack.enter_context(_local_aws()), tell)
+
+    report = in_background(work, output)
     if as_json:
         output.document(document(report))
     else:
         write_report(report, output)
 
 
-def run(sources: dict[str, Path], endpoint: str) -> DemoReport:
+def run(sources: dict[str, Path], endpoint: str, tell: Tell = silent) -> DemoReport:
     """Upload every file, read it back, tamper with one.
 
     Args:
         sources: files by object key; at least one.
         endpoint: URL of an S3 and a KMS that hold nothing of value.
+        tell: told what is being done to which file, and how many bytes of how many are behind it.
 
     Raises:
         FailureError: a file cannot be read, or a read did not give what was written.
@@ -150,7 +158,7 @@ def run(sources: dict[str, Path], endpoint: str) -> DemoReport:
         kms_calls: list[str] = []
         kms.meta.events.register("before-call.kms", lambda model, **_: kms_calls.append(model.name))
         start = time.perf_counter()
-        files = tuple(_round_trip(s3, plain, key, path) for key, path in sources.items())
+        files = tuple(_round_trip(s3, plain, key, path, tell) for key, path in sources.items())
         seconds = time.perf_counter() - start
         summary = Summary(
             files=len(files),
@@ -159,25 +167,30 @@ def run(sources: dict[str, Path], endpoint: str) -> DemoReport:
             kms_calls=len(kms_calls),
             seconds=seconds,
         )
-        tampering = _tamper(s3, plain, min(files, key=lambda file: file.stored_bytes))
+        # The smallest that has content: a flipped bit of an empty file's tag would show little.
+        chosen = min(files, key=lambda file: (not file.plaintext_bytes, file.stored_bytes))
+        tampering = _tamper(s3, plain, chosen)
     return DemoReport(
         endpoint=endpoint, bucket=_BUCKET, kms_key=kms_key, files=files, tampering=tampering, summary=summary
     )
 
 
-def _round_trip(s3: EncryptionClient, plain: S3Client, key: str, path: Path) -> StoredFile:
+def _round_trip(s3: EncryptionClient, plain: S3Client, key: str, path: Path, tell: Tell) -> StoredFile:
     with located(str(path)):
-        with path.open("rb") as file:
+        size = path.stat().st_size
+        with io.BufferedReader(WatchedFile(path, lambda done: tell(f"encrypting {key}", done, size))) as file:
             s3.put_object(Bucket=_BUCKET, Key=key, Body=file)
         stored = plain.get_object(Bucket=_BUCKET, Key=key)
         with contextlib.closing(stored["Body"]) as body:
             stored_head = body.read(_HEAD_LENGTH)
         returned = s3.get_object(Bucket=_BUCKET, Key=key)
         digest = hashlib.sha256()
-        head = b""
+        head, read = b"", 0
         for chunk in returned["Body"].iter_chunks(_CHUNK_LENGTH):
             head = head or chunk[:_HEAD_LENGTH]
             digest.update(chunk)
+            read += len(chunk)
+            tell(f"reading {key} back", read, size)
     return StoredFile(
         key=key,
         plaintext_bytes=returned["ContentLength"],
@@ -214,13 +227,22 @@ def _digest(path: Path) -> bytes:
     return digest.digest()
 
 
-def _sources(path: Path) -> dict[str, Path]:
-    """The readable files of ``path`` by object key, in order."""
+def _sources(path: Path, output: Output) -> dict[str, Path]:
+    """The readable files of ``path`` by object key, in order; what is left out is said."""
     if path.is_file():
         return {path.name: path}
     if not path.is_dir():
-        raise _not_found(path, "there is no such file or folder")
-    found = {file.relative_to(path).as_posix(): file for file in sorted(path.rglob("*")) if file.is_file()}
+        if str(path) == "-":
+            raise _not_found(path, "the demo takes a file or a folder, not standard input")
+        if path.exists():
+            raise _not_found(path, "is neither a file nor a folder")
+        raise _not_found(path, "is a link to nothing" if path.is_symlink() else "there is no such file or folder")
+    everything = sorted(path.rglob("*"))
+    for each in everything:
+        if not each.is_file() and not each.is_dir():
+            why = "a link to nothing" if each.is_symlink() and not each.exists() else "neither a file nor a folder"
+            output.note(f"s3ec: {each} is left out: {why}")
+    found = {file.relative_to(path).as_posix(): file for file in everything if file.is_file()}
     if not found:
         raise _not_found(path, "the folder holds no files")
     return found

@@ -34,7 +34,7 @@ def document(report: DemoReport) -> dict[str, Any]:
 
 def write_report(report: DemoReport, output: Output) -> None:
     """Write the report for people: per file both sides, the refusal, the sums, the code."""
-    output.line(f"S3 and KMS answer on {report.endpoint}.")
+    output.line(f"An S3 and a KMS answered on {report.endpoint}, on this machine; both are gone again.")
     for file in report.files[:_SHOWN_FILES]:
         output.line("")
         output.line(file.key)
@@ -42,6 +42,11 @@ def write_report(report: DemoReport, output: Output) -> None:
     if len(report.files) > _SHOWN_FILES:
         output.line("")
         output.line(f"… and {len(report.files) - _SHOWN_FILES:,} more files (--json lists all)")
+    output.line("")
+    output.line("The metadata hold the encrypted data key (x-amz-3), how it is wrapped (-w) and with which encryption")
+    output.line(
+        "context (-t), how the content is encrypted (-c), which key it commits to (-d), and its message ID (-i)."
+    )
     tampering = report.tampering
     output.line("")
     output.line(f"One bit of stored byte {tampering.offset:,} of {tampering.key} was flipped. get_object now says:")
@@ -88,9 +93,11 @@ def _shown(head: bytes) -> str:
     except UnicodeDecodeError as error:
         # The head may end inside a character; any other fault means that it is no text.
         text = head[: error.start].decode("utf-8") if error.reason == "unexpected end of data" else ""
-    line = text.partition("\n")[0].rstrip("\r")
+    line, _, rest = text.partition("\n")
+    line = line.rstrip("\r")
     if line and line.isprintable():
-        return line if len(line) <= _SHOWN_CHARACTERS else line[:_SHOWN_CHARACTERS] + "…"
+        shown = line[:_SHOWN_CHARACTERS]
+        return shown if shown == line and not rest else f"{shown}…"
     return head[:_SHOWN_BYTES].hex(" ") or "empty"
 
 

@@ -179,6 +179,27 @@ class TestPath:
         assert process.stderr.count("\n") == 1
         assert "absent: there is no such file or folder" in process.stderr
 
+    def test_what_is_no_file(self, tmp_path: Path) -> None:
+        """Standard input, a pipe and a link to nothing are called what they are; in a folder they are left out."""
+        os.mkfifo(tmp_path / "pipe")
+        (tmp_path / "link").symlink_to("nowhere")
+        (tmp_path / "empty").write_bytes(b"")
+        (tmp_path / "text").write_bytes(b"hello\nworld\n")
+        for path, said in (
+            ("-", "not standard input"),
+            (str(tmp_path / "pipe"), "is neither a file nor a folder"),
+            (str(tmp_path / "link"), "is a link to nothing"),
+        ):
+            process = demo(path)
+            assert process.returncode == 3
+            assert said in process.stderr
+        process = demo(str(tmp_path))
+        assert process.returncode == 0, process.stderr
+        assert "pipe is left out: neither a file nor a folder" in process.stderr
+        assert "link is left out: a link to nothing" in process.stderr
+        assert "hello…" in process.stdout
+        assert "of text was flipped" in process.stdout
+
     def test_empty_folder(self, tmp_path: Path) -> None:
         """A folder without files is an error, not an empty table."""
         process = demo(str(tmp_path))
@@ -199,14 +220,28 @@ class TestEnd:
         ) as process:
             wait_for_a_listener(process.pid)
             process.send_signal(signal.SIGINT)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                # Python drops an interrupt that comes while a finaliser runs, and whoever waits presses again.
-                process.send_signal(signal.SIGINT)
             _, stderr = process.communicate(timeout=60)
         assert process.returncode == 130
         assert stderr.strip() == "s3ec: interrupted"
+
+    def test_interrupt_with_a_document(self, tmp_path: Path) -> None:
+        """With --json the end is one document, whatever the work was in the middle of."""
+        with (tmp_path / "large").open("wb") as file:
+            file.truncate(2 * 1024**3)
+        command = [*COMMAND, str(tmp_path), "--json"]
+        with subprocess.Popen(command, cwd=PLACE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            wait_for_a_listener(process.pid)
+            process.send_signal(signal.SIGINT)
+            stdout, _ = process.communicate(timeout=60)
+        assert (process.returncode, json.loads(stdout)["error"]["code"]) == (130, 130)
+
+    def test_progress_on_a_terminal(self, tmp_path: Path) -> None:
+        """What is encrypted and read back is said while it lasts."""
+        (tmp_path / "large").write_bytes(bytes(40 * 1024**2))
+        output, code = on_a_terminal(str(tmp_path))
+        assert code == 0
+        assert re.search(r"encrypting large: [\d.]+ MiB of 40.0 MiB", output)
+        assert re.search(r"reading large back: [\d.]+ MiB of 40.0 MiB", output)
 
     def test_without_moto(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         """Where the extra is missing, it says what to install."""
@@ -236,12 +271,12 @@ def wait_for_a_listener(pid: int) -> None:
     raise AssertionError("the demo started no server")
 
 
-def on_a_terminal() -> tuple[str, int]:
+def on_a_terminal(*arguments: str) -> tuple[str, int]:
     """Runs the demo on a pseudo-terminal; returns what it wrote and its exit code."""
     pid, terminal = pty.fork()
     if pid == 0:  # pragma: no cover - the child becomes the demo
         os.chdir(PLACE)
-        os.execv(COMMAND[0], COMMAND)  # noqa: S606 - our own command, without a shell
+        os.execv(COMMAND[0], [*COMMAND, *arguments])  # noqa: S606 - our own command, without a shell
     output = b"".join(chunks(terminal))
     os.close(terminal)
     return output.decode("utf-8", "replace"), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
