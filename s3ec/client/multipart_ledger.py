@@ -12,6 +12,7 @@ from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH
 from s3ec.client.multipart_storage import PartContent
 from s3ec.crypto import random
 from s3ec.crypto.mac import ChunkMac
+from s3ec.crypto.secrets import Secret
 from s3ec.errors import ConfigurationError, MultipartStateError, ObjectTooLargeError
 
 __all__ = ["Ledger", "PartMac", "PartRecord", "without_quotes"]
@@ -91,9 +92,9 @@ class Ledger:
         sealed: True from the moment that the list of parts is final.
     """
 
-    def __init__(self, mac_key: bytes | None = None) -> None:
+    def __init__(self, mac_key: Secret[bytes] | None = None) -> None:
         """Start empty, with a key for the MACs or that of an earlier ledger."""
-        self.mac_key = random.data_key() if mac_key is None else mac_key
+        self.mac_key = Secret(random.data_key()) if mac_key is None else mac_key
         self._mac = ChunkMac(self.mac_key)
         self._records: dict[int, PartRecord] = {}
         self.length = 0

@@ -10,7 +10,7 @@ from s3ec import forks
 from s3ec.client.multipart_ledger import Ledger
 from s3ec.client.multipart_turnstile import Turnstile
 from s3ec.crypto.ghash import GhashState
-from s3ec.crypto.secrets import Unpicklable
+from s3ec.crypto.secrets import Secret, Unpicklable
 
 __all__ = ["SnapshotKeeper", "UploadSnapshot", "ledger_of", "take_snapshot"]
 
@@ -27,7 +27,7 @@ class UploadSnapshot(Unpicklable):
     """
 
     parts: tuple[tuple[int, int, bytes], ...] = field(repr=False)
-    mac_key: bytes = field(repr=False)
+    mac_key: Secret[bytes] = field(repr=False)
     stream: GhashState
     sealed: bool
 

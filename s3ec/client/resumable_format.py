@@ -13,6 +13,7 @@ from s3ec.client.multipart_snapshot import UploadSnapshot
 from s3ec.crypto import sealing
 from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.ghash import GhashState
+from s3ec.crypto.secrets import Secret
 from s3ec.errors import MalformedMetadataError
 from s3ec.formats import ContentMetadata
 
@@ -90,7 +91,7 @@ def parse(key: bytes, sealed: bytes, header: bytes) -> ExportedUpload:
     document = json.loads(sealing.open_sealed(key, sealed, header))
     snapshot = UploadSnapshot(
         parts=tuple((number, length, _bytes(mac)) for number, length, mac in document["parts"]),
-        mac_key=_bytes(document["mac_key"]),
+        mac_key=Secret(_bytes(document["mac_key"])),
         stream=GhashState(document["position"], _bytes(document["accumulator"]), _bytes(document["tail"])),
         sealed=document["sealed"],
     )
@@ -114,7 +115,7 @@ def _document(exported: ExportedUpload) -> dict[str, Any]:
         "instruction_file": None if file is None else _text(file),
         "customer_key": exported.customer_key,
         "parts": [[number, length, _text(mac)] for number, length, mac in snapshot.parts],
-        "mac_key": _text(snapshot.mac_key),
+        "mac_key": _text(snapshot.mac_key.reveal()),
         "position": snapshot.stream.position,
         "accumulator": _text(snapshot.stream.accumulator),
         "tail": _text(snapshot.stream.tail),

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeAlias
 
+from s3ec.crypto.secrets import Secret
 from s3ec.errors import ConfigurationError
 
 __all__ = ["DsseKms", "ServerSideMode", "SseC", "SseKms", "SseS3"]
@@ -84,7 +85,7 @@ class DsseKms:
         return _kms_parameters("aws:kms:dsse", self.key_id, self.context)
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, init=False)
 class SseC:
     """SSE-C: a key of the caller's that S3 uses for the request and forgets.
 
@@ -97,16 +98,24 @@ class SseC:
         ConfigurationError: the key is not 32 bytes long.
     """
 
-    key: bytes
+    _secret: Secret[bytes]
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.key, bytes):
-            raise ConfigurationError(f"an SSE-C key is 32 raw bytes, not {type(self.key).__name__}")
-        if len(self.key) != _SSE_C_KEY_LENGTH:
+    def __init__(self, key: bytes) -> None:
+        secret = Secret(key)
+        del key  # what is refused below is in no report of the error
+        if not isinstance(secret.reveal(), bytes):
+            raise ConfigurationError(f"an SSE-C key is 32 raw bytes, not {type(secret.reveal()).__name__}")
+        if len(secret) != _SSE_C_KEY_LENGTH:
             raise ConfigurationError(
-                f"an SSE-C key is {_SSE_C_KEY_LENGTH} raw bytes, this one has {len(self.key)}; "
+                f"an SSE-C key is {_SSE_C_KEY_LENGTH} raw bytes, this one has {len(secret)}; "
                 "one that is base64 already needs its SSECustomerKeyMD5 beside it"
             )
+        object.__setattr__(self, "_secret", secret)
+
+    @property
+    def key(self) -> bytes:
+        """The 32 raw bytes."""
+        return self._secret.reveal()
 
     def parameters(self, prefix: str = "SSECustomer") -> dict[str, str]:
         """The three members, with `prefix` ``SSECustomer`` or ``CopySourceSSECustomer``.

@@ -64,7 +64,9 @@ class AesKeyring(Unpicklable):
         )
 
     def __repr__(self) -> str:
-        return f"AesKeyring(<{8 * len(self._wrapping_key)} bits>, material_description={self._description!r})"
+        # Error reporters show keyrings that were refused half made, too.
+        bits = 8 * len(getattr(self, "_wrapping_key", b""))
+        return f"AesKeyring(<{bits} bits>, material_description={getattr(self, '_description', None)!r})"
 
     @property
     def capabilities(self) -> KeyringCapabilities:

@@ -21,7 +21,7 @@ from s3ec.crypto.secrets import Secret
 from s3ec.errors import ConfigurationError, KeyringError
 from s3ec.keyrings.arn import KeyArn, parse_arn
 from s3ec.keyrings.checks import check_request
-from s3ec.keyrings.kms_answers import forget_answers, translate
+from s3ec.keyrings.kms_answers import forget_answers, is_of_parser, translate
 from s3ec.keyrings.kms_config import shared_config
 from s3ec.keyrings.kms_requests import KmsRequests
 from s3ec.materials import (
@@ -169,6 +169,8 @@ class KmsBase:
                 raise translate(error, str(parameters.get("KeyId") or "")) from error
             if isinstance(error, BotoCoreError):
                 raise KeyringError(f"AWS KMS could not be asked: {error}") from error
+            if is_of_parser(error):
+                raise KeyringError(f"AWS KMS answered {method} with something that cannot be read") from error
             raise
 
     def decrypt_data_key(
@@ -234,7 +236,7 @@ class KmsKeyring(KmsBase):
         )
 
     def __repr__(self) -> str:
-        return f"KmsKeyring({self._key_id!r})"
+        return f"KmsKeyring({getattr(self, '_key_id', None)!r})"
 
     def on_encrypt(self, request: EncryptionMaterialsRequest) -> EncryptionMaterials:
         """Let KMS make a data key (GenerateDataKey).

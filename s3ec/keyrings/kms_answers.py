@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from traceback import clear_frames
+from traceback import clear_frames, walk_tb
 from typing import Any
 
 from s3ec.errors import KeyringError, KeyUnwrapError
 
-__all__ = ["forget_answers", "translate"]
+__all__ = ["forget_answers", "is_of_parser", "translate"]
 
 
 def forget_answers(error: BaseException) -> None:
@@ -20,6 +20,11 @@ def forget_answers(error: BaseException) -> None:
     while seen is not None:
         clear_frames(seen.__traceback__)
         seen = seen.__cause__ or seen.__context__
+
+
+def is_of_parser(error: BaseException) -> bool:
+    """Say whether botocore failed to read an answer, which it shows by whatever error its parser runs into."""
+    return any(frame.f_globals.get("__name__") == "botocore.parsers" for frame, _ in walk_tb(error.__traceback__))
 
 
 def translate(error: Any, key_id: str) -> KeyringError:

@@ -68,7 +68,9 @@ class RsaKeyring(Unpicklable):
         )
 
     def __repr__(self) -> str:
-        return f"RsaKeyring(<encrypts={self._capabilities.encrypts}>, material_description={self._description!r})"
+        # Error reporters show keyrings that were refused half made, too.
+        encrypts = getattr(self, "_public_key", None) is not None
+        return f"RsaKeyring(<encrypts={encrypts}>, material_description={getattr(self, '_description', None)!r})"
 
     @property
     def capabilities(self) -> KeyringCapabilities:

@@ -381,7 +381,13 @@ class TestState:
         run = begin()
         run.part(1, b"plaintext" * 20)
         upload = run.client._s3ec_uploads.find(run.id)
-        secrets = [upload.upload.cipher.key.reveal(), upload._ledger.mac_key, b"plaintext", b"upload-1", b"mac_key"]
+        secrets = [
+            upload.upload.cipher.key.reveal(),
+            upload._ledger.mac_key.reveal(),
+            b"plaintext",
+            b"upload-1",
+            b"mac_key",
+        ]
         state = export_upload(run.client, run.id)
         assert counting.encryptions == 2
         assert not [secret for secret in secrets if secret in state]

@@ -1,0 +1,103 @@
+"""What an error reporter may see: the local variables of every frame with an error, and what hangs on them."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import re
+import traceback
+import types
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+__all__ = ["chain", "forms", "leaks"]
+
+_TESTS = str(Path(__file__).resolve().parents[1])
+_MACHINERY = ("botocore.", "boto3.", "s3transfer.", "urllib3.", "http.")
+_LEAVES = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.CodeType, int, float)
+
+
+def forms(secret: bytes) -> list[bytes]:
+    """The ways in which a key may be written down."""
+    shown = repr(secret)[2:-1].encode()
+    return [secret, shown, secret.hex().encode(), secret.hex().upper().encode(), base64.b64encode(secret).rstrip(b"=")]
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """An error with all that it was raised from, and in place of."""
+    waiting, seen = [error], set[int]()
+    while waiting:
+        one = waiting.pop()
+        if id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            waiting += [other for other in (one.__cause__, one.__context__) if other is not None]
+
+
+def leaks(error: BaseException, secrets: Iterable[bytes]) -> list[str]:
+    """Where in the frames of an error one of the secrets stands; frames of tests are their own affair."""
+    needles = re.compile(b"|".join({re.escape(form) for secret in secrets for form in forms(secret)}))
+    found = []
+    for one in chain(error):
+        printed = traceback.TracebackException.from_exception(one, capture_locals=True)
+        for shown in printed.stack:
+            text = repr(shown.locals).encode("utf-8", "replace").replace(b"\\\\", b"\\")
+            if not shown.filename.startswith(_TESTS) and needles.search(text):
+                found.append(f"{shown.name} shows one")
+        for frame, _ in traceback.walk_tb(one.__traceback__):
+            if not frame.f_code.co_filename.startswith(_TESTS):
+                found += [f"{frame.f_code.co_name}: {path}" for path in _walk(frame.f_locals, needles)]
+        if needles.search(repr(one.args).encode()):
+            found.append(f"args of {type(one).__name__}")
+    return found
+
+
+def _walk(start: Any, needles: re.Pattern[bytes]) -> Iterator[str]:
+    """Go through containers, attributes and slots, as far as they lead."""
+    waiting: list[tuple[str, Any]] = [("", start)]
+    seen = set[int]()
+    keep = []
+    while waiting:
+        path, thing = waiting.pop()
+        if id(thing) in seen or isinstance(thing, _LEAVES) or _is_others(thing):
+            continue
+        seen.add(id(thing))
+        keep.append(thing)  # so that no other object gets its id
+        if isinstance(thing, (str, bytes, bytearray, memoryview)):
+            data = thing.encode("utf-8", "surrogatepass") if isinstance(thing, str) else bytes(thing)
+            if needles.search(data):
+                yield path
+            continue
+        waiting += [(f"{path}.{name}", value) for name, value in _parts(thing)]
+
+
+def _is_others(thing: Any) -> bool:
+    """Objects of tests, and those of boto3's own machinery that hold models and connections, not what passes by."""
+    module = type(thing).__module__
+    if module.startswith(_MACHINERY):
+        return not module.startswith("botocore.awsrequest") and "_s3ec_wire" not in getattr(thing, "__dict__", {})
+    return module.partition(".")[0] in ("tests", "support", "_pytest", "pytest", "logging")
+
+
+def _parts(thing: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(thing, dict):
+        with_keys = list(thing.items())
+        yield from ((f"[{name!r}]"[:60], value) for name, value in with_keys)
+        yield from (("[key]", name) for name, _ in with_keys)
+    elif isinstance(thing, (list, tuple, set, frozenset)):
+        yield from ((f"[{number}]", value) for number, value in enumerate(list(thing)))
+    elif isinstance(thing, functools.partial):
+        yield from (("partial", value) for value in (thing.func, thing.args, thing.keywords))
+    elif isinstance(thing, types.MethodType):
+        yield "__self__", thing.__self__
+    yield from list(getattr(thing, "__dict__", {}).items())
+    for kind in type(thing).__mro__:
+        slots = kind.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if name not in ("__dict__", "__weakref__"):
+                name = (
+                    f"_{kind.__name__.lstrip('_')}{name}" if name.startswith("__") and not name.endswith("__") else name
+                )
+                if (value := getattr(thing, name, None)) is not None:
+                    yield name, value
