@@ -6,6 +6,7 @@ in ``_make_api_call``; the only thing that does not is the CRT transfer client, 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,8 @@ else:
     _Base = BaseClient
 
 __all__ = ["EncryptionClient", "plain_view", "raw_view"]
+
+_log = logging.getLogger("s3ec")
 
 
 # A copy is headed before its parameters are anybody's, as `copies` says.
@@ -153,7 +156,14 @@ class EncryptionClient(_Base):
             raise (error if place is None else error.locate(place)) from error.__cause__
 
     def _get_credentials(self) -> None:
-        """None, which tells boto3 that the CRT transfer client cannot serve: it bypasses every Python client."""
+        """None, which tells boto3 that the CRT transfer client cannot serve: it bypasses every Python client.
+
+        The same holds for libraries that start the AWS CLI with a client's credentials: it would store plaintext.
+        """
+        _log.info(
+            "credentials are kept back from what works beside the client (a CRT transfer client, a program): it would "
+            "not encrypt"
+        )
 
     # Managed transfers: boto3's names and signatures.
 

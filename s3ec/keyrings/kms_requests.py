@@ -122,7 +122,7 @@ class KmsRequests:
             if operation is not None and not operation.is_listened_to():
                 answer = operation.send(parameters)
                 if answer is not None:
-                    return answer
+                    return _with_bytes(answer)
                 self._not_before = time.monotonic() + _PAUSE
         return _with_bytes(getattr(self._client, method)(**parameters))
 

@@ -115,3 +115,24 @@ def test_refusals_of_the_download(make_client: Callable[..., Any], plain_s3: Any
     with pytest.raises(ClientError) as caught:
         s3ec.decrypt_presigned(url("absent"), keyring=keyring)
     assert caught.value.response["Error"]["Code"] == "NoSuchKey"
+
+
+@pytest.mark.parametrize("event", ["provide-client-params", "before-parameter-build", "before-sign"])
+def test_handlers_of_a_presigned_upload(make_client: Callable[..., Any], bucket: str, event: str) -> None:
+    """Metadata of a handler goes beside content metadata; what would take that away is refused."""
+    client = make_client()
+
+    def replace(params: Any = None, request: Any = None, **_: Any) -> None:
+        if request is None:
+            params["Metadata"] = {"owner": "me"}
+        else:
+            del request.headers["x-amz-meta-x-amz-i"]
+
+    client.meta.events.register(f"{event}.s3.PutObject", replace)
+    if event == "before-sign":
+        with pytest.raises(UnsupportedOperationError, match="x-amz-i"):
+            s3ec.presigned_upload(client, Bucket=bucket, Key="k")
+        return
+    s3ec.presigned_upload(client, Bucket=bucket, Key="k").send(b"hello")
+    answer = client.get_object(Bucket=bucket, Key="k")
+    assert (answer["Body"].read(), answer["Metadata"]) == (b"hello", {"owner": "me"})

@@ -15,7 +15,7 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.client import BaseClient
-from botocore.exceptions import ParamValidationError, UnknownClientMethodError, WaiterError
+from botocore.exceptions import ParamValidationError, StubAssertionError, UnknownClientMethodError, WaiterError
 from botocore.stub import Stubber
 
 import s3ec
@@ -315,6 +315,28 @@ class TestOfBoto3:
             assert client.list_buckets()["Buckets"] == []
             with pytest.raises(UnsupportedOperationError):
                 client.get_object_torrent(Bucket="b", Key="k")
+
+    def test_stubber_expects_what_the_caller_gives(self, make_client: Callable[..., Any]) -> None:
+        """Expected parameters are those of the plaintext request; those of another one are an error."""
+        client = make_client()
+        request = {"Bucket": "b", "Key": "k", "Body": b"in the clear", "Metadata": {"a": "1"}}
+        with Stubber(client) as stub:
+            stub.add_response("put_object", {"ETag": '"e"'}, {**request, "EncryptionContext": {"team": "hr"}})
+            stub.add_response("put_object", {"ETag": '"e"'}, {**request, "Body": b"something else"})
+            assert client.put_object(**request, EncryptionContext={"team": "hr"})["ETag"] == '"e"'
+            with pytest.raises(StubAssertionError, match="Body"):
+                client.put_object(**request)
+
+    def test_stubber_of_a_copy(self, make_client: Callable[..., Any]) -> None:
+        """The source is headed first."""
+        client = make_client()
+        metadata = {"x-amz-3": "AAAA", "x-amz-c": "115", "x-amz-w": "12", "x-amz-d": "AAAA", "x-amz-i": "AAAA"}
+        with Stubber(client) as stub:
+            stub.add_response("head_object", {"ETag": '"e"', "ContentLength": 20, "Metadata": metadata})
+            stub.add_response("copy_object", {"CopyObjectResult": {"ETag": '"f"'}})
+            answer = client.copy_object(Bucket="b", Key="l", CopySource="b/k")
+            assert answer["CopyObjectResult"]["ETag"] == '"f"'
+            stub.assert_no_pending_responses()
 
     def test_events(self, http_liar: LyingS3, lied_to: Callable[..., Any]) -> None:
         """Handlers of the caller see ciphertext requests, and what they add arrives."""

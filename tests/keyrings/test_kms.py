@@ -16,6 +16,7 @@ from botocore.stub import Stubber
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from s3ec import EncryptionClient
 from s3ec.algorithms import AlgorithmSuite, WrappingAlgorithm
 from s3ec.errors import ConfigurationError, KeyringError, KeyUnwrapError, LegacyAlgorithmError
 from s3ec.keyrings import KmsDiscoveryKeyring, KmsKeyring
@@ -412,3 +413,14 @@ def test_it_is_a_keyring() -> None:
     assert keyring.capabilities.encrypts
     assert keyring.capabilities.binds_encryption_context
     assert keyring.capabilities.wrapping_algorithms == {WrappingAlgorithm.KMS, WrappingAlgorithm.KMS_CONTEXT}
+
+
+def test_a_session_that_leaves_blobs_in_base64(aws: dict[str, Any], kms_key: str, bucket: str) -> None:
+    """The AWS CLI's session parses no blobs, to print them; a keyring that reaches KMS through it works."""
+    session = boto3.Session()
+    session._session.get_component("response_parser_factory").set_parser_defaults(blob_parser=lambda text: text)
+    client: Any = EncryptionClient(keyring=KmsKeyring(kms_key, session=session, **aws), session=session, **aws)
+    client.put_object(Bucket=bucket, Key="k", Body=b"hello", EncryptionContext={"team": "hr"})
+    answer = client.get_object(Bucket=bucket, Key="k", EncryptionContext={"team": "hr"})
+    assert answer["Body"].read() == b"hello"
+    client.close()
