@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec import formats
 from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH, FormatVersion
-from s3ec.client.instruction_objects import is_marked, read_whole
+from s3ec.client.instruction_objects import can_exist, is_marked, read_whole
 from s3ec.errors import InstructionFileError
 from s3ec.formats import ContentMetadata, Detection, MetadataLocation
 from s3ec.migrate import suspicion
@@ -233,6 +233,8 @@ def _instruction_file(
         return None
     for suffix in _SUFFIXES[: 1 if source.task.has_instruction_file is False and not required else 2]:
         key = source.task.key + suffix
+        if not can_exist(key):
+            continue
         try:
             answer = calls("get_object", Bucket=source.task.bucket, Key=key)
         except ClientError as error:

@@ -64,14 +64,21 @@ class Interference:
         body = f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode()
         self._actions.append((operation, lambda request: _response(request, status, body)))
 
-    def ignore_conditions_on_deletes(self) -> None:
-        """Let DeleteObject pass over ``If-Match``, as servers do that do not know it."""
+    def forget(self, header: str, operation: str) -> None:
+        """Let an operation pass over a header, as servers do that do not know it."""
 
-        def forget(request: AWSPreparedRequest) -> None:
-            if "If-Match" in request.headers:
-                del request.headers["If-Match"]
+        def drop(request: AWSPreparedRequest) -> None:
+            if header in request.headers:
+                del request.headers[header]
 
-        self._actions.append(("DeleteObject", forget))
+        self._actions.append((operation, drop))
+
+    def refuse_removal_of_versions(self) -> None:
+        """Answer DeleteObject of a version as S3 does while a lock lies on it."""
+        body = b"<Error><Code>AccessDenied</Code><Message>Object Lock</Message></Error>"
+        self._actions.append(
+            ("DeleteObject", lambda request: _response(request, 403, body) if "versionId=" in request.url else None)
+        )
 
     def refuse_conditions_on_deletes(self) -> None:
         """Let DeleteObject answer ``If-Match`` as servers do that know of it, and have not built it."""
