@@ -15,6 +15,7 @@ import click
 from botocore.utils import parse_timestamp
 
 from s3ec.cli import server_side
+from s3ec.client.carried import carried
 from s3ec.client.server_side_modes import ServerSideMode, SseC
 from s3ec.errors import ConfigurationError
 
@@ -75,7 +76,7 @@ class Writing:
         if "Tagging" in extra:
             extra["TaggingDirective"] = "REPLACE"
         if self.headers:
-            kept = {name: head[name] for name in (*_HEADERS.values(), "Metadata") if head.get(name)}
+            kept = carried(head, (*_HEADERS.values(), "Metadata"))
             extra = {**extra, **kept, **self.headers, "MetadataDirective": "REPLACE"}
         return extra
 

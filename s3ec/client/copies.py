@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from s3ec import formats
 from s3ec.client import instruction_objects, server_side
+from s3ec.client.carried import carried
 from s3ec.client.requests import OBJECT_ARN_PAIR, check_metadata_size, check_user_metadata, metadata_size
 from s3ec.client.wire import Wire
 from s3ec.errors import ConfigurationError, MetadataError, SecurityError, UnsupportedOperationError
@@ -126,7 +127,8 @@ def _say_what_is_missing(wire: Wire, request: Mapping[str, Any]) -> None:
 
 def own_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
     """The content metadata among an object's user metadata, as it stands."""
-    return {name: value for name, value in metadata.items() if formats.is_content_metadata_key(name)}
+    own = {name: value for name, value in metadata.items() if formats.is_content_metadata_key(name)}
+    return dict(carried({"Metadata": own}, ("Metadata",)).get("Metadata", {}))
 
 
 def refuse_bound_copy(metadata: Mapping[str, str], source: CopySource, target: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ from botocore.config import Config
 
 from s3ec.client import (
     answers,
+    carried,
     copies,
     deletes,
     framing,
@@ -130,6 +131,7 @@ class EncryptionClient(_Base):
         # server's place gets the body as botocore made it, and nobody changes it after the last look at its seal.
         self.meta.events.register_last("before-send", framing.frame, unique_id="s3ec-frame-of-known-length")
         answers.refuse_senseless_numbers(self)
+        carried.send_carried(self)
         shortcuts.remember_user_agent(self)
         shortcuts.parse_dates_quickly(self)
 

@@ -11,6 +11,7 @@ from urllib.parse import urlencode, urlsplit
 from botocore.exceptions import ClientError
 
 from s3ec.client import server_side
+from s3ec.client.carried import carried
 from s3ec.errors import UnsupportedOperationError
 
 __all__ = ["copy_in_parts", "grants", "speaks_to_aws"]
@@ -110,7 +111,7 @@ def copy_in_parts(
             "hold: a copy in parts would lose them"
         )
     place = {"Bucket": request["Bucket"], "Key": request["Key"]}
-    create = {**request, **{name: head[name] for name in _CONTENT_HEADERS if head.get(name)}, **_tags(view, named)}
+    create = {**request, **carried(head, _CONTENT_HEADERS), **_tags(view, named)}
     key = {name: request[name] for name in _SSE_C_MEMBERS if name in request}
     finish = {"IfMatch": head["ETag"]}
     if speaks_to_aws(view):

@@ -20,6 +20,7 @@ from s3transfer.futures import NonThreadedExecutor
 from s3transfer.manager import TransferManager
 
 from s3ec.client import copies, download_targets, downloads, reads, server_side, uploads
+from s3ec.client.carried import carried
 from s3ec.client.requests import check_user_metadata
 from s3ec.client.wire import Wire, location_of
 from s3ec.errors import ConfigurationError, S3ECError, UnsupportedOperationError
@@ -203,8 +204,7 @@ def _whole_metadata(extra: dict[str, Any], head: dict[str, Any], config: Transfe
     if head["ContentLength"] < config.multipart_threshold:
         return extra
     # A copy in parts makes a new object: s3transfer before 0.18 gave it no metadata at all.
-    carried = {name: head[name] for name in _CONTENT_HEADERS if name in head}
-    return {**carried, **extra, "Metadata": dict(head.get("Metadata", {})), "MetadataDirective": "REPLACE"}
+    return {"Metadata": {}, **carried(head, (*_CONTENT_HEADERS, "Metadata")), **extra, "MetadataDirective": "REPLACE"}
 
 
 def _check_extra(extra: Any, allowed: list[str]) -> None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from s3ec.client.carried import take_out
+
 __all__ = ["teach_conditions", "teach_headers"]
 
 _HEADERS = {"IfMatch": "If-Match", "IfNoneMatch": "If-None-Match"}
@@ -39,14 +41,7 @@ def _takes(missing: dict[str, str]) -> Callable[[dict[str, Any]], dict[str, str]
 
 
 def _take_headers(params: dict[str, Any]) -> dict[str, str]:
-    taken = {}
-    if isinstance(params.get("Expires"), str):
-        taken["Expires"] = params.pop("Expires")
-    metadata = params.get("Metadata")
-    if isinstance(metadata, dict) and not all(value.isascii() for value in metadata.values()):
-        params["Metadata"] = {name: value for name, value in metadata.items() if value.isascii()}
-        taken |= {f"x-amz-meta-{name}": value for name, value in metadata.items() if not value.isascii()}
-    return taken
+    return take_out(params, lambda _: True)
 
 
 def _register(client: Any, operation: str, take: Callable[[dict[str, Any]], dict[str, str]]) -> None:

@@ -13,12 +13,13 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec import formats
+from s3ec.client.carried import text_of
 from s3ec.client.instruction_objects import read_whole
 from s3ec.formats import MetadataLocation
 from s3ec.migrate.context import Calls, MigrationContext
 from s3ec.migrate.ending import TaskEndedError, code_of
 from s3ec.migrate.model import Outcome, Result, SkipReason
-from s3ec.migrate.properties import Properties, put_annotations, text_of
+from s3ec.migrate.properties import Properties, put_annotations
 from s3ec.migrate.source import InstructionFile, Source
 from s3ec.migrate.writing import Target, Written, begin_upload
 

@@ -15,11 +15,11 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec import formats
+from s3ec.client.carried import text_of
 from s3ec.client.instruction_objects import is_marked, read_whole
 from s3ec.migrate.context import Calls, MigrationContext
 from s3ec.migrate.ending import TaskEndedError, code_of, status_of
 from s3ec.migrate.model import Result, SkipReason
-from s3ec.migrate.properties import text_of
 from s3ec.migrate.sealing import Sealing
 from s3ec.migrate.source import InstructionFile
 from s3ec.migrate.writing import Target, Written

@@ -16,11 +16,12 @@ from urllib.parse import urlencode
 from botocore.exceptions import ClientError
 
 from s3ec import formats
+from s3ec.client.carried import text_of
 from s3ec.migrate.context import BucketFacts, Calls, MigrationContext
 from s3ec.migrate.ending import TaskEndedError, code_of, status_of
 from s3ec.migrate.model import Action, SkipReason, Task
 
-__all__ = ["METADATA_LIMIT", "Properties", "metadata_length", "put_annotations", "read_properties", "text_of"]
+__all__ = ["METADATA_LIMIT", "Properties", "metadata_length", "put_annotations", "read_properties"]
 
 METADATA_LIMIT = 2048
 """Bytes of names and values of user metadata that S3 takes."""
@@ -73,17 +74,6 @@ def put_annotations(
             ObjectIfMatch=etag,
             **version,
         )
-
-
-def text_of(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Header values as text: HTTP gives bytes, botocore reads each as one letter (Latin-1), and sends text as UTF-8.
-
-    Raises:
-        UnicodeError: a value is not UTF-8, and cannot be sent as it is.
-    """
-    return {
-        name: value if value.isascii() else value.encode("latin-1").decode("utf-8") for name, value in metadata.items()
-    }
 
 
 def _sendable(values: Mapping[str, str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from s3ec import formats
+from s3ec.client.carried import text_of
 from s3ec.errors import KeyringError, S3ECError
 from s3ec.formats import Detection, MetadataLocation
 from s3ec.migrate import instruction_files, plaintext, sealing, writing
@@ -16,7 +17,7 @@ from s3ec.migrate.context import Calls, MigrationContext
 from s3ec.migrate.copying import copy_as_it_is
 from s3ec.migrate.ending import TaskEndedError, code_of
 from s3ec.migrate.model import Action, Outcome, Result, SkipReason, Task
-from s3ec.migrate.properties import Properties, put_annotations, read_properties, text_of
+from s3ec.migrate.properties import Properties, put_annotations, read_properties
 from s3ec.migrate.sealing import Sealing
 from s3ec.migrate.source import Source, check_length, open_source
 from s3ec.migrate.writing import Target, Written
