@@ -82,7 +82,7 @@ def judge_instruction_file(
        object that is yet to come, or that was overwritten. V3 keeps its commitment in the object, so nothing is
        spoofed by calling that object not encrypted, which whoever can write it can do without a file.
     4. A sound file of V1 or V2 makes the object encrypted: those formats have nothing in the object itself.
-    5. Anything else is a damaged or forged file. The object beside it may be ciphertext, so this is an error, and never
+    5. Anything else, and what is too large to be looked at, may be a damaged or forged file. The object beside it may be ciphertext, so this is an error, and never
        "not encrypted".
 
     Args:
@@ -96,6 +96,11 @@ def judge_instruction_file(
     Raises:
         MetadataError, ConflictingMetadataError: as `parse_instruction_file`.
     """
+    if len(body) > INSTRUCTION_FILE_MAX_LENGTH:
+        raise InstructionFileError(
+            f"what lies under the instruction file's name is larger than {INSTRUCTION_FILE_MAX_LENGTH} bytes, and is not "
+            "read to its end"
+        )
     asked_for = classify(object_fields(object_metadata)) is not Detection.NONE
     if not asked_for:
         if not is_marked and not _resembles(body):
@@ -107,7 +112,7 @@ def judge_instruction_file(
 
 def _resembles(body: bytes) -> bool:
     """Whether any name of content metadata stands in it, be it a JSON object or half of one."""
-    return is_instruction_file_body(body) or any(name in body[:INSTRUCTION_FILE_MAX_LENGTH] for name in _TELLING)
+    return is_instruction_file_body(body) or any(name in body for name in _TELLING)
 
 
 def is_instruction_file_body(body: bytes) -> bool:

@@ -103,15 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
             xml = f"<CompleteMultipartUploadResult><ETag>{_etag(objects[path])}</ETag></CompleteMultipartUploadResult>"
             return self._answer(200, xml.encode())
         if self.command == "PUT":
-            headers = self._given()
-            if source != "/":
-                body = objects[source].body
-                if self.headers.get("x-amz-metadata-directive") != "REPLACE":
-                    headers = dict(objects[source].headers)
-            objects[path] = RawObject(body, headers)
-            etag = _etag(objects[path])
-            xml = f"<CopyObjectResult><ETag>{etag}</ETag></CopyObjectResult>" if source != "/" else ""
-            return self._answer(200, xml.encode(), {"ETag": etag.encode()})
+            return self._put(path, source, body)
         found = objects.get(path)
         if found is None:
             return self._error(404, "NoSuchKey")
@@ -122,6 +114,17 @@ class _Handler(BaseHTTPRequestHandler):
             "content-length": str(len(found.body)).encode(),
         }
         return self._answer(200, b"" if self.command == "HEAD" else found.body, headers)
+
+    def _put(self, path: str, source: str, body: bytes) -> None:
+        objects, headers = self.state.objects, self._given()
+        if source != "/":
+            body = objects[source].body
+            if self.headers.get("x-amz-metadata-directive") != "REPLACE":
+                headers = dict(objects[source].headers)
+        objects[path] = RawObject(body, headers)
+        etag = _etag(objects[path])
+        xml = f"<CopyObjectResult><ETag>{etag}</ETag></CopyObjectResult>" if source != "/" else ""
+        self._answer(200, xml.encode(), {"ETag": etag.encode()})
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _handle  # noqa: N815 - the base class's names
 
