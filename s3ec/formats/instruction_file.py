@@ -82,8 +82,8 @@ def judge_instruction_file(
        object that is yet to come, or that was overwritten. V3 keeps its commitment in the object, so nothing is
        spoofed by calling that object not encrypted, which whoever can write it can do without a file.
     4. A sound file of V1 or V2 makes the object encrypted: those formats have nothing in the object itself.
-    5. Anything else, and what is too large to be looked at, may be a damaged or forged file. The object beside it may be ciphertext, so this is an error, and never
-       "not encrypted".
+    5. Anything else, and what is too large to be looked at, may be a damaged or forged file. The object beside it may
+       be ciphertext, so this is an error, and never "not encrypted".
 
     Args:
         body: what lies under the name, whole.
@@ -98,7 +98,7 @@ def judge_instruction_file(
     """
     if len(body) > INSTRUCTION_FILE_MAX_LENGTH:
         raise InstructionFileError(
-            f"what lies under the instruction file's name is larger than {INSTRUCTION_FILE_MAX_LENGTH} bytes, and is not "
+            f"what lies under the instruction file's name is larger than {INSTRUCTION_FILE_MAX_LENGTH} bytes, and not "
             "read to its end"
         )
     asked_for = classify(object_fields(object_metadata)) is not Detection.NONE
