@@ -108,13 +108,20 @@ class Check:
         """The members that a check adds to the document."""
         return {"fail_on": list(self.fail_on), "offenders": dict(self.offenders)} if self.fail_on else {}
 
-    def lines(self) -> Iterator[str]:
-        """The check's answer in words, on standard error; nothing where nothing was checked."""
+    def lines(self, not_audited: int) -> Iterator[str]:
+        """The check's answer in words, on standard error; nothing where nothing was checked.
+
+        Args:
+            not_audited: places that could not be looked at: a check that missed one has not passed.
+        """
         yield from self._doubts
         if not self.fail_on:
             return
-        if not self.offenders:
+        if not_audited:
+            yield f"s3ec: not passed: {not_audited} place{'s' if not_audited > 1 else ''} could not be audited"
+        elif not self.offenders:
             yield f"s3ec: passed: nothing is {' or '.join(self.fail_on)}"
+        if not self.offenders:
             return
         counts = ", ".join(f"{count:,} {name}" for name, count in self.offenders.items())
         hint = "" if self.write is not None else " (--list FILE.csv names them all)"

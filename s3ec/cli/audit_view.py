@@ -27,7 +27,7 @@ def show(output: Output, document: Mapping[str, Any]) -> None:
     output.line(f"s3://{document['bucket']}/{document['prefix']}")
     objects = document["objects"]
     output.line(f"{objects:,} object{'s' if objects != 1 else ''}, {human_bytes(document['bytes'])}")
-    output.line(" ".join(text for text in (document["verdict"]["text"], document["verdict"]["more"]) if text))
+    output.prose(" ".join(text for text in (document["verdict"]["text"], document["verdict"]["more"]) if text))
     output.table(_facts(document))
     for name, label in _ABOUT.items():
         if document.get(name):
@@ -38,7 +38,7 @@ def show(output: Output, document: Mapping[str, Any]) -> None:
     _findings(output, "Would block a migration", document["blocks_migration"])
     _findings(output, "Still stops REQUIRE_ENCRYPT_REQUIRE_DECRYPT", document["blocks_require_decrypt"])
     if document["blocks_require_decrypt"]:
-        output.line("(the policy of readers that take only what commits to its key, which is the default in Python)")
+        output.prose("(the policy of readers that take only what commits to its key, which is the default in Python)")
 
 
 def _facts(document: Mapping[str, Any]) -> Table:
@@ -66,14 +66,14 @@ def _findings(output: Output, title: str, findings: list[dict[str, Any]]) -> Non
     if not findings:
         output.line(f"{title}: nothing")
         return
-    table = Table(("Reason", ">Objects", ">Bytes", "For example"), title=title)
+    table = Table(("Reason", ">Objects", ">Bytes", "For example"), title=title, expendable=("Bytes", "For example"))
     for finding in findings:
         named = ", ".join(finding["examples"][:_NAMED])
         more = ", …" if finding["objects"] > _NAMED else ""
         table.add(finding["reason"], finding["objects"], human_bytes(finding["bytes"]), named + more)
-    output.table(table)
+    output.table(table.fitting(output.columns))
     # Outside the table, where no column breaks what is to be pasted.
     for finding in findings:
-        output.line(f"{finding['reason']}: {finding['advice']}")
+        output.prose(f"{finding['reason']}: {finding['advice']}")
         if finding["command"]:
             output.line(f"    {finding['command']}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import json
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, TextIO
@@ -149,6 +150,15 @@ class Output:
     def line(self, text: str) -> None:
         """Write one line on standard output."""
         self.stdout.write(printable(text) + "\n")
+
+    def prose(self, text: str) -> None:
+        """Write sentences on standard output: a terminal gets them broken between words, everything else whole."""
+        width = self.columns
+        if width is None:
+            self.line(text)
+            return
+        for line in textwrap.wrap(printable(text), max(20, width), break_on_hyphens=False) or [""]:
+            self.line(line)
 
     def note(self, text: str) -> None:
         """Write one line on standard error: what a person should know, and no program should have to skip."""

@@ -175,7 +175,10 @@ def _findings(title: str, findings: Sequence[Mapping[str, Any]], none: str) -> s
 
 
 def _command(finding: Mapping[str, Any]) -> str:
-    return f"<br><code>{_text(finding['command'])}</code>" if finding.get("command") else ""
+    """The command, which no browser breaks at the hyphens of its options."""
+    words = (finding.get("command") or "").split(" ")
+    kept = (f"<span class=w>{_text(word)}</span>" if word.startswith("--") else _text(word) for word in words)
+    return f"<br><code>{' '.join(kept)}</code>" if finding.get("command") else ""
 
 
 def _examples(finding: Mapping[str, Any]) -> str:

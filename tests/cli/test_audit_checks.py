@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import pytest
 
 from s3ec import CommitmentPolicy
+from s3ec.cli.output import Output
 from s3ec.migrate.report_charts import Slice, donut
 from s3ec.migrate.report_offenders import CONDITIONS, csv_writer, matches
 from s3ec.migrate.survey_object import SurveyedObject
@@ -157,6 +158,10 @@ def test_several_buckets(run: Any, mixed: str, second: str, make_client: Any, tm
     html = page.read_text("utf-8")
     assert html.count("<h1>") == 3
     assert "2 buckets and prefixes" in html
+    ended = run("audit", f"s3://{second}", "s3://bucket-that-is-not-there", "--fail-on", "plaintext")
+    assert ended.code == 3
+    assert "not passed: 1 place could not be audited" in ended.err
+    assert " passed: nothing" not in ended.err
     text = run("audit", f"s3://{mixed}", f"s3://{second}").text
     assert f"s3://{mixed}/\n" in text
     assert f"\n\ns3://{second}/\n" in text
@@ -198,6 +203,26 @@ def test_what_to_do_is_a_command_to_paste(run: Any, mixed: str, kms_key: str):
             words = shlex.split(each["command"].replace("KEY", kms_key))
             assert run(*words[1:]).code in {0, 6, 9}, words
     assert f"    s3ec migrate s3://{mixed} --upgrade --kms-key KEY --allow-legacy --dry-run\n" in text
+
+
+class Terminal(io.StringIO):
+    """A stream that calls itself a terminal."""
+
+    def isatty(self) -> bool:
+        """Yes."""
+        return True
+
+
+def test_a_narrow_terminal_breaks_between_words(monkeypatch: pytest.MonkeyPatch):
+    """Sentences are broken where a person would, and whole where a program reads."""
+    monkeypatch.setenv("COLUMNS", "40")
+    terminal, pipe = Terminal(), io.StringIO()
+    text = "33 of 34 objects are not encrypted with key commitment, and so on --dry-run"
+    Output(stdout=terminal).prose(text)
+    assert " ".join(terminal.getvalue().split()) == text
+    assert all(len(line) <= 40 for line in terminal.getvalue().splitlines())
+    Output(stdout=pipe).prose(text)
+    assert pipe.getvalue() == f"{text}\n"
 
 
 @pytest.mark.parametrize("total", [1, 205_443_891, 123_456_789])

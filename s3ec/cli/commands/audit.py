@@ -154,5 +154,5 @@ def _print(
             if number:
                 output.line("")
             show(output, document)
-    for line in run.check.lines():
+    for line in run.check.lines(len(run.failures)):
         output.note(line)
