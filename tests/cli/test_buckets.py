@@ -98,7 +98,7 @@ def test_ls_shows_plaintext_sizes_and_stored_ones(run: Any, bucket: str, make_cl
     lines = run("ls", f"s3://{bucket}", "--summarize").text.splitlines()
     assert lines[0].split() == ["Modified", "Size", "Stored", "Format", "Wrapping", "Server", "side", "Name"]
     assert [line.split()[2:4] for line in lines[1:3]] == [["100", "116"], ["100", "100"]]
-    assert lines[3:] == ["Total Objects: 2", "Total Size: 216", "Total Plaintext: 200"]
+    assert lines[3:] == ["Total Plaintext: 200", "Total Objects: 2", "Total Size: 216"]
     rows = run("ls", f"s3://{bucket}", "--json").json["objects"]
     assert [(row["size"], row["plaintext_size"]) for row in rows] == [(116, 100), (100, 100)]
 

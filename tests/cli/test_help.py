@@ -114,7 +114,7 @@ TAKEN = {
     "inspect": {"connection", "json"},
     "cat": {"key", "context", "legacy", "connection"},
     "verify": {"key", "context", "legacy", "connection", "journal", "workers", "json", "events"},
-    "purge-plaintext-versions": {"key", "connection", "json", "events", "yes"},
+    "purge-plaintext-versions": {"key", "context", "connection", "json", "events", "yes"},
     "sse get": {"connection", "json"},
 }
 NAMES = {

@@ -95,11 +95,12 @@ def _totals(output: Output, found: list[SurveyedObject], human: bool) -> None:
     def size(number: int) -> object:
         return human_bytes(number) if human else number
 
-    output.line(f"Total Objects: {len(found)}")
-    output.line(f"Total Size: {size(sum(each.size for each in found))}")
     plaintext = [each.plaintext_size for each in found]
     if found and None not in plaintext:
         output.line(f"Total Plaintext: {size(sum(number or 0 for number in plaintext))}")
+    # Last, as `aws s3 ls --summarize` has them: scripts read the end.
+    output.line(f"Total Objects: {len(found)}")
+    output.line(f"Total Size: {size(sum(each.size for each in found))}")
 
 
 def _buckets(client: Any, output: Output) -> None:
