@@ -27,6 +27,7 @@ from s3ec.client.objects import ReadRequest
 from s3ec.crypto import derivation
 from s3ec.crypto.secrets import Secret
 from s3ec.errors import S3ECError
+from s3ec.migrate import rewrapping
 
 from support.kms_answers import KmsHandler
 from support.lying_s3 import LyingS3, Stored, lying_s3
@@ -345,3 +346,17 @@ def test_requests_do_not_show_the_key_of_sse_c() -> None:
     assert key not in repr(request)
     assert key not in repr(SseC(base64.b64decode(key)))
     assert json.dumps(key) not in repr([SseC(base64.b64decode(key))])
+
+
+def test_a_data_key_on_its_way_to_another_key_of_kms(answers: Any, server: LyingS3) -> None:
+    """KMS refuses to encrypt what a rewrap brings: the request is in botocore's frames, the key in it is not."""
+    data_key = os.urandom(32)
+    answers.said = (400, {"__type": "AccessDeniedException", "message": "no"})
+    kms = boto3.client("kms", **server.arguments(endpoint_url=f"http://127.0.0.1:{answers.port}"))
+    context: Any = SimpleNamespace(
+        meter=SimpleNamespace(before_call=lambda: None),
+        kms_client=lambda _: kms,
+        settings=SimpleNamespace(keyring=None),
+    )
+    error = error_of(lambda: rewrapping._ask(context, "encrypt", plaintext=Secret(data_key), KeyId="k"))
+    assert leaks(error, [data_key]) == []

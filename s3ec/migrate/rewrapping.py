@@ -21,6 +21,7 @@ from s3ec.errors import KeyringError, KeyUnwrapError
 from s3ec.formats import ContentMetadata
 from s3ec.formats.metadata import CONTEXT_CONTENT_ALGORITHM
 from s3ec.keyrings import DefaultMaterialsManager
+from s3ec.keyrings.kms_answers import forget_answers
 from s3ec.materials import (
     STORED_CONTEXT,
     EncryptedDataKey,
@@ -114,12 +115,18 @@ def _by_kms(stored: ContentMetadata, description: dict[str, str], context: Migra
     )
 
 
-def _ask(context: MigrationContext, operation: str, **parameters: Any) -> dict[str, Any]:
+def _ask(
+    context: MigrationContext, operation: str, *, plaintext: Secret[bytes] | None = None, **parameters: Any
+) -> dict[str, Any]:
     context.meter.before_call()
     client = context.kms_client(context.settings.keyring)
     try:
-        answer: dict[str, Any] = getattr(client, operation)(**parameters)
+        answer: dict[str, Any] = getattr(client, operation)(
+            **parameters, **({} if plaintext is None else {"Plaintext": plaintext.reveal()})
+        )
     except ClientError as error:
+        # The frames of botocore have the request among their variables, and with it the data key.
+        forget_answers(error)
         key = parameters.get("DestinationKeyId") or parameters.get("KeyId")
         message = f"AWS KMS does not wrap the data key under {key}: {error}"
         if code_of(error) in _OTHER_KEY or code_of(error) == "InvalidCiphertextException":
@@ -153,17 +160,17 @@ def _wrap(
 ) -> EncryptedDataKey:
     spec: KeyringSpec = context.settings.keyring
     if spec.is_kms:
-        answer = _ask(context, "encrypt", KeyId=spec.key_id, Plaintext=data_key.reveal(), EncryptionContext=description)
+        answer = _ask(context, "encrypt", plaintext=data_key, KeyId=spec.key_id, EncryptionContext=description)
         return EncryptedDataKey(answer["CiphertextBlob"], WrappingAlgorithm.KMS_CONTEXT)
     if spec.kind == "aes-file":
-        ciphertext = wrapping.wrap_with_aes(spec.read_key(), data_key.reveal(), stored.content_algorithm)
+        ciphertext = wrapping.wrap_with_aes(Secret(spec.read_key()), data_key, stored.content_algorithm)
         return EncryptedDataKey(ciphertext, WrappingAlgorithm.AES_GCM)
     public_key = (
         rsa_keys.public_key(spec.read_key())
         if spec.public_key_path
         else rsa_keys.private_key(spec.read_key()).public_key()
     )
-    ciphertext = wrapping.wrap_with_rsa(public_key, data_key.reveal(), stored.content_algorithm)
+    ciphertext = wrapping.wrap_with_rsa(public_key, data_key, stored.content_algorithm)
     return EncryptedDataKey(ciphertext, WrappingAlgorithm.RSA_OAEP_SHA1)
 
 
