@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable
 from typing import Any
 
+from botocore.exceptions import ClientError
 from s3transfer import exceptions as s3transfer_exceptions
 from s3transfer.compat import seekable
 from s3transfer.utils import OSUtils
@@ -18,13 +19,16 @@ from s3transfer.utils import OSUtils
 from s3ec.client.downloads import Download
 from s3ec.client.pinning import ReplacedError
 
-__all__ = ["deliver", "to_file", "to_fileobj"]
+__all__ = ["DownloadFailed", "deliver", "to_file", "to_fileobj"]
+
+# s3transfer before 0.13 pinned nothing, and had no such error.
+DownloadFailed: type[Exception] = getattr(s3transfer_exceptions, "S3DownloadFailedError", ClientError)
 
 _LONGEST_NAME = 255  # bytes, on the file systems of our time
 _UMASK = re.compile(r"^Umask:\s*([0-7]+)$", re.MULTILINE)
 
 
-def deliver(begin: Callable[[], Download | None], write: Callable[[Download], None], what: str) -> bool:
+def deliver(begin: Callable[[], Download | str], write: Callable[[Download], None], what: str) -> str | None:
     """Download an object, and begin again once where it was replaced meanwhile and nothing was handed out.
 
     Args:
@@ -33,15 +37,15 @@ def deliver(begin: Callable[[], Download | None], write: Callable[[Download], No
         what: the object, for the text of the error.
 
     Returns:
-        False for an object that is not encrypted, of which nothing was fetched.
+        None when it is delivered; the ETag of an object that is not encrypted, of which nothing was fetched.
 
     Raises:
         s3transfer.exceptions.S3DownloadFailedError: it was replaced again; the error of boto3's own downloads.
     """
     for is_last in (False, True):
         download = begin()
-        if download is None:
-            return False
+        if isinstance(download, str):
+            return download
         try:
             with download:
                 write(download)
@@ -49,15 +53,15 @@ def deliver(begin: Callable[[], Download | None], write: Callable[[Download], No
             if is_last or download.handed_out:
                 raise _download_failed(replaced, what) from replaced.error
         else:
-            return True
+            return None
         download.take_back_progress()
     raise AssertionError("unreachable: the last round returns or raises")  # pragma: no cover - for the type checker
 
 
 def _download_failed(replaced: ReplacedError, what: str) -> Exception:
-    # s3transfer before 0.13 pinned nothing, and had no such error.
-    kind: type[Exception] | None = getattr(s3transfer_exceptions, "S3DownloadFailedError", None)
-    return replaced.error if kind is None else kind(f"Contents of stored object {what} did not match expected ETag.")
+    if DownloadFailed is ClientError:
+        return replaced.error
+    return DownloadFailed(f"Contents of stored object {what} did not match expected ETag.")
 
 
 def to_file(download: Download, filename: str) -> None:

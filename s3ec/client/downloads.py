@@ -237,11 +237,11 @@ class Download:
         return self._wire.options.enable_delayed_authentication
 
 
-def begin(wire: Wire, parameters: dict[str, Any], config: TransferConfig, callback: Any) -> Download | None:
+def begin(wire: Wire, parameters: dict[str, Any], config: TransferConfig, callback: Any) -> Download | str:
     """Look at an object, pass the gate, and start fetching the very version that was looked at.
 
     Returns:
-        None for an object that is not encrypted, where the client allows such.
+        The ETag of an object that is not encrypted, where the client allows such; nothing is fetched of it.
 
     Raises:
         MetadataError, PolicyError, KeyringError, SecurityError: before any content is read.
@@ -253,9 +253,9 @@ def begin(wire: Wire, parameters: dict[str, Any], config: TransferConfig, callba
     head = wire.call("HeadObject", carried)
     answered_in = time.monotonic() - asked
     found = resolve(wire, request, head.get("Metadata", {}))
-    if found is None:
-        return None
     total, etag = length_of(head), etag_of(head)
+    if found is None:
+        return etag
     checked = check(wire, request, found)
     check_stored_length(found.content_metadata, total)
     cipher = checked.open()

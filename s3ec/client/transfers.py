@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import copy as copying
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from boto3.exceptions import RetriesExceededError, S3UploadFailedError
 from boto3.s3.transfer import ProgressCallbackInvoker, TransferConfig
 from botocore.exceptions import ClientError
 from s3transfer.exceptions import RetriesExceededError as S3TransferRetriesExceededError
-from s3transfer.futures import NonThreadedExecutor
+from s3transfer.futures import NonThreadedExecutor, TransferFuture
 from s3transfer.manager import TransferManager
+from s3transfer.subscribers import BaseSubscriber
 
 from s3ec.client import copies, download_targets, downloads, reads, server_side, uploads
+from s3ec.client.answers import status_of
 from s3ec.client.carried import carried
 from s3ec.client.requests import check_user_metadata
 from s3ec.client.wire import Wire, location_of
@@ -98,10 +100,7 @@ def download_file(
     if not isinstance(filename, str):
         raise ValueError("Filename must be a string or a path-like object")
     try:
-        plain = _download(client, bucket, key, extra, config, download_targets.to_file, filename, callback)
-        if plain is not None:
-            with _manager(plain, config) as manager:
-                manager.download(bucket, key, filename, _without_ours(extra), _subscribers(callback)).result()
+        _download(client, bucket, key, extra, config, download_targets.to_file, filename, callback)
     except S3TransferRetriesExceededError as error:
         raise RetriesExceededError(error.last_exception) from error  # type: ignore[arg-type]  # boto3 passes the same
 
@@ -112,10 +111,7 @@ def download_fileobj(
     """Download into a file-like object, which gets nothing unverified."""
     if not hasattr(fileobj, "write"):
         raise ValueError("Fileobj must implement write")
-    plain = _download(client, bucket, key, extra, config, download_targets.to_fileobj, fileobj, callback)
-    if plain is not None:
-        with _manager(plain, config) as manager:
-            manager.download(bucket, key, fileobj, _without_ours(extra), _subscribers(callback)).result()
+    _download(client, bucket, key, extra, config, download_targets.to_fileobj, fileobj, callback)
 
 
 def _download(
@@ -127,21 +123,48 @@ def _download(
     write: Callable[..., None],
     target: Any,
     callback: Any,
-) -> Any:
-    """Deliver an encrypted object; for one that is not (and may be read) give the client that reads it."""
+) -> None:
+    """Deliver an object; one that is not encrypted (and may be read) comes by way of s3transfer."""
     _check_extra(extra, _Manager.ALLOWED_DOWNLOAD_ARGS)
     wire: Wire = client._s3ec_wire
     parameters = {**(extra or {}), "Bucket": bucket, "Key": key}
     config = _classic(config)
-    try:
-        delivered = download_targets.deliver(
-            lambda: downloads.begin(wire, dict(parameters), config, callback),
-            lambda download: write(download, target),
-            f'"{key}" in bucket "{bucket}"',
-        )
-    except S3ECError as error:
-        raise error.locate(location_of(parameters) or "") from error.__cause__
-    return None if delivered else client._s3ec_view
+    for is_last in (False, True):
+        try:
+            etag = download_targets.deliver(
+                lambda: downloads.begin(wire, dict(parameters), config, callback),
+                lambda download: write(download, target),
+                f'"{key}" in bucket "{bucket}"',
+            )
+        except S3ECError as error:
+            raise error.locate(location_of(parameters) or "") from error.__cause__
+        if etag is None:
+            return
+        heard = _Heard()
+        # Pinned: an encrypted object put there meanwhile must not come back as what it is not.
+        pinned = {**_without_ours(extra), "IfMatch": etag}
+        try:
+            with _manager(client._s3ec_view, config, more_arguments=["IfMatch"]) as manager:
+                manager.download(bucket, key, target, pinned, [*(_subscribers(callback) or ()), heard]).result()
+        except (ClientError, download_targets.DownloadFailed) as error:
+            if is_last or heard.anything or not _is_replaced(error):
+                raise
+        else:
+            return
+
+
+class _Heard(BaseSubscriber):
+    """Notices whether anything of an object has arrived."""
+
+    anything = False
+
+    def on_progress(self, future: TransferFuture, bytes_transferred: int, **_: Any) -> None:
+        """See s3transfer."""
+        self.anything = True
+
+
+def _is_replaced(error: Exception) -> bool:
+    return not isinstance(error, ClientError) or status_of(error.response) == 412
 
 
 def copy(
@@ -225,9 +248,11 @@ def _subscribers(callback: Any) -> list[Any] | None:
     return None if callback is None else [ProgressCallbackInvoker(callback)]
 
 
-def _manager(client: Any, config: Any) -> TransferManager:
+def _manager(client: Any, config: Any, more_arguments: Sequence[str] = ()) -> TransferManager:
     config = _classic(config)
-    return _Manager(client, config, None, None if config.use_threads else NonThreadedExecutor)
+    manager = _Manager(client, config, None, None if config.use_threads else NonThreadedExecutor)
+    manager.ALLOWED_DOWNLOAD_ARGS = [*manager.ALLOWED_DOWNLOAD_ARGS, *more_arguments]
+    return manager
 
 
 def _classic(config: TransferConfig | None) -> TransferConfig:

@@ -153,6 +153,37 @@ class TestReplaced:
         assert body == (b"open as it is" if header is None else DATA[5:10])
         assert (answer["ResponseMetadata"]["ClientSideEncryption"]["format"] is None) is (header is None)
 
+    @pytest.mark.parametrize("config", [None, IN_PARTS], ids=["whole", "parts"])
+    @pytest.mark.parametrize("to_file", [True, False])
+    def test_unencrypted_downloads(
+        self,
+        http_liar: LyingS3,
+        make: Callable[..., Any],
+        tmp_path: Path,
+        config: TransferConfig | None,
+        *,
+        to_file: bool,
+    ) -> None:
+        """What turns into an encrypted object is decrypted, and never delivered as the ciphertext that it is."""
+        client = make(unencrypted_objects="allow")
+        client.put_object(Bucket="b", Key="new", Body=DATA)
+        http_liar.state.objects["b/k"] = Stored(DATA[::-1], {})
+        looked = "b/k.instruction"
+
+        def replace(_: int) -> None:
+            # At what comes after the first look.
+            names = [name for _, name, _ in http_liar.state.requests]
+            if looked in names and names[-1] == "b/k":
+                http_liar.state.objects["b/k"] = http_liar.state.objects["b/new"]
+
+        http_liar.lies.on_get = replace
+        target = io.BytesIO()
+        if to_file:
+            client.download_file("b", "k", str(tmp_path / "f"), Config=config)
+        else:
+            client.download_fileobj("b", "k", target, Config=config)
+        assert ((tmp_path / "f").read_bytes() if to_file else target.getvalue()) == DATA
+
     def test_part(self, http_liar: LyingS3, make: Callable[..., Any]) -> None:
         """A part is read again, too."""
         client = make()
