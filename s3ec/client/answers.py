@@ -15,7 +15,16 @@ from botocore.client import BaseClient
 from s3ec.client.range_header import ByteRange, ContentRange, parse_content_range
 from s3ec.errors import AuthenticationError
 
-__all__ = ["check_partial", "etag_of", "is_partial", "length_of", "refuse_senseless_numbers", "state_span", "status_of"]
+__all__ = [
+    "check_partial",
+    "etag_of",
+    "is_partial",
+    "length_of",
+    "refuse_senseless_numbers",
+    "state_span",
+    "stated_length",
+    "status_of",
+]
 
 _LONGEST_SHOWN = 100
 _NUMBERS = ("content-length", "x-amz-mp-parts-count", "x-amz-missing-meta", "x-amz-tagging-count")
@@ -60,6 +69,16 @@ def length_of(response: Mapping[str, Any]) -> int:
     if isinstance(length, int) and length >= 0:
         return length
     raise AuthenticationError("the answer has no Content-Length: content could be cut off and nobody would notice")
+
+
+def stated_length(headers: Mapping[str, str]) -> int:
+    """Bytes of an answer's body, by raw headers.
+
+    Raises:
+        AuthenticationError: they do not say, or make no sense.
+    """
+    value = headers.get("Content-Length", "")
+    return length_of({"ContentLength": int(value)} if _NUMBER.fullmatch(value) else {})
 
 
 def status_of(response: Mapping[str, Any]) -> int | None:

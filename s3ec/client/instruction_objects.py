@@ -220,7 +220,7 @@ def is_ours(wire: Wire, parameters: Mapping[str, Any]) -> bool:
         return False
     if is_marked(head.get("Metadata", {})):
         return True
-    if not 0 < head["ContentLength"] <= formats.INSTRUCTION_FILE_MAX_LENGTH:
+    if not 0 < head.get("ContentLength", 0) <= formats.INSTRUCTION_FILE_MAX_LENGTH:
         return False
     try:
         body = _body(wire, parameters, "")

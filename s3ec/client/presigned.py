@@ -25,11 +25,13 @@ from botocore.httpsession import URLLib3Session
 
 from s3ec import decryption, formats
 from s3ec.algorithms import AlgorithmSuite
+from s3ec.client.answers import stated_length
 from s3ec.client.ciphertext import check_length, encrypted_body
 from s3ec.client.ciphertext_reader import CiphertextReader
 from s3ec.client.claims import PlaintextClaims
 from s3ec.client.encryption_client import EncryptionClient
 from s3ec.client.handlers import sending_view
+from s3ec.client.objects import check_stored_length
 from s3ec.client.options import Options
 from s3ec.client.plaintext import DecryptedBody, PlaintextStream
 from s3ec.client.releases import open_plaintext
@@ -258,8 +260,11 @@ def decrypt_presigned(
         if name.lower().startswith(_METADATA_PREFIX)
     }
     try:
+        content_metadata = formats.parse_object(metadata)
+        length = stated_length(answer.headers)
+        check_stored_length(content_metadata, length)
         cipher = decryption.begin(
-            formats.parse_object(metadata),
+            content_metadata,
             materials_manager=checked.manager,
             commitment_policy=checked.commitment_policy,
             enable_legacy_unauthenticated_modes=checked.enable_legacy_unauthenticated_modes,
@@ -270,7 +275,6 @@ def decrypt_presigned(
     except BaseException:
         answer.raw.close()
         raise
-    length = int(answer.headers["Content-Length"])
     reader = CiphertextReader(answer.raw)
 
     def opener() -> Any:

@@ -21,7 +21,7 @@ from s3transfer.manager import TransferManager
 from s3transfer.subscribers import BaseSubscriber
 
 from s3ec.client import copies, download_targets, downloads, reads, server_side, uploads
-from s3ec.client.answers import status_of
+from s3ec.client.answers import etag_of, length_of, status_of
 from s3ec.client.carried import carried
 from s3ec.client.requests import check_user_metadata
 from s3ec.client.wire import Wire, location_of
@@ -196,7 +196,7 @@ def copy(
         # The conditions held for what was looked at, and the copy is of nothing else.
         extra = {
             **_whole_metadata(copies.without_conditions(extra), head, _classic(config)),
-            "CopySourceIfMatch": head["ETag"],
+            "CopySourceIfMatch": etag_of(head),
         }
     except S3ECError as error:
         raise error.locate(location_of(target) or "") from error.__cause__
@@ -224,7 +224,7 @@ def _whole_metadata(extra: dict[str, Any], head: dict[str, Any], config: Transfe
     own = copies.own_metadata(head.get("Metadata", {}))
     if extra.get("MetadataDirective") == "REPLACE":
         return {**extra, "Metadata": {**extra.get("Metadata", {}), **own}}
-    if head["ContentLength"] < config.multipart_threshold:
+    if length_of(head) < config.multipart_threshold:
         return extra
     # A copy in parts makes a new object: s3transfer before 0.18 gave it no metadata at all.
     return {"Metadata": {}, **carried(head, (*_CONTENT_HEADERS, "Metadata")), **extra, "MetadataDirective": "REPLACE"}

@@ -372,7 +372,7 @@ class TestForgedLengths:
     CHUNKS = (CHUNK + 16, 3 * CHUNK + 16, 199_016, 16, 20)
 
     @pytest.mark.parametrize("warm", [False, True])
-    @pytest.mark.parametrize("answers", [1, 2, 1_000_000])
+    @pytest.mark.parametrize("answers", [1, 1_000_000])
     @pytest.mark.parametrize(
         "header", ["bytes=10-", "bytes=10-199999", "bytes=-100", "bytes=150000-150009", "bytes=0-"]
     )
@@ -425,6 +425,38 @@ class TestForgedLengths:
         http_liar.lies.total = CHUNK + 16
         with pytest.raises(AuthenticationError):
             get(client, "bytes=150000-150009")
+
+    @pytest.mark.parametrize("warm", [False, True])
+    def test_forged_416_and_forged_head(self, http_liar: LyingS3, make: Callable[..., Any], *, warm: bool) -> None:
+        """The 416 fits the HEAD, and neither fits the object."""
+        client = make()
+        put(client)
+        if warm:
+            read(client, "bytes=5-9")
+        http_liar.lies.refuse_ranges, http_liar.lies.head_total = 10, CHUNK + 16
+        with pytest.raises(AuthenticationError, match="forged"):
+            get(client, "bytes=150000-150009")
+
+    def test_a_length_of_another_object(self, http_liar: LyingS3, make: Callable[..., Any]) -> None:
+        """The object that is verified for a 416 is the one that the HEAD was about."""
+        client = make()
+        put(client)
+        http_liar.state.gets = 0
+
+        def pass_off(number: int) -> None:
+            http_liar.lies.headers = {"ETag": '"other"'} if number == 2 else {}
+
+        http_liar.lies.on_get = pass_off
+        with pytest.raises(AuthenticationError, match="pinned to its ETag"):
+            get(client, "bytes=400000-")
+
+    def test_a_body_of_another_length(self, http_liar: LyingS3, make: Callable[..., Any]) -> None:
+        """An answer whose length is not its range's is refused at the call."""
+        client = make()
+        put(client)
+        http_liar.lies.headers = {"Content-Length": "5"}
+        with pytest.raises(AuthenticationError, match="has 5 bytes, and says"):
+            get(client, "bytes=5-9")
 
     def test_honest_416(self, http_liar: LyingS3, make: Callable[..., Any], counting: CountingManager) -> None:
         """The length is verified once; refusals cost no key operation from then on."""

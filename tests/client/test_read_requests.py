@@ -351,6 +351,22 @@ class TestRefusedByLength:
         assert manager.calls == 0
 
 
+@pytest.mark.parametrize("value", [None, "9" * 5000, "five", "5"])
+def test_a_presigned_answer(http_liar: LyingS3, make: Callable[..., Any], value: str | None) -> None:
+    """Raw answers are looked at in the same way."""
+    client = make()
+    client.put_object(Bucket="b", Key="k", Body=DATA)
+    url = client.generate_presigned_url("get_object", Params={"Bucket": "b", "Key": "k"})
+    keyring = AesKeyring(bytes(range(32)))
+    assert s3ec.decrypt_presigned(url, keyring=keyring).read() == DATA
+    if value is None:
+        http_liar.lies.without = ("Content-Length",)
+    else:
+        http_liar.lies.headers = {"Content-Length": value}
+    with pytest.raises(AuthenticationError):
+        s3ec.decrypt_presigned(url, keyring=keyring)
+
+
 class TestNamesTooLong:
     """An instruction file whose name cannot exist is not there."""
 

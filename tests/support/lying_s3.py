@@ -58,6 +58,7 @@ class Lies:
         shifted_bytes: answer with a range so many bytes further on, and say that it is the one that was asked for.
         total: state this length of the object, and answer as if it had it.
         total_answers: in so many answers to GET.
+        head_total: state this length in answers to HEAD alone.
         refuse_ranges: answer so many ranges with 416.
         without: leave out these headers; without ``Content-Length`` the connection is closed at the end.
         headers: send these in place of the true ones.
@@ -75,6 +76,7 @@ class Lies:
     shifted_bytes: int = 0
     total: int | None = None
     total_answers: int = 1_000_000
+    head_total: int | None = None
     refuse_ranges: int = 0
     without: tuple[str, ...] = ()
     headers: dict[str, str] = field(default_factory=dict)
@@ -293,6 +295,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get("If-Match") not in (None, stored.etag):
             return self._answer(412)
         body = self._as_stated(stored.body) if self.state.lies.total_answers > 1000 else stored.body
+        body = body[: self.state.lies.head_total]
         wanted = None if self.state.lies.ignore_ranges else self.headers.get("Range")
         if wanted is None:
             return self._give(stored, body, 200, {})
