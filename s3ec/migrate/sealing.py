@@ -13,6 +13,7 @@ from s3ec import decryption, encryption, formats
 from s3ec.algorithms import CommitmentPolicy, FormatVersion, WrappingAlgorithm
 from s3ec.client.wire import object_arn
 from s3ec.crypto.content import ContentCipher
+from s3ec.crypto.secrets import Secret
 from s3ec.errors import KeyringError
 from s3ec.formats import ContentMetadata
 from s3ec.formats.metadata import COMMITTING, CONTEXT_CONTENT_ALGORITHM, OBJECT_ARN_PAIR, RESERVED_CONTEXT_NAMES
@@ -46,7 +47,7 @@ class KeyInHand:
     def __init__(self, manager: MaterialsManager) -> None:
         """Take the manager that makes data keys."""
         self._manager = manager
-        self._materials: EncryptionMaterials | None = None
+        self._materials: Secret[EncryptionMaterials] | None = None
 
     @property
     def capabilities(self) -> KeyringCapabilities:
@@ -55,19 +56,19 @@ class KeyInHand:
 
     def get_encryption_materials(self, request: EncryptionMaterialsRequest) -> EncryptionMaterials:
         """Ask, and remember the answer."""
-        self._materials = self._manager.get_encryption_materials(request)
-        return self._materials
+        self._materials = Secret(self._manager.get_encryption_materials(request))
+        return self._materials.reveal()
 
     def decrypt_materials(self, request: DecryptionMaterialsRequest) -> DecryptionMaterials:
         """Open the remembered data key, where wrapped key and description are exactly those that were made with it."""
         made = self._materials
         if (
             made is None
-            or request.encrypted_data_key != made.encrypted_data_key
-            or dict(request.description) != dict(made.description)
+            or request.encrypted_data_key != made.reveal().encrypted_data_key
+            or dict(request.description) != dict(made.reveal().description)
         ):
             raise KeyringError("the content metadata as rendered does not hold the data key that was made for it")
-        return DecryptionMaterials(plaintext_data_key=made.plaintext_data_key)
+        return DecryptionMaterials(plaintext_data_key=made.reveal().plaintext_data_key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
