@@ -68,8 +68,8 @@ class UploadLog(Protocol):
     def upload_opening(self, bucket: str, key: str) -> str:
         """An upload is about to begin; gives the name to call it by until S3 has given it its id."""
 
-    def upload_opened(self, name: str, upload_id: str) -> None:
-        """It has begun."""
+    def upload_opened(self, name: str, upload_id: str, *, is_only_one: bool = True) -> None:
+        """It has begun; or it is not the only one, and another one may stand under the name, whose id nobody knows."""
 
     def upload_closed(self, upload_id: str) -> None:
         """It was completed or aborted, or (by its name) never begun."""

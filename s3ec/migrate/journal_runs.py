@@ -128,18 +128,23 @@ class JournalRuns(JournalViews):
             )
         return name
 
-    def upload_opened(self, name: str, upload_id: str) -> None:
-        """Remember the id of a multipart upload that has begun."""
+    def upload_opened(self, name: str, upload_id: str, *, is_only_one: bool = True) -> None:
+        """Remember the id of a multipart upload that has begun; unless it is the only one, the name stays as well."""
         with self._change() as database:
-            database.execute("UPDATE uploads SET id = ?, opening = NULL WHERE id = ?", (upload_id, name))
+            if is_only_one:
+                database.execute("UPDATE uploads SET id = ?, opening = NULL WHERE id = ?", (upload_id, name))
+            else:
+                database.execute(
+                    "INSERT INTO uploads SELECT ?, bucket, key, run, NULL FROM uploads WHERE id = ?", (upload_id, name)
+                )
 
     def upload_closed(self, upload_id: str) -> None:
         """Forget an upload that was completed or aborted, or by its name one that never began."""
         with self._change() as database:
             database.execute("DELETE FROM uploads WHERE id = ?", (upload_id,))
 
-    def leftover_uploads(self) -> list[tuple[str, str, str, float | None]]:
-        """Bucket, key and id of uploads whose run is gone.
+    def leftover_uploads(self, *, own: bool = False) -> list[tuple[str, str, str, float | None]]:
+        """Bucket, key and id of uploads whose run is gone, and, with ``own``, of those of this run that ended badly.
 
         The last value is None; or the run was killed while the upload began, the id is but a name, and the value says
         when that was, in seconds since the epoch.
@@ -147,5 +152,6 @@ class JournalRuns(JournalViews):
         with self._change() as database:
             self._release_dead(database, time.time())
             return database.execute(
-                "SELECT bucket, key, id, opening FROM uploads WHERE run NOT IN (SELECT id FROM runs)"
+                "SELECT bucket, key, id, opening FROM uploads WHERE run NOT IN (SELECT id FROM runs) OR ? AND run = ?",
+                (own, self.run_id),
             ).fetchall()

@@ -120,6 +120,7 @@ def run(
             _go(settings, journal, listing, engine, max_passes, tally, emit, stop)
         except KeyboardInterrupt:
             stop.set()
+        clear_leftovers(journal, context, own=True)
         summary = tally.summary(journal, time.monotonic() - began, interrupted=stop.is_set())
         is_over = not stop.is_set() and (not summary.undone or settings.action is Action.VERIFY)
         _end(journal, keys, key_names(context), finished=is_over)
@@ -193,9 +194,15 @@ def _ignore(event: Event) -> None:
     """Nobody listens."""
 
 
-def clear_leftovers(journal: Journal, context: MigrationContext) -> None:
-    """Abort the multipart uploads of runs that were killed, so that nothing but the objects stands in the bucket."""
-    for bucket, key, name, opening in journal.leftover_uploads():
+def clear_leftovers(journal: Journal, context: MigrationContext, *, own: bool = False) -> None:
+    """Abort the multipart uploads of runs that were killed, so that nothing but the objects stands in the bucket.
+
+    Args:
+        journal: where they are noted.
+        context: of the job.
+        own: at the end of a run: also those of its own that could not be aborted, or that S3 began without saying so.
+    """
+    for bucket, key, name, opening in journal.leftover_uploads(own=own):
         ids = [name] if opening is None else _unnoted_uploads(context.s3, bucket, key, opening)
         for upload_id in ids:
             try:

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec.errors import SourceChangedError
 from s3ec.migrate.context import Calls, MigrationContext
-from s3ec.migrate.ending import TaskEndedError, code_of
+from s3ec.migrate.ending import TaskEndedError, code_of, status_of
 from s3ec.migrate.model import Result
 from s3ec.migrate.sealing import Sealing
 from s3ec.migrate.settings import MigrationSettings
@@ -130,15 +130,20 @@ def begin_upload(target: Target, context: MigrationContext, calls: Calls, **more
     name = log.upload_opening(target.bucket, target.key) if log is not None else ""
     try:
         answer = calls("create_multipart_upload", **where, **more, **target.arguments)
-    except ClientError:
-        # S3 has refused; of any other error nobody knows what S3 has done, and the name stays.
-        if log is not None:
+    except ClientError as error:
+        # Refused at once; of any other error nobody knows what S3 has done, and the name stays.
+        if log is not None and status_of(error) < 500 and not _was_repeated(error.response):
             log.upload_closed(name)
         raise
     upload_id = str(answer["UploadId"])
     if log is not None:
-        log.upload_opened(name, upload_id)
+        log.upload_opened(name, upload_id, is_only_one=not _was_repeated(answer))
     return upload_id
+
+
+def _was_repeated(answer: Mapping[str, Any]) -> bool:
+    """Whether the SDK sent the request again: an answer that was lost may have begun an upload of its own."""
+    return bool(answer.get("ResponseMetadata", {}).get("RetryAttempts"))
 
 
 class _CheckedEncryptor:
