@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from s3ec.cli.environment import Environment
-from s3ec.cli.failures import ExitCode
+from s3ec.cli.failures import ExitCode, combined
 from s3ec.cli.listing import nothing_there
 from s3ec.cli.outcomes import document_of, outcome_code, said_of
 from s3ec.cli.output import Output, Table, human_bytes
@@ -66,7 +66,9 @@ def preview(environment: Environment, settings: MigrationSettings, url: S3Url, o
         found = plan(settings, objects=objects, workers=options.workers, on_outcome=left)
         left.close()
     _show(output, replace(found, warnings=(*doubts, *found.warnings)), url, left.outcomes)
-    return ExitCode.DONE
+    # What a run would leave alone is the plan itself; a key that does not open what is there is a mistake in it.
+    failed = [outcome_code(outcome) for outcome in left.outcomes if outcome.result is Result.FAILED]
+    return combined(failed)
 
 
 def _show(output: Output, plan: Plan, url: S3Url, left: Sequence[Outcome] = ()) -> None:

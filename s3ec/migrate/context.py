@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
+from botocore import xform_name
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
@@ -38,6 +39,19 @@ _SURE = {
     "complete_multipart_upload": ("ETag",),
 }
 """What each of these answers has wherever S3 is meant."""
+_of_a_task = threading.local()
+
+
+def _count_overhead(client: Any, counts: Counter[str]) -> None:
+    """Count what is sent beside the tasks: the bucket's facts, lists, uploads that are cleared away."""
+    lock = threading.Lock()
+
+    def count(model: Any, **_: Any) -> None:
+        if not getattr(_of_a_task, "depth", 0):
+            with lock:
+                counts[xform_name(model.name)] += 1
+
+    client.meta.events.register("before-call.s3", count)
 
 
 class Calls:
@@ -55,7 +69,11 @@ class Calls:
         """Send one request by the name of the client's method."""
         with self._lock:
             self.counts[operation] += 1
-        answer: dict[str, Any] = getattr(self._client, operation)(**parameters)
+        _of_a_task.depth = getattr(_of_a_task, "depth", 0) + 1
+        try:
+            answer: dict[str, Any] = getattr(self._client, operation)(**parameters)
+        finally:
+            _of_a_task.depth -= 1
         if any(name not in answer for name in _SURE.get(operation, ())):
             # An empty 200 (a proxy's, a server that stumbled) would pass for an object without tags or grants.
             raise TaskEndedError(Result.RETRY, f"the answer to {operation} lacks {' and '.join(_SURE[operation])}")
@@ -113,6 +131,7 @@ class MigrationContext:
         dry_run: True to stop each task before its first write.
         kms: makes a KMS client for ``ReEncrypt`` and ``Encrypt``.
         probe: makes an S3 client that tries each request once.
+        overhead: requests to S3 that were sent beside the tasks, by operation.
         mac_key: under it an outcome names its plaintext; None where no journal keeps one, and then none is named.
     """
 
@@ -127,6 +146,7 @@ class MigrationContext:
     uploads: UploadLog | None = None
     dry_run: bool = False
     mac_key: bytes | None = field(default=None, repr=False)
+    overhead: Counter[str] = field(default_factory=Counter)
     write_manager: MaterialsManager = field(init=False)
     read_manager: MaterialsManager = field(init=False)
     _lock: threading.RLock = field(init=False, default_factory=threading.RLock)
@@ -158,6 +178,8 @@ class MigrationContext:
         teach_conditions(client)
         teach_headers(client)
         explain_heads(client)
+        overhead: Counter[str] = Counter()
+        _count_overhead(client, overhead)
         meter = KmsMeter(settings.kms_requests_per_second)
 
         def build(spec: KeyringSpec) -> Keyring:
@@ -178,6 +200,7 @@ class MigrationContext:
             probe=lambda: replace(connection, max_attempts=1).client("s3", session),
             uploads=uploads,
             dry_run=dry_run,
+            overhead=overhead,
         )
 
     def close(self) -> None:
@@ -246,6 +269,7 @@ class MigrationContext:
 
     def _probe(self, bucket: str, key: str) -> bool:
         impatient = self.probe()
+        _count_overhead(impatient, self.overhead)
         try:
             answer = impatient.list_object_annotations(Bucket=bucket, Key=key)
         except ClientError as error:

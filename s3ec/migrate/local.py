@@ -107,6 +107,7 @@ def run(
         if context is None:
             context = stack.enter_context(contextlib.closing(MigrationContext.open(settings, uploads=journal)))
         context.mac_key = journal.mac_key
+        tally.begin(context)
         context.facts(settings.source.bucket)
         context.facts(settings.target("")[0])
         clear_leftovers(journal, context)
@@ -121,9 +122,10 @@ def run(
         except KeyboardInterrupt:
             stop.set()
         clear_leftovers(journal, context, own=True)
-        summary = tally.summary(journal, time.monotonic() - began, interrupted=stop.is_set())
+        keys_now = key_names(context)
+        summary = tally.summary(journal, context, time.monotonic() - began, interrupted=stop.is_set())
         is_over = not stop.is_set() and (not summary.undone or settings.action is Action.VERIFY)
-        _end(journal, keys, key_names(context), finished=is_over)
+        _end(journal, keys, keys_now, finished=is_over)
     emit(Event(kind="summary", objects=sum(summary.counts.values()), bytes=summary.bytes))
     return summary
 
@@ -260,6 +262,8 @@ class _Tally:
         self._bytes = 0
         self._kms_calls = 0
         self._requests: Counter[str] = Counter()
+        self._beside: Counter[str] = Counter()
+        self._kms_beside = 0
 
     def add(self, outcome: Outcome) -> None:
         with self._lock:
@@ -270,7 +274,14 @@ class _Tally:
             if outcome.result is Result.DONE:
                 self._bytes += outcome.plaintext_length or 0
 
-    def summary(self, journal: Journal, seconds: float, *, interrupted: bool) -> Summary:
+    def begin(self, context: MigrationContext) -> None:
+        """From here on what this thread sends beside the tasks counts as well."""
+        self._beside = Counter(context.overhead)
+        self._kms_beside = context.meter.of_this_thread
+
+    def summary(self, journal: Journal, context: MigrationContext, seconds: float, *, interrupted: bool) -> Summary:
+        requests = self._requests + (context.overhead - self._beside)
+        kms_calls = self._kms_calls + context.meter.of_this_thread - self._kms_beside
         counts = journal.counts()
         undone, reasons, notes = journal.account()
         return Summary(
@@ -280,8 +291,8 @@ class _Tally:
             notes=notes,
             undone=undone + counts.get("open", 0) + counts.get("leased", 0),
             bytes=self._bytes,
-            requests=dict(self._requests),
-            kms_calls=self._kms_calls,
+            requests=dict(requests),
+            kms_calls=kms_calls,
             seconds=seconds,
             interrupted=interrupted,
         )

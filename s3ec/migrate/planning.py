@@ -1,45 +1,29 @@
-"""What a run would do and cost: every object looked at, nothing written.
-
-Prices are list prices of us-east-1 in US dollars (aws.amazon.com/s3/pricing, aws.amazon.com/kms/pricing); they give the
-order of magnitude, not the bill.
-"""
+"""What a run would do and cost: every object looked at, nothing written."""
 
 from __future__ import annotations
 
 import collections
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from s3ec.migrate.context import MigrationContext
+from s3ec.migrate import plaintext
+from s3ec.migrate.context import BucketFacts, Calls, MigrationContext
+from s3ec.migrate.ending import TaskEndedError
+from s3ec.migrate.estimate import KMS_PRICE, StorageClass, kms_calls_for, price_of, requests_for, storage_class
+from s3ec.migrate.key_names import key_names, unresolved
 from s3ec.migrate.local import wanted
 from s3ec.migrate.model import Action, Cost, Outcome, Plan, Result, Task
 from s3ec.migrate.object_lists import ListedObjects, ObjectList
 from s3ec.migrate.settings import MigrationSettings
+from s3ec.migrate.source import open_source
 from s3ec.migrate.step import migrate_one
-from s3ec.migrate.writing import part_length
 
 __all__ = ["plan"]
 
 _GIB = 2**30
-_WRITES = frozenset(
-    {"put_object", "copy_object", "create_multipart_upload", "upload_part", "upload_part_copy"}
-    | {"complete_multipart_upload", "list_objects_v2", "put_object_annotation"}
-)
-_WRITE_PRICE = 0.005 / 1000
-_READ_PRICE = 0.0004 / 1000
-_KMS_PRICE = 0.03 / 10_000
-# Storage a GiB and month, retrieval a GiB, days that are paid at least.
-_CLASSES = {
-    "STANDARD": (0.023, 0.0, 0),
-    "INTELLIGENT_TIERING": (0.023, 0.0, 0),
-    "STANDARD_IA": (0.0125, 0.01, 30),
-    "ONEZONE_IA": (0.01, 0.01, 30),
-    "GLACIER_IR": (0.004, 0.03, 90),
-    "GLACIER": (0.0036, 0.01, 90),
-    "DEEP_ARCHIVE": (0.00099, 0.02, 180),
-}
+_LISTS = frozenset({"list_objects_v2", "list_object_versions"})
 
 
 def plan(
@@ -73,12 +57,45 @@ def plan(
         listing = (
             ListedObjects(context.s3, settings.source.bucket, settings.source.prefix) if objects is None else objects
         )
-        total = _Total(settings, keeps_versions=facts.keeps_versions)
+        kms_before = context.meter.of_this_thread
+        keys = key_names(context)
+        # A run resolves aliases at its beginning and at its end.
+        resolving = 2 * (context.meter.of_this_thread - kms_before)
+        total = _Total(settings, facts)
+        check = _SourceKey(context)
         for outcome in _look(wanted(listing, settings), context, workers):
             total.add(outcome)
+            check.look(outcome)
             if on_outcome is not None:
                 on_outcome(outcome)
-        return total.plan(_warnings(settings, context))
+        total.add_beside(context.overhead, resolving, is_live=listing.is_live)
+        doubts = tuple(f"KMS does not tell which key {alias} is" for alias in unresolved(keys))
+        return total.plan((*_warnings(settings, context), *doubts))
+
+
+class _SourceKey:
+    """Opens the data key of the first object that a run would have to open, as that run would."""
+
+    def __init__(self, context: MigrationContext) -> None:
+        self._context = context
+        self._is_due = context.settings.action is Action.UPGRADE
+
+    def look(self, outcome: Outcome) -> None:
+        """Look at one outcome of the dry run.
+
+        Raises:
+            s3ec.errors.S3ECError: the key does not open it: a run would fail at each object.
+        """
+        opens = outcome.result is Result.PLANNED and outcome.format_before != "plaintext"
+        if not (self._is_due and opens and outcome.format_before != outcome.format_after):
+            return
+        self._is_due = False
+        context = self._context
+        try:
+            source = open_source(outcome.task, context=context, calls=Calls(context.s3), with_body=False)
+        except TaskEndedError:
+            return  # another writer was here since; a run looks for itself
+        plaintext.cipher_of(source, context.read_manager, allow_legacy=context.settings.allow_legacy)
 
 
 def _look(tasks: Iterable[Task], context: MigrationContext, workers: int) -> Iterator[Outcome]:
@@ -95,64 +112,54 @@ def _look(tasks: Iterable[Task], context: MigrationContext, workers: int) -> Ite
 class _Total:
     """Adds up what would be done."""
 
-    def __init__(self, settings: MigrationSettings, *, keeps_versions: bool) -> None:
+    def __init__(self, settings: MigrationSettings, facts: BucketFacts) -> None:
         self._settings = settings
-        self._keeps_versions = keeps_versions
+        self._facts = facts
         self._counts: Counter[str] = Counter()
         self._skipped: Counter[str] = Counter()
         self._formats: Counter[str] = Counter()
         self._requests: Counter[str] = Counter()
         self._kms_calls = 0
-        self._retrieval = self._early = self._old_versions = 0.0
+        self._s3 = self._retrieval = self._early = self._old_versions = 0.0
 
     def add(self, outcome: Outcome) -> None:
         size = outcome.task.size if outcome.task.size is not None else outcome.plaintext_length or 0
         self._counts.update({"objects": 1, "bytes": size})
         if outcome.format_before:
             self._formats[outcome.format_before] += 1
-        self._requests.update(outcome.requests)
+        requests = requests_for(outcome, self._settings, self._facts)
+        prices = storage_class(outcome.task.storage_class)
+        self._requests.update(requests)
+        self._s3 += price_of(requests, prices)
+        self._kms_calls += kms_calls_for(outcome, self._settings)
         if outcome.result is Result.ALREADY:
             self._counts["already"] += 1
-        elif outcome.result is Result.PLANNED:
+        elif outcome.result in (Result.PLANNED, Result.DONE):
             self._counts.update({"to_do": 1, "to_do_bytes": size})
-            self._add_writes(outcome)
-            self._add_storage(outcome.task.storage_class or "STANDARD", size)
+            self._add_storage(prices, size)
         else:
             self._skipped[outcome.reason.value if outcome.reason else outcome.result.value] += 1
 
-    def _add_writes(self, outcome: Outcome) -> None:
-        settings, length = self._settings, outcome.plaintext_length or 0
-        if settings.action is Action.REWRAP:
-            self._kms_calls += settings.keyring.is_kms
-            self._requests.update({"copy_object": 1, "head_object": 2})
-            return
-        if outcome.format_before == outcome.format_after:
-            self._requests.update({"copy_object": 1, "head_object": 2})  # to another place, as it is
-            return
-        self._kms_calls += settings.keyring.is_kms * (2 if settings.read_back else 1)
-        source = settings.source_keyring or settings.keyring
-        self._kms_calls += source.is_kms and outcome.format_before != "plaintext"
-        self._requests["get_object"] += 2 if settings.read_back else 1
-        if length <= settings.single_request_limit:
-            self._requests["put_object"] += 1
-            return
-        parts = length // part_length(length, settings) + 1
-        self._requests.update(
-            {"create_multipart_upload": 1, "upload_part": parts, "complete_multipart_upload": 1, "head_object": 2}
-        )
+    def add_beside(self, requests: Mapping[str, int], kms_calls: int, *, is_live: bool) -> None:
+        """What a run asks beside its objects: the bucket, and the list, which it goes through once more at its end."""
+        lists = 2 if is_live and self._settings.action is not Action.VERIFY else 1
+        beside = Counter({name: count * (lists if name in _LISTS else 1) for name, count in requests.items()})
+        self._requests.update(beside)
+        self._s3 += price_of(beside, storage_class(None))
+        self._kms_calls += kms_calls
 
-    def _add_storage(self, storage_class: str, size: int) -> None:
-        month, retrieval, days = _CLASSES.get(storage_class, _CLASSES["STANDARD"])
+    def _add_storage(self, prices: StorageClass, size: int) -> None:
+        if self._settings.action is Action.VERIFY:
+            self._retrieval += size / _GIB * prices.retrieval
+            return
         if self._settings.action is not Action.REWRAP:
-            self._retrieval += size / _GIB * retrieval
-        if self._settings.in_place and not self._keeps_versions:
-            self._early += size / _GIB * month * days / 30
-        if self._settings.in_place and self._keeps_versions:
-            self._old_versions += size / _GIB * month
+            self._retrieval += size / _GIB * prices.retrieval
+        if self._settings.in_place and not self._facts.keeps_versions:
+            self._early += size / _GIB * prices.month * prices.days / 30
+        if self._settings.in_place and self._facts.keeps_versions:
+            self._old_versions += size / _GIB * prices.month
 
     def plan(self, warnings: tuple[str, ...]) -> Plan:
-        writes = sum(count for name, count in self._requests.items() if name in _WRITES)
-        reads = self._requests.total() - writes
         return Plan(
             identity=self._settings.identity,
             objects=self._counts["objects"],
@@ -165,8 +172,8 @@ class _Total:
             requests=dict(self._requests),
             kms_calls=self._kms_calls,
             cost=Cost(
-                s3_requests=writes * _WRITE_PRICE + reads * _READ_PRICE,
-                kms_requests=self._kms_calls * _KMS_PRICE,
+                s3_requests=self._s3,
+                kms_requests=self._kms_calls * KMS_PRICE,
                 retrieval=self._retrieval,
                 early_deletion=self._early,
                 old_versions_per_month=self._old_versions,
