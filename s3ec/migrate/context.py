@@ -47,7 +47,10 @@ def _count_overhead(client: Any, counts: Counter[str]) -> None:
     lock = threading.Lock()
 
     def count(model: Any, **_: Any) -> None:
-        if not getattr(_of_a_task, "depth", 0):
+        calls = getattr(_of_a_task, "calls", None)
+        if calls is not None:
+            calls.was_sent(xform_name(model.name))
+        else:
             with lock:
                 counts[xform_name(model.name)] += 1
 
@@ -57,23 +60,32 @@ def _count_overhead(client: Any, counts: Counter[str]) -> None:
 class Calls:
     """S3 requests of one task, counted by operation."""
 
-    __slots__ = ("_client", "_lock", "counts")
+    __slots__ = ("_client", "_is_sent", "_lock", "counts")
 
     def __init__(self, client: Any) -> None:
         """Take a plain boto3 S3 client."""
         self._client = client
         self._lock = threading.Lock()
+        self._is_sent = threading.local()
         self.counts: Counter[str] = Counter()
+
+    def was_sent(self, operation: str) -> None:
+        """Count what the client sends of itself beside the request that it was asked for, to explain a refused HEAD."""
+        if self._is_sent.own:
+            with self._lock:
+                self.counts[operation] += 1
+        self._is_sent.own = True
 
     def __call__(self, operation: str, **parameters: Any) -> dict[str, Any]:
         """Send one request by the name of the client's method."""
         with self._lock:
             self.counts[operation] += 1
-        _of_a_task.depth = getattr(_of_a_task, "depth", 0) + 1
+        _of_a_task.calls = self
+        self._is_sent.own = False
         try:
             answer: dict[str, Any] = getattr(self._client, operation)(**parameters)
         finally:
-            _of_a_task.depth -= 1
+            _of_a_task.calls = None
         if any(name not in answer for name in _SURE.get(operation, ())):
             # An empty 200 (a proxy's, a server that stumbled) would pass for an object without tags or grants.
             raise TaskEndedError(Result.RETRY, f"the answer to {operation} lacks {' and '.join(_SURE[operation])}")

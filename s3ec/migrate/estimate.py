@@ -14,7 +14,7 @@ from s3ec.migrate.model import Action, Outcome, Result
 from s3ec.migrate.settings import MigrationSettings
 from s3ec.migrate.writing import part_length
 
-__all__ = ["KMS_PRICE", "StorageClass", "kms_calls_for", "price_of", "requests_for", "storage_class"]
+__all__ = ["KMS_PRICE", "StorageClass", "kms_calls_for", "price_of", "requests_for", "storage_class", "writes_file"]
 
 KMS_PRICE = 0.03 / 10_000
 """Of one request."""
@@ -92,6 +92,15 @@ def kms_calls_for(outcome: Outcome, settings: MigrationSettings) -> int:
     return wraps + opens + (settings.keyring.is_kms and settings.read_back)
 
 
+def writes_file(outcome: Outcome, settings: MigrationSettings) -> bool:
+    """Whether a run writes an instruction file for it."""
+    if outcome.result is not Result.PLANNED:
+        return False
+    if settings.action is Action.REWRAP:
+        return bool(outcome.requests.get("get_object"))  # it was read: there the data key lies
+    return settings.instruction_file == "always" and not _moves_as_it_is(outcome)
+
+
 def requests_for(outcome: Outcome, settings: MigrationSettings, facts: BucketFacts) -> Counter[str]:
     """Requests to S3 that a run sends for an object that a dry run has looked at."""
     requests: Counter[str] = Counter(outcome.requests)
@@ -102,7 +111,7 @@ def requests_for(outcome: Outcome, settings: MigrationSettings, facts: BucketFac
         if settings.action is Action.REWRAP:
             requests.update(_rewrap(outcome, settings, facts))
         elif _moves_as_it_is(outcome):
-            requests.update({"head_object": 2, "copy_object": 1})
+            requests.update(_look_at_target(settings) + Counter({"head_object": 1, "copy_object": 1}))
         else:
             requests.update(_write(outcome, settings, facts))
         if settings.read_back:
@@ -115,8 +124,9 @@ def _moves_as_it_is(outcome: Outcome) -> bool:
 
 
 def _rewrap(outcome: Outcome, settings: MigrationSettings, facts: BucketFacts) -> Counter[str]:
-    if outcome.requests.get("get_object"):  # of the instruction file, which alone is replaced
-        return Counter({"put_object": 1, "get_object_tagging": 1, "get_object_acl": int(_asks_acls(settings, facts))})
+    if writes_file(outcome, settings):  # which alone is replaced, and shows in the next list
+        asked = {"get_object_tagging": 1, "get_object_acl": int(_asks_acls(settings, facts))}
+        return Counter({"put_object": 1, "head_object": 1, **asked})
     copied = Counter({"copy_object": 1, "head_object": 2})
     length = outcome.task.size or 0
     if length > settings.copy_limit:
@@ -128,20 +138,29 @@ def _rewrap(outcome: Outcome, settings: MigrationSettings, facts: BucketFacts) -
 
 def _write(outcome: Outcome, settings: MigrationSettings, facts: BucketFacts) -> Counter[str]:
     length = outcome.plaintext_length or 0
-    found = Counter({"head_object": _LOOKS_BEFORE + (not settings.in_place)})
+    # Right before the write: whether the object is still what was read.
+    found = Counter({"head_object": 1}) + _look_at_target(settings)
     if settings.instruction_file == "always":
-        found.update({"get_object": 1, "put_object": 1})
+        # Looked for, written, and looked at once more in the next list.
+        found.update({"get_object": 2, "put_object": 1})
     if length <= settings.single_request_limit:
         found["put_object"] += 1
     else:
         parts = max(1, -(-length // part_length(length, settings)))
-        found.update({"create_multipart_upload": 1, "upload_part": parts, "complete_multipart_upload": 1})
-        found["head_object"] += _LOOKS_AT_UPLOADS + (not settings.in_place)
+        # After the completion: whether S3 stored what was sent.
+        looks = {"head_object": 1}
+        found.update({"create_multipart_upload": 1, "upload_part": parts, "complete_multipart_upload": 1, **looks})
+        found += _look_at_target(settings)
     return found + _looks_afterwards(settings, facts)
 
 
+def _look_at_target(settings: MigrationSettings) -> Counter[str]:
+    """At another place: whether something has the name; S3 says why not in the answer to a GET alone."""
+    return Counter() if settings.in_place else Counter({"head_object": 1, "get_object": 1})
+
+
 def _looks_afterwards(settings: MigrationSettings, facts: BucketFacts) -> Counter[str]:
-    """Where versions are kept: whether another writer came in between."""
+    """Where versions are kept: whether another writer came in between, or changed the tags."""
     if not (settings.in_place and facts.keeps_versions):
         return Counter()
     return Counter({"list_object_versions": 1, "get_object_tagging": int(not settings.ignore_tags)})
@@ -149,9 +168,3 @@ def _looks_afterwards(settings: MigrationSettings, facts: BucketFacts) -> Counte
 
 def _asks_acls(settings: MigrationSettings, facts: BucketFacts) -> bool:
     return facts.has_acls and not settings.ignore_acl
-
-
-_LOOKS_BEFORE = 0
-"""Right before each write: whether the object is still what was read."""
-_LOOKS_AT_UPLOADS = 1
-"""After a completion: whether S3 stored what was sent."""

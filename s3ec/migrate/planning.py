@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,7 +12,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from s3ec.migrate import plaintext
 from s3ec.migrate.context import BucketFacts, Calls, MigrationContext
 from s3ec.migrate.ending import TaskEndedError
-from s3ec.migrate.estimate import KMS_PRICE, StorageClass, kms_calls_for, price_of, requests_for, storage_class
+from s3ec.migrate.estimate import (
+    KMS_PRICE,
+    StorageClass,
+    kms_calls_for,
+    price_of,
+    requests_for,
+    storage_class,
+    writes_file,
+)
+from s3ec.migrate.journal import Journal
 from s3ec.migrate.key_names import key_names, unresolved
 from s3ec.migrate.local import wanted
 from s3ec.migrate.model import Action, Cost, Outcome, Plan, Result, Task
@@ -63,7 +73,8 @@ def plan(
         resolving = 2 * (context.meter.of_this_thread - kms_before)
         total = _Total(settings, facts)
         check = _SourceKey(context)
-        for outcome in _look(wanted(listing, settings), context, workers):
+        books = stack.enter_context(_books(listing, settings))
+        for outcome in _look(books.open_tasks(), context, workers):
             total.add(outcome)
             check.look(outcome)
             if on_outcome is not None:
@@ -71,6 +82,16 @@ def plan(
         total.add_beside(context.overhead, resolving, is_live=listing.is_live)
         doubts = tuple(f"KMS does not tell which key {alias} is" for alias in unresolved(keys))
         return total.plan((*_warnings(settings, context), *doubts))
+
+
+@contextlib.contextmanager
+def _books(listing: ObjectList, settings: MigrationSettings) -> Iterator[Journal]:
+    """The list as a run takes it in: a journal that is gone afterwards, and knows whose instruction file is listed."""
+    with tempfile.TemporaryDirectory(prefix="s3ec-plan-") as folder, Journal.open(f"{folder}/plan", settings) as books:
+        books.record_listing(wanted(listing, settings))
+        if listing.is_complete:
+            books.mark_instruction_files()
+        yield books
 
 
 class _SourceKey:
@@ -120,6 +141,7 @@ class _Total:
         self._formats: Counter[str] = Counter()
         self._requests: Counter[str] = Counter()
         self._kms_calls = 0
+        self._writes_files = False
         self._s3 = self._retrieval = self._early = self._old_versions = 0.0
 
     def add(self, outcome: Outcome) -> None:
@@ -128,6 +150,7 @@ class _Total:
         if outcome.format_before:
             self._formats[outcome.format_before] += 1
         requests = requests_for(outcome, self._settings, self._facts)
+        self._writes_files |= writes_file(outcome, self._settings)
         prices = storage_class(outcome.task.storage_class)
         self._requests.update(requests)
         self._s3 += price_of(requests, prices)
@@ -143,6 +166,8 @@ class _Total:
     def add_beside(self, requests: Mapping[str, int], kms_calls: int, *, is_live: bool) -> None:
         """What a run asks beside its objects: the bucket, and the list, which it goes through once more at its end."""
         lists = 2 if is_live and self._settings.action is not Action.VERIFY else 1
+        # Files that the run itself writes show as new in its second list, and are looked at.
+        lists += is_live and self._writes_files
         beside = Counter({name: count * (lists if name in _LISTS else 1) for name, count in requests.items()})
         self._requests.update(beside)
         self._s3 += price_of(beside, storage_class(None))

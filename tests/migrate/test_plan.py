@@ -90,13 +90,14 @@ class _Sent:
         self.kms, self.s3 = len(to_kms), len(self._lying.seen) - len(to_kms)
 
 
-def _as_planned(job: MigrationSettings, lying: Proxy, path: Path) -> Plan:
+def _as_planned(job: MigrationSettings, lying: Proxy, path: Path, *, is_exact: bool = True) -> Plan:
     """Plan and run one job, and compare both with what was really sent."""
     planned = plan(job, workers=4)
     with Journal.open(path, job) as journal, _Sent(lying) as sent:
         done = run(job, journal, workers=4)
     assert done.undone == 0
-    assert planned.requests == done.requests
+    if is_exact:
+        assert planned.requests == done.requests
     assert (sum(done.requests.values()), done.kms_calls) == (sent.s3, sent.kms)
     assert sum(planned.requests.values()) == pytest.approx(sent.s3, rel=0.05)
     assert planned.kms_calls == pytest.approx(sent.kms, rel=0.05)
@@ -182,7 +183,8 @@ def test_a_rewrap_sends_what_was_planned(
     for number in range(10):
         client.put_object(Bucket=bucket, Key=f"k{number}", Body=b"x" * number)
     job = through(action=Action.REWRAP, keyring=new, source_keyring=old)
-    planned = _as_planned(job, lying, tmp_path / "j")
+    # A file that was replaced before its own turn came is looked at once more.
+    planned = _as_planned(job, lying, tmp_path / "j", is_exact=where == "metadata")
     assert planned.to_do == 10
     if kind == "again":
         assert _as_planned(job, lying, tmp_path / "j").already == 10
