@@ -8,7 +8,7 @@ code   meaning
 2      the command line itself is wrong; nothing was tried (or its --range lies past the end of the object)
 3      a bucket, an object or a local file is not there or cannot be read
 4      AWS or the network said no: permissions, credentials, Region, throttling, connections, of S3 and of KMS
-5      the options can never work together, or the call would store or expose plaintext
+5      the options or the environment can never work, an extra is missing, or plaintext would be stored or exposed
 6      the object is not encrypted, or its content metadata cannot be understood
 7      the object is understood, and the settings forbid it (a V1 object without ``--allow-legacy``)
 8      the data key could not be made or opened
@@ -26,7 +26,9 @@ from __future__ import annotations
 import builtins
 import contextlib
 import enum
+import errno
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -137,6 +139,8 @@ def describe(error: BaseException, location: str = "") -> Failure:
     if isinstance(error, OSError):
         name = str(error.filename) if isinstance(error.filename, (str, os.PathLike)) else location
         text = ": ".join(part for part in (name, error.strerror or str(error)) if part)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            text += f" on this machine: at the target, or in {tempfile.gettempdir()} (TMPDIR), where ciphertext waits"
     elif isinstance(error, UnicodeError):
         text = _placed("a name or a text holds bytes that are not UTF-8; S3's keys are UTF-8", location)
     else:

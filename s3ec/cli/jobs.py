@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from s3ec.cli.environment import Environment
-from s3ec.cli.failures import ExitCode, combined
+from s3ec.cli.failures import ERRORS, ExitCode, FailureError, combined
 from s3ec.cli.interruption import interruptible
 from s3ec.cli.listing import nothing_there
 from s3ec.cli.outcomes import document_of, outcome_code, said_of
@@ -66,7 +68,9 @@ class Job:
         stop = threading.Event()
         check_keys(self.settings, session=self.environment.session)
         with (
+            _tidied(path, named=options.journal is not None) as tidy,
             Journal.open(path, self.settings) as journal,
+            tidy(journal),
             Progress.of(output, options, self.verb) as progress,
             interruptible(stop, resumable=path != ":memory:") as signals,
         ):
@@ -85,8 +89,8 @@ class Job:
             if not summary.interrupted:
                 undone += self._never_at_rest(journal, listener.repeats)
             listener.repeats.close()
-        if not sum(summary.counts.values()) and self.url.key and not signals:
-            raise nothing_there(self.url)
+            if not sum(summary.counts.values()) and self.url.key and not signals:
+                raise nothing_there(self.url)
         code = self._code(summary, undone, signals)
         self._say(output, summary, undone, path, code)
         return code
@@ -141,6 +145,33 @@ class Job:
         )
         for note, count in summary.notes.items():
             output.line(f"note on {count:,} object{'s' if count != 1 else ''}: {note}")
+
+
+@contextlib.contextmanager
+def _tidied(path: str, *, named: bool) -> Iterator[Callable[[Journal], contextlib.AbstractContextManager[None]]]:
+    """Take away the journal of a run that failed before its first object: nobody would go on with it.
+
+    Args:
+        path: where it is made.
+        named: by the caller, whose file it is.
+    """
+    is_new = path != ":memory:" and not named and not Path(path).exists()
+    empty: list[bool] = []
+
+    @contextlib.contextmanager
+    def watched(journal: Journal) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            empty.append(not any(journal.counts().values()))
+
+    try:
+        yield watched
+    except (*ERRORS, FailureError):
+        if is_new and empty == [True]:
+            for ending in ("", "-wal", "-shm", ".key"):
+                Path(path + ending).unlink(missing_ok=True)
+        raise
 
 
 class _Listener:

@@ -76,7 +76,11 @@ def to_file(download: Download, filename: str) -> None:
             download.write_to(_noted(download, special.write), delayed=download.delayed_by_option)
         return
     temporary = _temporary_name(filename)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    except OSError as error:
+        error.filename = filename  # the name that the caller knows
+        raise
     try:
         with open(descriptor, "wb", buffering=0) as file:
             download.write_to(file.write, delayed=True)

@@ -231,3 +231,34 @@ def test_a_second_signal_inside_a_job_leaves_what_is_in_flight():
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60, check=False)
     assert ended.returncode == 143
     assert re.search(rb"left what was in flight; nothing is half-written.*the same command again", ended.stderr)
+
+
+@pytest.mark.parametrize("url", ["s3://bucket-that-is-not-there", "{}/typo"])
+def test_a_run_that_failed_before_its_first_object_leaves_no_journal(run: Any, key: Any, many: str, url: str):
+    """Nobody would go on with it; one that was named is the caller's, and one that holds anything stays."""
+    folder = Path(os.environ["XDG_STATE_HOME"]) / "s3ec"
+    place = url.format(f"s3://{many}")
+    assert run("migrate", place, *key, "--yes").code == 3
+    assert not list(folder.glob("*"))
+    named = folder / "own.journal"
+    assert run("migrate", place, *key, "--yes", "--journal", named).code == 3
+    assert named.exists()
+    assert run("migrate", f"s3://{many}", *key, "--yes").code == 0
+    assert len(list(folder.glob("migrate-*.journal"))) == 1
+
+
+def test_a_target_that_cannot_be_written_is_named_as_it_was_given(run: Any, key: Any, many: str):
+    """Not by the temporary name beside it."""
+    line = run("cp", f"s3://{many}/object-000", "/proc/x.txt", *key).line
+    assert line.startswith("s3ec: /proc/x.txt: ")
+
+
+def test_a_full_disk_is_this_machines():
+    """The line says where it can be full."""
+    import errno
+
+    from s3ec.cli.failures import describe
+
+    message = describe(OSError(errno.ENOSPC, "No space left on device"), "s3://b/k").message
+    assert "on this machine: at the target, or in" in message
+    assert "TMPDIR" in message
