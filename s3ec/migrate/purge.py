@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec import formats
-from s3ec.errors import ConfigurationError, S3ECError
+from s3ec.errors import ConfigurationError, MisplacedObjectError, S3ECError
 from s3ec.materials import STORED_CONTEXT
 from s3ec.migrate import plaintext
 from s3ec.migrate.context import Calls, MigrationContext
@@ -153,6 +153,8 @@ class _Key:
             if state == "encrypted":
                 self._successors.append(_Successor(entry))
             if entry["IsLatest"]:
+                if ended is not None and ended.error == MisplacedObjectError.__name__:
+                    yield self._kept(entry, "the current version is not the object that belongs there", ended)
                 continue
             if state == "plaintext":
                 yield self._purge_one(entry)
