@@ -285,6 +285,18 @@ def test_server_that_answers_something_else(http_liar: LyingS3, make: Callable[.
             file.read(1)
 
 
+@pytest.mark.parametrize("lie", [{"headers": {"ETag": '"other"'}}, {"total": 300_100, "total_answers": 500}])
+def test_answers_for_another_object(http_liar: LyingS3, make: Callable[..., Any], lie: dict[str, Any]) -> None:
+    """Each answer says that it is about what was opened, or is not believed."""
+    client = make(**SPOOLED)
+    put(client)
+    with opened(client, read_ahead=100) as file:
+        for name, value in lie.items():
+            setattr(http_liar.lies, name, value)
+        with pytest.raises(AuthenticationError, match="another object"):
+            file.read(1)
+
+
 def test_cbc_is_refused(http_liar: LyingS3, make: Callable[..., Any]) -> None:
     """CBC cannot be verified, whatever is allowed."""
     http_liar.state.objects["b/k"] = cbc_object(DATA)

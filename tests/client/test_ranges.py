@@ -57,6 +57,7 @@ FORMS = [
     "bytes=-",
     "",
 ]
+HUGE = "bytes=5-" + "9" * 5000
 MODES: dict[str, dict[str, Any]] = {
     "verified": {},
     "unverified": {"enable_unauthenticated_ranges": True},
@@ -172,6 +173,15 @@ class TestForms:
         assert str(ByteRange(20).widened(16, 16)) == "bytes=16-"
         assert str(ByteRange(None, suffix=1).widened(16, 16)) == "bytes=-32"
         assert parse_range("bytes=٣-٤") is None
+
+    @pytest.mark.parametrize("header", ["bytes=5-9223372036854775807", f"bytes={2**63}-", f"bytes=-{2**64}", HUGE])
+    @pytest.mark.parametrize("granularity", [16, CHUNK])
+    def test_numbers_on_the_wire(self, header: str, granularity: int) -> None:
+        """No server has to count further than objects reach: beyond it an end is left open, and a suffix is all."""
+        wanted = parse_range(header)
+        assert wanted is not None
+        sent = str(wanted.widened(granularity, 16))
+        assert all(int(number) <= 2**46 for number in re.findall(r"[0-9]+", sent)), sent
 
 
 class TestVerified:
@@ -437,6 +447,22 @@ class TestForgedLengths:
         with pytest.raises(AuthenticationError, match="forged"):
             get(client, "bytes=150000-150009")
 
+    @pytest.mark.parametrize(
+        "headers", [{"ETag": '"other"'}, {"Content-Range": "bytes 0-9/300016"}, {"Content-Length": "300015"}]
+    )
+    def test_the_verifying_answer(self, http_liar: LyingS3, make: Callable[..., Any], headers: dict[str, str]) -> None:
+        """The answer that is verified is of the whole object that was asked for."""
+        client = make()
+        put(client)
+        http_liar.state.gets = 0
+
+        def pass_off(number: int) -> None:
+            http_liar.lies.headers = headers if number == 2 else {}
+
+        http_liar.lies.on_get = pass_off
+        with pytest.raises(AuthenticationError):
+            get(client, "bytes=5-9")
+
     def test_a_length_of_another_object(self, http_liar: LyingS3, make: Callable[..., Any]) -> None:
         """The object that is verified for a 416 is the one that the HEAD was about."""
         client = make()
@@ -649,6 +675,21 @@ class TestCbc:
             for header in ["bytes=0-0", "bytes=3-9", "bytes=-20", "bytes=16-", "bytes=5000-", "bytes=0-"]:
                 http_liar.state.gets = 0
                 check_form(client, header, DATA[:size])
+
+    @pytest.mark.parametrize("request_number", [2, 3])
+    @pytest.mark.parametrize("lie", [{"ETag": '"other"'}, {"Content-Range": "bytes 0-15/320000"}])
+    def test_another_object_is_noticed(
+        self, http_liar: LyingS3, make: Callable[..., Any], request_number: int, lie: dict[str, str]
+    ) -> None:
+        """All answers are about the object of the first."""
+        http_liar.state.objects["b/k"] = cbc_object(DATA)
+
+        def pass_off(number: int) -> None:
+            http_liar.lies.headers = lie if number == request_number else {}
+
+        http_liar.lies.on_get = pass_off
+        with pytest.raises(AuthenticationError):
+            get(make(**cbc_options(enable_unauthenticated_ranges=True)), "bytes=3-9")
 
     @pytest.mark.parametrize("cut", [1, 16])
     def test_cut_object(self, http_liar: LyingS3, make: Callable[..., Any], cut: int) -> None:

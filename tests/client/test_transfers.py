@@ -355,6 +355,34 @@ class TestDownloads:
         assert os.listdir(tmp_path) == []
         assert target.getvalue() == b""
 
+    @pytest.mark.parametrize(
+        ("lie", "told"),
+        [
+            ({"headers": {"ETag": '"other"'}}, "was replaced"),
+            ({"total": 4_000_000, "total_answers": 500}, "one length of the object first"),
+        ],
+    )
+    @pytest.mark.parametrize("config", [DOWN, None], ids=["parts", "whole"])
+    def test_answers_for_another_object(
+        self,
+        http_liar: LyingS3,
+        make: Callable[..., Any],
+        config: TransferConfig | None,
+        lie: dict[str, Any],
+        told: str,
+    ) -> None:
+        """Every part is of the object that the HEAD was about."""
+        client = make()
+        put(client, DATA[:3_000_000])
+
+        def pass_off(_: int) -> None:
+            for name, value in lie.items():
+                setattr(http_liar.lies, name, value)
+
+        http_liar.lies.on_get = pass_off
+        with pytest.raises(AuthenticationError, match=told):
+            client.download_fileobj("b", "k", io.BytesIO(), Config=config)
+
     @pytest.mark.parametrize("lie", ["ignore_ranges", "wrong_range"])
     def test_server_that_answers_something_else(
         self, http_liar: LyingS3, make: Callable[..., Any], tmp_path: Path, lie: str
