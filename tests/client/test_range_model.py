@@ -51,7 +51,7 @@ def check(
     """Compare an answer with the model's."""
     parameters = {} if header is None else {"Range": header}
     wanted = expected(method, header or "", data)
-    if method == "head_object" and not HEAD_HAS_RANGE and "ContentRange" in wanted:
+    if method == "head_object" and not HEAD_HAS_RANGE and not encrypted and "ContentRange" in wanted:
         wanted["ContentRange"] = None
     seen = observed(client, method, Bucket=bucket, Key=key, **parameters)
     if not encrypted:
