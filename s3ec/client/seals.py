@@ -18,6 +18,7 @@ from botocore.httpchecksum import AwsChunkedWrapper
 
 from s3ec import formats
 from s3ec.errors import UnsupportedOperationError
+from s3ec.formats.keys import RESERVED
 
 __all__ = ["SEAL", "Seal", "SealedBytes", "SealedRequest", "check_at_last", "watch"]
 
@@ -29,8 +30,8 @@ _COPIES = {
     "MetadataDirective": "x-amz-metadata-directive",
     "CopySourceIfMatch": "x-amz-copy-source-if-match",
 }
-_COPY_HEADERS = frozenset(_COPIES.values())
-_LENGTHS = frozenset({"content-length", "x-amz-decoded-content-length"})
+_SEALED = frozenset({*(f"{_PREFIX}{name}" for name in RESERVED), *_COPIES.values()})
+_REFUSED = _SEALED | {"content-length", "x-amz-decoded-content-length"}
 _BEFORE_CALL = "before-call"
 _BEFORE_SENDING = "before-call, request-created or before-sign"
 _AT_LAST = "before-send"
@@ -93,7 +94,8 @@ class Seal:
             UnsupportedOperationError: the body is another one, or content metadata was changed.
         """
         self.check_body(body, phase)
-        found = {name: _text(value) for key, value in headers.items() if _is_sealed(name := key.lower())}
+        # By the names first: botocore's headers are slow to be looked up.
+        found = {name: _text(headers[name]) for key in headers if (name := key.lower()) in _SEALED}
         if found != self._expected:
             names = found.keys() | self._expected.keys()
             changed = sorted(name for name in names if found.get(name) != self._expected.get(name))
@@ -149,13 +151,13 @@ class SealedHeaders(HeadersDict):
 
     def __setitem__(self, key: str, value: Any) -> None:
         """See `dict`."""
-        if key.lower() in _LENGTHS or _is_sealed(key.lower()):
+        if key.lower() in _REFUSED:
             self.seal.check_header(key, self.get(key), value)
         super().__setitem__(key, value)
 
     def __delitem__(self, key: str) -> None:
         """See `dict`."""
-        if key.lower() in _LENGTHS or _is_sealed(key.lower()):
+        if key.lower() in _REFUSED:
             self.seal.check_header(key, self.get(key), None)
         super().__delitem__(key)
 
@@ -222,7 +224,7 @@ def watch(events: Any) -> None:
 def _at_call(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
     seal = context.get(SEAL)
     if seal is not None:
-        seal.check(params["body"], params["headers"], _BEFORE_CALL)
+        seal.check_body(params["body"], _BEFORE_CALL)
 
 
 def _at_request(request: Any, **_: Any) -> None:
@@ -261,12 +263,6 @@ def check_at_last(request: Any) -> None:
         seal.check_body(request.body, _AT_LAST)
         if seal.body is not None and seal.body.tell():
             request.body.seek(0)
-
-
-def _is_sealed(name: str) -> bool:
-    if name.startswith(_PREFIX):
-        return formats.is_content_metadata_key(name[len(_PREFIX) :])
-    return name in _COPY_HEADERS
 
 
 def _text(value: Any) -> str:

@@ -7,7 +7,6 @@ while a body was being sent back into itself. `Wire.store` does so for what was 
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import re
 from collections.abc import Callable, Mapping
@@ -67,7 +66,17 @@ class Wire:
         The request itself is sent as they left it. What else the call needs (a HEAD, an instruction file) is derived
         from that, and is not changed a second time: they hear of it, and nothing more.
         """
-        return dataclasses.replace(self, heard=heard)
+        # Of each call: `dataclasses.replace` takes several times as long.
+        return Wire(
+            self.options,
+            self.send,
+            self.send_as_it_is,
+            self.hear,
+            self.service_model,
+            self.secure,
+            self.exceptions,
+            heard,
+        )
 
     def call(self, operation_name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Send one request as a plain client does; server-side defaults are added and checked first."""
