@@ -1,6 +1,7 @@
 """What a caller says about the plaintext: its length and checksums. Verified while encrypting, never sent.
 
-S3 would hold them against the ciphertext. A checksum that cannot be verified here is refused, never ignored.
+S3 would check them against the ciphertext. A checksum that cannot be verified here is refused, never ignored; one that
+was verified is replaced by one over the ciphertext, so that what the caller wanted protected on its way is protected.
 """
 
 from __future__ import annotations
@@ -9,13 +10,18 @@ import base64
 import hashlib
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
+
+from botocore.exceptions import ParamValidationError
 
 from s3ec.errors import ConfigurationError, SourceChangedError
 
 __all__ = ["Digest", "PlaintextClaims", "decoded", "digest_for", "take_claims"]
 
 _NOT_A_VALUE = {"ChecksumAlgorithm", "ChecksumMode", "ChecksumType"}
+_OF_CIPHERTEXT = {f"Checksum{name}": name for name in ("CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256")}
+"""The algorithms that botocore can compute over what is sent, by the request members that state their values."""
 
 
 class Digest(Protocol):
@@ -74,10 +80,11 @@ _DIGESTS: dict[str, Callable[[], Digest]] = {
 
 
 class PlaintextClaims:
-    """Length and checksums that the caller gave, held against the plaintext as it passes.
+    """Length and checksums that the caller gave, compared with the plaintext as it passes.
 
     Attributes:
         length: ``ContentLength``, or None.
+        algorithm: of a checksum over the ciphertext that is to be sent instead of those given; None where none was.
     """
 
     def __init__(self, length: int | None, expected: dict[str, str]) -> None:
@@ -85,8 +92,15 @@ class PlaintextClaims:
 
         Raises:
             ConfigurationError: for a checksum that cannot be verified here.
+            botocore.exceptions.ParamValidationError: a length that is not a whole number from 0 on.
         """
+        whole: object = length
+        if whole is not None and (not isinstance(whole, int) or whole < 0):
+            raise ParamValidationError(
+                report=f"Invalid value for parameter ContentLength, value: {length!r}, valid: whole numbers from 0 on"
+            )
         self.length = length
+        self.algorithm = next((_OF_CIPHERTEXT.get(name, "CRC32") for name in expected), None)
         self._digests = {name: digest_for(name) for name in expected}
         self._expected = {name: decoded(name, value) for name, value in expected.items()}
 
@@ -99,14 +113,28 @@ class PlaintextClaims:
         for digest in self._digests.values():
             digest.update(data)
 
+    def compute(self, name: str) -> None:
+        """Take one more checksum of what passes, where this client can compute it."""
+        if name in _OF_CIPHERTEXT and name not in self._digests:
+            with suppress(ConfigurationError):
+                self._digests[name] = digest_for(name)
+
+    def checksums(self) -> dict[str, str]:
+        """The checksums of all the plaintext that passed, in base64 as S3 writes them, by the request member's name."""
+        return {
+            name: base64.b64encode(digest.digest()).decode()
+            for name, digest in self._digests.items()
+            if name.startswith("Checksum")
+        }
+
     def check(self) -> None:
         """Compare; called before the last bytes are released, so that a wrong object is never completed.
 
         Raises:
             SourceChangedError: a checksum is not that of the bytes read.
         """
-        for name, digest in self._digests.items():
-            if digest.digest() != self._expected[name]:
+        for name, expected in self._expected.items():
+            if self._digests[name].digest() != expected:
                 raise SourceChangedError(f"{name} is not the checksum of the bytes that Body gave; nothing was stored")
 
 
@@ -140,7 +168,9 @@ def decoded(name: str, value: str) -> bytes:
 def take_claims(parameters: dict[str, Any]) -> PlaintextClaims:
     """Take everything that describes the plaintext out of a request.
 
-    Matched by prefix, since S3 keeps adding checksums.
+    Matched by prefix, since S3 keeps adding checksums. Where there was a checksum and the request names no algorithm,
+    one is named, and botocore then sends a checksum of the ciphertext whatever it is configured to: S3 refuses puts
+    under Object Lock without one.
 
     Raises:
         ConfigurationError: for a checksum that cannot be verified here.
@@ -151,4 +181,7 @@ def take_claims(parameters: dict[str, Any]) -> PlaintextClaims:
         for name in parameters
         if name == "ContentMD5" or (name.startswith("Checksum") and name not in _NOT_A_VALUE)
     ]
-    return PlaintextClaims(length, {name: parameters.pop(name) for name in names})
+    claims = PlaintextClaims(length, {name: parameters.pop(name) for name in names})
+    if claims.algorithm is not None:
+        parameters.setdefault("ChecksumAlgorithm", claims.algorithm)
+    return claims

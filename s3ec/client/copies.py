@@ -23,6 +23,7 @@ __all__ = [
     "copy_instruction_file_if_any",
     "copy_object",
     "head_source",
+    "heard_source",
     "of_the_copy",
     "own_metadata",
     "parse_copy_source",
@@ -100,15 +101,14 @@ def head_source(wire: Wire, parameters: Mapping[str, Any], source: CopySource) -
 
 
 @contextmanager
-def of_the_copy(wire: Wire) -> Iterator[None]:
-    """Answer a HEAD's conditions as S3 answers those of the copy."""
+def of_the_copy(wire: Wire, operation_name: str = "CopyObject") -> Iterator[None]:
+    """Answer a read's conditions as S3 answers those of the copy."""
     try:
         yield
     except ClientError as error:
         if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in (304, 412):
-            raise wire.refusal(
-                "CopyObject", 412, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold"
-            ) from error
+            message = "At least one of the pre-conditions you specified did not hold"
+            raise wire.refusal(operation_name, 412, "PreconditionFailed", message) from error
         raise
 
 
@@ -181,7 +181,7 @@ def copy_object(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
     wire, parameters = wire.after(heard), heard.parameters
     wire.validate("CopyObject", parameters)
     check_user_metadata(parameters.get("Metadata"))
-    source = _heard_source(parameters["CopySource"])
+    source = heard_source(parameters["CopySource"])
     if looked is None or looked[0] != source_request(parameters, source):
         looked = source_request(parameters, source), head_source(wire, parameters, source)
     elif failure is not None:
@@ -223,7 +223,7 @@ def _look_first(
         return (source_request(parameters, source), {}), error
 
 
-def _heard_source(source: object) -> CopySource:
+def heard_source(source: object) -> CopySource:
     """The source as botocore's own handler has written it: quoted for a header."""
     if not isinstance(source, str):
         return parse_copy_source(source)
@@ -245,7 +245,7 @@ def send_keeping(wire: Wire, own: Mapping[str, str], operation_name: str, parame
     heard = wire.hear(operation_name, parameters)
     request = dict(heard.parameters)
     if "CopySource" in request:
-        request["CopySource"] = _heard_source(request["CopySource"]).parameters()
+        request["CopySource"] = heard_source(request["CopySource"]).parameters()
     if operation_name == "CreateMultipartUpload" or request.get("MetadataDirective") == "REPLACE":
         request["Metadata"] = {**formats.strip(request.get("Metadata") or {}), **own}
     return wire.store(operation_name, request, heard=heard)

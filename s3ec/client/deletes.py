@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from s3ec import formats
 from s3ec.client import instruction_objects
+from s3ec.client.together import for_each
 from s3ec.client.wire import Wire
 
 __all__ = ["delete_object", "delete_objects"]
@@ -37,14 +37,9 @@ def delete_objects(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
     left = [
         key
         for key in sorted(named - failed - versioned)
-        # A caller who empties a bucket names the instruction files himself.
+        # A caller who empties a bucket names the instruction files too.
         if key + formats.INSTRUCTION_FILE_SUFFIX not in named and not key.endswith(formats.INSTRUCTION_FILE_SUFFIX)
     ]
-    if left:
-        common = {name: value for name, value in parameters.items() if name != "Delete"}
-        with ThreadPoolExecutor(min(_THREADS, len(left))) as threads:
-            for _ in threads.map(
-                lambda key: instruction_objects.delete_with_object(wire, {**common, "Key": key}), left
-            ):
-                pass
+    common = {name: value for name, value in parameters.items() if name != "Delete"}
+    for_each(lambda key: instruction_objects.delete_with_object(wire, {**common, "Key": key}), left, _THREADS)
     return response

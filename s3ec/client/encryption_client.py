@@ -106,7 +106,7 @@ class EncryptionClient(_Base):
             exceptions=self.exceptions,
         )
         self._s3ec_ranges = ranges.RangeReader(self._s3ec_wire)
-        self._s3ec_uploads = multipart.MultipartUploads(self._s3ec_wire)
+        self._s3ec_uploads = type(self)._s3ec_shared_uploads.of(self.meta.endpoint_url)
         self._s3ec_handlers: dict[str, Callable[[Wire, dict[str, Any]], dict[str, Any]]] = {
             "AbortMultipartUpload": self._s3ec_uploads.abort,
             "CompleteMultipartUpload": self._s3ec_uploads.complete,
@@ -119,7 +119,7 @@ class EncryptionClient(_Base):
             "PutObject": puts.put_object,
             "RenameObject": copies.rename_object,
             "UploadPart": self._s3ec_uploads.upload_part,
-            "UploadPartCopy": self._s3ec_uploads.upload_part_copy,
+            "UploadPartCopy": partial(self._s3ec_uploads.upload_part_copy, self._s3ec_ranges.get_object),
         }
         self.meta.events.register_first(
             "needs-retry.s3",
@@ -136,6 +136,7 @@ class EncryptionClient(_Base):
         shortcuts.parse_dates_quickly(self)
 
     _s3ec_options: Options
+    _s3ec_shared_uploads: multipart.SharedUploads
 
     def _s3ec_send(self, operation_name: str, parameters: dict[str, Any]) -> dict[str, Any]:
         # Looked up at each call, so that who patches botocore's method later is heard.

@@ -11,31 +11,55 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from s3ec import forks
+from s3ec.client import server_side
 from s3ec.client.ciphertext import check_length
 from s3ec.client.claims import take_claims
 from s3ec.client.handlers import HeardParameters
+from s3ec.client.multipart_errors import multipart_refusal
+from s3ec.client.multipart_ledger import PartListError
 from s3ec.client.multipart_request import LAST_PART_NUMBER, create_upload
 from s3ec.client.multipart_state import UploadState
+from s3ec.client.part_copies import Read, copy_part
+from s3ec.client.server_side_modes import SseC
 from s3ec.client.sources import open_source
 from s3ec.client.wire import Wire
-from s3ec.errors import MultipartStateError, UnsupportedOperationError
+from s3ec.errors import MultipartStateError
 
-__all__ = ["MultipartUploads"]
+__all__ = ["MultipartUploads", "SharedUploads"]
 
 _LIMIT = 1000
+_COMPLETED_LIMIT = 100
+
+
+class SharedUploads:
+    """The uploads of the clients of one session: whichever of them begins one, each of them may go on with it.
+
+    They share options and with them the keyring. A table is that of one endpoint, since upload IDs are.
+    """
+
+    def __init__(self) -> None:
+        """Start with no table."""
+        self._tables: dict[str, MultipartUploads] = {}
+        self._lock: threading.Lock
+        forks.make_in_each_process(self, _lock=threading.Lock)
+
+    def of(self, endpoint_url: str) -> MultipartUploads:
+        """The table for an endpoint."""
+        with self._lock:
+            return self._tables.setdefault(endpoint_url, MultipartUploads())
 
 
 class MultipartUploads:
-    """The multipart uploads of one client.
+    """The multipart uploads of one client, or of all those of a session that encrypts.
 
     Uploads that are neither completed nor aborted leave their state behind; beyond 1,000 of them the one that was used
     longest ago is forgotten, and then refuses to go on.
     """
 
-    def __init__(self, wire: Wire) -> None:
-        """Take the plain calls."""
-        self._wire = wire
+    def __init__(self) -> None:
+        """Start empty."""
         self._states: OrderedDict[str, UploadState] = OrderedDict()
+        self._completed: OrderedDict[str, UploadState] = OrderedDict()
         self._lock: threading.Lock
         forks.make_in_each_process(self, _lock=threading.Lock)
 
@@ -53,7 +77,7 @@ class MultipartUploads:
             if len(self._states) > _LIMIT:
                 forgotten = self._states.popitem(last=False)[1]
         if forgotten is not None:
-            forgotten.close(f"this client began more than {_LIMIT} uploads since and forgot this one; start it anew")
+            forgotten.close(f"more than {_LIMIT} uploads were begun since, and this one was forgotten; start it again")
 
     def find(self, upload_id: str) -> UploadState:
         """The state of an upload.
@@ -71,22 +95,26 @@ class MultipartUploads:
             self._states.move_to_end(upload_id)
             return state
 
-    def _find_in_place(self, parameters: Mapping[str, Any], operation_name: str) -> UploadState:
+    def _find_in_place(self, wire: Wire, parameters: Mapping[str, Any], operation_name: str) -> UploadState:
         """The state of an upload, which is one of that bucket and key alone.
 
         Raises:
-            MultipartStateError: this client did not begin it.
-            botocore.exceptions.ClientError: NoSuchUpload, as S3 answers for another bucket or key.
+            MultipartStateError: S3's NoSuchUpload: no client that shares this table began it there.
         """
-        state = self.find(parameters["UploadId"])
-        if any(parameters[name] != state.upload.request[name] for name in ("Bucket", "Key")):
-            raise self._wire.refusal(
-                operation_name,
-                404,
-                "NoSuchUpload",
-                "The specified upload does not exist under this bucket and key",
-                UploadId=parameters["UploadId"],
+        upload_id = parameters["UploadId"]
+        with self._lock:
+            state = self._states.get(upload_id)
+            if state is not None:
+                self._states.move_to_end(upload_id)
+            elif operation_name == "CompleteMultipartUpload":
+                state = self._completed.get(upload_id)
+        if state is None or any(parameters[name] != state.upload.request[name] for name in ("Bucket", "Key")):
+            message = (
+                f"The specified upload does not exist: this client did not begin the upload {upload_id!r} under this "
+                "bucket and key, or has ended it. It has no key for it and would have to send plaintext; begin it "
+                "here, or bring it over with export_upload and resume_upload"
             )
+            raise multipart_refusal(wire, operation_name, "NoSuchUpload", message, UploadId=upload_id)
         return state
 
     def __contains__(self, upload_id: object) -> bool:
@@ -102,36 +130,67 @@ class MultipartUploads:
         """Encrypt and send one part; parts may come in any order and from any thread.
 
         Raises:
-            MultipartStateError: an unknown upload, other bytes for a part that was given before, or one too late.
+            MultipartStateError: an unknown upload (S3's NoSuchUpload), other bytes for a part that was given before, or
+                one too late.
             ObjectTooLargeError: with it the object would be larger than one AES-GCM stream may be.
             SourceChangedError: the body is not what the caller says about it.
             botocore.exceptions.ClientError: as S3 answers.
         """
-        before = dict(parameters)
+        named = parameters.get("ChecksumAlgorithm")
         claims = take_claims(parameters)
         wire.validate("UploadPart", parameters)
-        state = self._find_in_place(parameters, "UploadPart")
+        state = self._find_part_in_place(wire, parameters, "UploadPart")
+        # S3 refuses a part under another algorithm than that of its upload; what the caller named stands all the same.
+        algorithm = named or state.upload.request.get("ChecksumAlgorithm")
+        if algorithm is not None:
+            parameters["ChecksumAlgorithm"] = algorithm
+        if named is not None:
+            claims.compute(f"Checksum{named}")
         number = parameters.pop("PartNumber")
-        if not 1 <= number <= LAST_PART_NUMBER:
-            raise MultipartStateError(f"part numbers go from 1 to {LAST_PART_NUMBER}, not {number}")
         source = open_source(parameters.pop("Body", b""), claims.length)
         check_length(source.length)
-        checksums = {name: value for name, value in _checksums(before).items() if name not in parameters}
         with self._forgotten_where_gone(state, parameters):
-            return state.upload_part(number, source, claims, checksums, _with_heard(parameters, wire))
+            return state.upload_part(number, source, claims, _with_heard(parameters, wire), state.upload.through(wire))
 
-    def upload_part_copy(self, wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Pass a copy into an upload that is not encrypted here (one of the plain view).
+    def upload_part_copy(self, read: Read, wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Read an object, or a range of one, and encrypt it as a part; see `s3ec.client.part_copies.copy_part`.
+
+        A copy into an upload that is not encrypted here, as one of the raw view, passes as it is.
+
+        Args:
+            read: the client's own ``get_object``.
+            wire: plain calls.
+            parameters: of ``upload_part_copy``; ``EncryptionContext`` is that of the source.
+        """
+        context = parameters.pop("EncryptionContext", None)
+        heard = wire.hear("UploadPartCopy", parameters)
+        wire, parameters = wire.after(heard), dict(heard.parameters)
+        wire.validate("UploadPartCopy", parameters)
+        if parameters["UploadId"] not in self:
+            return wire.call("UploadPartCopy", parameters)
+        state = self._find_part_in_place(wire, parameters, "UploadPartCopy")
+        if context is not None:
+            parameters["EncryptionContext"] = context
+        with self._forgotten_where_gone(state, parameters):
+            return copy_part(wire, parameters, read, state, state.upload.through(wire))
+
+    def _find_part_in_place(self, wire: Wire, parameters: Mapping[str, Any], operation_name: str) -> UploadState:
+        """The state of the upload that a part belongs to, after what S3 refuses about a part.
 
         Raises:
-            UnsupportedOperationError: into an encrypted upload: stored bytes are not part of its one stream.
+            MultipartStateError: S3's NoSuchUpload, InvalidArgument (the part's number), InvalidRequest (its SSE-C key).
         """
-        if parameters.get("UploadId") in self:
-            raise UnsupportedOperationError(
-                "UploadPartCopy into an encrypted upload is refused: what is stored already is not encrypted as a part "
-                "of this one stream. Read it and give it to upload_part, or copy the whole object with copy()"
+        number = parameters["PartNumber"]
+        if not 1 <= number <= LAST_PART_NUMBER:
+            message = (
+                f"Part number must be an integer between 1 and {LAST_PART_NUMBER}, inclusive: part numbers go from "
+                f"1 to {LAST_PART_NUMBER}, not {number}"
             )
-        return wire.call("UploadPartCopy", parameters)
+            details = {"ArgumentName": "partNumber", "ArgumentValue": str(number)}
+            raise multipart_refusal(wire, operation_name, "InvalidArgument", message, **details)
+        state = self._find_in_place(wire, parameters, operation_name)
+        _check_customer_key(wire, operation_name, state, parameters)
+        return state
 
     def complete(self, wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
         """Make the object of its parts; after a failure of S3 it may be called again.
@@ -143,15 +202,27 @@ class MultipartUploads:
             botocore.exceptions.ClientError: as S3 answers.
         """
         wire.validate("CompleteMultipartUpload", parameters)
-        state = self._find_in_place(parameters, "CompleteMultipartUpload")
+        state = self._find_in_place(wire, parameters, "CompleteMultipartUpload")
         parts = (parameters.pop("MultipartUpload", None) or {}).get("Parts", [])
         claims = _checksums(parameters)
         length = parameters.pop("MpuObjectSize", None)
         given = {name: value for name, value in parameters.items() if not name.startswith("Checksum")}
-        with self._forgotten_where_gone(state, parameters):
-            response = state.complete(parts, claims, length, _with_heard(given, wire))
-        self.forget(state.upload.upload_id)
+        try:
+            with self._forgotten_where_gone(state, parameters):
+                response = state.complete(parts, claims, length, _with_heard(given, wire), state.upload.through(wire))
+        except PartListError as error:
+            raise multipart_refusal(wire, "CompleteMultipartUpload", error.code, str(error)) from None
+        self._keep_completed(state)
         return response
+
+    def _keep_completed(self, state: UploadState) -> None:
+        """Remember an upload that is completed, for whoever completes it again; its content is gone."""
+        upload_id = state.upload.upload_id
+        with self._lock:
+            self._states.pop(upload_id, None)
+            self._completed[upload_id] = state
+            if len(self._completed) > _COMPLETED_LIMIT:
+                self._completed.popitem(last=False)
 
     def abort(self, wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
         """Give an upload up. The state goes first: whatever S3 answers, no part follows."""
@@ -180,6 +251,30 @@ def _with_heard(parameters: Mapping[str, Any], wire: Wire) -> Mapping[str, Any]:
     return parameters if wire.heard is None else HeardParameters(parameters, wire.heard)
 
 
+def _check_customer_key(wire: Wire, operation_name: str, state: UploadState, parameters: Mapping[str, Any]) -> None:
+    """Refuse a part under another SSE-C key than its upload's, or without it, while nothing of it is encrypted.
+
+    Where the key is the client's default, or was given when the upload was resumed, it goes with every part.
+    """
+    theirs, own = server_side.companion(parameters), _customer_key(state.upload.wire)
+    resumed = not state.upload.created
+    if theirs == own or (not theirs and (resumed or own == _customer_key(wire))):
+        return
+    if not theirs:
+        message = (
+            "The multipart upload initiate requested encryption. Subsequent part requests must include the appropriate "
+            "encryption parameters"
+        )
+    elif not own:
+        message = (
+            "The multipart upload initiate did not request encryption. Please resend the request without sending "
+            "encryption parameters"
+        )
+    else:
+        message = "The provided encryption parameters did not match the ones used originally"
+    raise multipart_refusal(wire, operation_name, "InvalidRequest", message)
+
+
 def _checksums(parameters: Mapping[str, Any]) -> dict[str, str]:
     """The checksums of a request: values, not algorithms or types."""
     return {
@@ -187,3 +282,9 @@ def _checksums(parameters: Mapping[str, Any]) -> dict[str, str]:
         for name, value in parameters.items()
         if name.startswith("Checksum") and name not in ("ChecksumAlgorithm", "ChecksumType")
     }
+
+
+def _customer_key(wire: Wire) -> dict[str, str]:
+    """The members that name the SSE-C key which a wire sends by default."""
+    mode = wire.options.server_side_encryption
+    return mode.parameters() if isinstance(mode, SseC) else {}

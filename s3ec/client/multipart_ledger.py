@@ -15,9 +15,22 @@ from s3ec.crypto.mac import ChunkMac
 from s3ec.crypto.secrets import Secret
 from s3ec.errors import ConfigurationError, MultipartStateError, ObjectTooLargeError
 
-__all__ = ["Ledger", "PartMac", "PartRecord", "without_quotes"]
+__all__ = ["Ledger", "PartListError", "PartMac", "PartRecord", "without_quotes"]
 
 _CHUNK_BITS = 32  # a part has far fewer chunks
+
+
+class PartListError(MultipartStateError):
+    """A list of parts that S3 has an error code for.
+
+    Attributes:
+        code: S3's, as in "Error responses" of its API reference.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        """Take S3's code and the text."""
+        super().__init__(message)
+        self.code = code
 
 
 class PartMac:
@@ -159,25 +172,37 @@ class Ledger:
         self.length -= record.length
 
     def check_list(self, parts: list[Mapping[str, Any]]) -> None:
-        """Hold the caller's list of parts against what was given.
+        """Check the caller's list of parts against those that were given.
 
         Raises:
-            MultipartStateError: another set of parts, another order or a foreign ETag: the object would not open.
+            PartListError: parts out of order, or such as S3 would not find.
+            MultipartStateError: a part that was given is left out: the object would not open.
             ConfigurationError: a checksum that was never verified.
         """
         listed = [part.get("PartNumber") for part in parts]
-        given = sorted(self._records)
-        if listed != given:
-            raise MultipartStateError(
-                f"the list has the parts {_numbers(listed)}, and given were {_numbers(given)}; one object is one "
-                "stream, so it must be every part that was given, in order"
+        numbers = [number for number in listed if number is not None]
+        if len(numbers) < len(listed):
+            raise PartListError("MalformedXML", "a part in the list has no PartNumber")
+        if any(before >= number for before, number in zip(numbers, numbers[1:], strict=False)):
+            raise PartListError(
+                "InvalidPartOrder", f"the list of parts is not in ascending order: it has {_numbers(numbers)}"
             )
         for part in parts:
-            self._check_part(self._records[part["PartNumber"]], part)
+            self._check_part(self._records.get(part["PartNumber"]), part)
+        given = sorted(self._records)
+        if numbers != given:
+            raise MultipartStateError(
+                f"the list has the parts {_numbers(numbers)}, and given were {_numbers(given)}; one object is one "
+                "stream, so it must be every part that was given"
+            )
 
-    def _check_part(self, record: PartRecord, part: Mapping[str, Any]) -> None:
+    def _check_part(self, record: PartRecord | None, part: Mapping[str, Any]) -> None:
+        if record is None:
+            raise PartListError("InvalidPart", f"part {part['PartNumber']} was not given with upload_part")
         if without_quotes(part.get("ETag", "")) not in record.etags:
-            raise MultipartStateError(f"the ETag listed for part {record.number} is not one that this client answered")
+            raise PartListError(
+                "InvalidPart", f"the ETag listed for part {record.number} is not one that upload_part answered"
+            )
         sent = record.sent or {}
         for name, value in part.items():
             if name.startswith("Checksum") and value not in (record.checksums.get(name), sent.get(name)):

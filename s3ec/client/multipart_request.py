@@ -56,6 +56,7 @@ class EncryptedUpload:
         content_metadata: what is stored beside the content.
         cipher: for the one plaintext of the upload.
         instruction_file: body of the instruction file, or None where the object's metadata holds everything.
+        created: S3's answer to the creating request; an empty map where another process has it.
     """
 
     wire: Wire
@@ -64,6 +65,7 @@ class EncryptedUpload:
     content_metadata: ContentMetadata
     cipher: ContentCipher
     instruction_file: bytes | None = field(default=None, repr=False)
+    created: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def location(self) -> MetadataLocation:
@@ -77,6 +79,23 @@ class EncryptedUpload:
             carried = {name: value for name, value in carried.items() if not name.startswith("SSECustomer")}
         return {**carried, **given, **more}
 
+    def through(self, wire: Wire) -> EncryptedUpload:
+        """The same upload, whose requests another client of the session sends: with its credentials and handlers."""
+        return dataclasses.replace(self, wire=dataclasses.replace(wire, options=self.wire.options))
+
+    def answer(self, etag: str) -> dict[str, Any]:
+        """What S3 would answer to a part that it gets later: its ETag, and the upload's server-side encryption."""
+        shape = self.wire.service_model.operation_model("UploadPart").output_shape
+        known = {**self.request, **self.created}
+        members = {} if shape is None else {name: member for name, member in shape.members.items() if name in known}
+        stated = {name: known[name] for name in members if not name.startswith("Checksum")}
+        headers = {members[name].serialization["name"].lower(): _as_header(value) for name, value in stated.items()}
+        return {
+            "ResponseMetadata": {"HTTPStatusCode": 200, "HTTPHeaders": {"etag": etag, **headers}, "RetryAttempts": 0},
+            "ETag": etag,
+            **stated,
+        }
+
     def send(self, part_number: int, body: Any, given: Mapping[str, Any]) -> dict[str, Any]:
         """Send one part of ciphertext and return S3's answer.
 
@@ -87,7 +106,9 @@ class EncryptedUpload:
         request = self.parameters("UploadPart", {**named, **given}, PartNumber=part_number, Body=body)
         return self.wire.store("UploadPart", request, heard=heard_with(given))
 
-    def complete(self, parts: Iterable[Mapping[str, Any]], given: Mapping[str, Any]) -> dict[str, Any]:
+    def complete(
+        self, parts: Iterable[Mapping[str, Any]], given: Mapping[str, Any], *, again: bool = False
+    ) -> dict[str, Any]:
         """Make the object of its parts, with its instruction file where it has one.
 
         The file is written here and not when the upload is created: until now the key may hold another object, whose
@@ -96,13 +117,14 @@ class EncryptedUpload:
         Args:
             parts: in order, each with the ETag and the checksums that S3 answered for the ciphertext.
             given: the caller's own parameters, without those that describe plaintext.
+            again: True where the object was made before: its instruction file stands, whatever S3 answers this time.
         """
         # Checksums of an algorithm that the upload was not created with make S3 say that there is no such part.
         wanted = ("PartNumber", "ETag", f"Checksum{self.request.get('ChecksumAlgorithm')}")
         listed = [{name: part[name] for name in wanted if name in part} for part in parts]
         request = self.parameters("CompleteMultipartUpload", given, MultipartUpload={"Parts": listed})
         with ExitStack() as stack:
-            if self.instruction_file is not None:
+            if self.instruction_file is not None and not again:
                 stack.enter_context(
                     instruction_objects.written_with_object(self.wire, self.request, self.instruction_file)
                 )
@@ -160,8 +182,13 @@ def create_upload(wire: Wire, parameters: dict[str, Any]) -> tuple[EncryptedUplo
         content_metadata=write.content_metadata,
         cipher=write.cipher,
         instruction_file=write.placement.instruction_file,
+        created={name: value for name, value in response.items() if name != "ResponseMetadata"},
     )
     return upload, response
+
+
+def _as_header(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def with_server_side_mode_of(wire: Wire, parameters: Mapping[str, Any]) -> Wire:
@@ -173,8 +200,12 @@ def with_server_side_mode_of(wire: Wire, parameters: Mapping[str, Any]) -> Wire:
 
 
 def without_checksums(response: Mapping[str, Any]) -> dict[str, Any]:
-    """An answer of S3 without its checksums, which are those of ciphertext."""
-    return {name: value for name, value in response.items() if not name.startswith("Checksum")}
+    """An answer of S3 without its checksums, which are those of ciphertext; its headers as well."""
+    kept = {name: value for name, value in response.items() if not name.startswith("Checksum")}
+    headers = kept.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    for name in [name for name in headers if name.startswith("x-amz-checksum-")]:
+        del headers[name]
+    return kept
 
 
 def recorded_part(number: int, answer: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from s3ec import forks
 from s3ec.client.claims import PlaintextClaims
 from s3ec.client.multipart_checksum import FullObjectChecksum
-from s3ec.client.multipart_ledger import Ledger, PartRecord
+from s3ec.client.multipart_ledger import Ledger, PartListError, PartRecord
 from s3ec.client.multipart_request import (
     LAST_PART_NUMBER,
     MAXIMUM_PART_LENGTH,
@@ -23,6 +22,7 @@ from s3ec.client.multipart_snapshot import SnapshotKeeper, UploadSnapshot, ledge
 from s3ec.client.multipart_storage import PartContent, PartMemory, PartSpool
 from s3ec.client.multipart_turnstile import Turnstile
 from s3ec.client.sources import Source
+from s3ec.client.together import for_each
 from s3ec.errors import MultipartStateError, ObjectTooLargeError
 
 __all__ = ["UploadState"]
@@ -57,6 +57,7 @@ class UploadState:
         )
         self._keeper = SnapshotKeeper(self._ledger, self._turnstile)
         self._tag_part: PartRecord | None = None
+        self._completed_with: list[Mapping[str, Any]] | None = None
         self._completing: threading.Lock
         forks.make_in_each_process(self, _completing=threading.Lock)
 
@@ -67,20 +68,21 @@ class UploadState:
         number: int,
         source: Source,
         claims: PlaintextClaims,
-        checksums: Mapping[str, str],
         given: Mapping[str, Any],
+        upload: EncryptedUpload,
     ) -> dict[str, Any]:
         """Encrypt a part in its turn and send it, or keep it until that can be done.
 
         Args:
             number: its part number.
             source: its plaintext.
-            claims: what the caller says about it.
-            checksums: those among the claims that may be listed again when the upload is completed.
+            claims: what the caller says about it. The checksums that it takes may be listed again when the upload is
+                completed.
             given: the caller's own parameters for S3.
+            upload: the same upload, through the client that is called.
 
         Returns:
-            S3's answer, or one with a stand-in ETag for a part that S3 gets later.
+            S3's answer, or one with a stand-in ETag for a part that S3 gets later; checksums are the plaintext's.
 
         Raises:
             MultipartStateError, ObjectTooLargeError, SourceChangedError: before a byte of it leaves.
@@ -88,11 +90,12 @@ class UploadState:
         with self._turnstile.arriving(number):
             content = self._read(number, source, claims)
             record, ready = self._admit(number, *content)
+        checksums = claims.checksums()
         record.checksums.update(checksums)
         if ready is None or self._hold(record, ready):
             _report_sent(source, record.length)
-            return _answer(record.stand_in_etag())
-        return self._send(record, ready, source, given)
+            return {**upload.answer(record.stand_in_etag()), **checksums}
+        return {**self._send(record, ready, source, given, upload), **checksums}
 
     def _read(self, number: int, source: Source, claims: PlaintextClaims) -> tuple[PartContent, bytes]:
         if source.length is not None:
@@ -163,12 +166,17 @@ class UploadState:
         return True
 
     def _send(
-        self, record: PartRecord, content: PartContent, source: Source | None, given: Mapping[str, Any]
+        self,
+        record: PartRecord,
+        content: PartContent,
+        source: Source | None,
+        given: Mapping[str, Any],
+        upload: EncryptedUpload,
     ) -> dict[str, Any]:
         try:
             with record.sending:
                 self._keeper.ensure(min(record.number, self._turnstile.passed))
-                answer = self.upload.send(record.number, content.body(source), given)
+                answer = upload.send(record.number, content.body(source), given)
                 record.record(recorded_part(record.number, answer))
                 record.has_tag = content.ciphertext_length > content.length
         finally:
@@ -179,15 +187,23 @@ class UploadState:
     # The end.
 
     def complete(
-        self, parts: list[Mapping[str, Any]], claims: Mapping[str, str], length: int | None, given: Mapping[str, Any]
+        self,
+        parts: list[Mapping[str, Any]],
+        claims: Mapping[str, str],
+        length: int | None,
+        given: Mapping[str, Any],
+        upload: EncryptedUpload,
     ) -> dict[str, Any]:
         """Make the object; after a failure of S3 this may be called again, and sends nothing twice.
+
+        So it may with the same list once the object is made: S3 says again what it said, or that the upload is gone.
 
         Args:
             parts: the caller's list.
             claims: the caller's checksums of the whole plaintext.
             length: what the caller says the plaintext's length is, or None.
             given: the caller's own parameters for S3.
+            upload: the same upload, through the client that is called.
 
         Raises:
             MultipartStateError, ConfigurationError: the list or the claims cannot be right; nothing is sealed yet.
@@ -195,6 +211,10 @@ class UploadState:
             botocore.exceptions.ClientError: as S3 answers.
         """
         with self._completing:
+            if self._completed_with is not None:
+                if parts != self._completed_with:
+                    raise PartListError("NoSuchUpload", "the upload was completed with another list of parts")
+                return upload.complete(self._sent_parts(), given, again=True)
             with self._turnstile.condition:
                 self._turnstile.check_open()
                 self._ledger.check_list(parts)
@@ -202,12 +222,13 @@ class UploadState:
                 self._checksum.check_claims(claims)
                 self._ledger.sealed = bool(parts)
             if not parts:
-                return self.upload.complete([], given)  # S3 says why not
+                return upload.complete([], given)  # S3 says why not
             self._turnstile.encrypt_rest()
             self._checksum.compare(claims)
             self._place_tag(self._turnstile.finish())
-            self._send_held()
-            response = self.upload.complete(self._sent_parts(), given)
+            self._send_held(upload)
+            response = upload.complete(self._sent_parts(), given)
+            self._completed_with = parts
             self.close("the upload is completed")
             return response
 
@@ -237,16 +258,10 @@ class UploadState:
             raise MultipartStateError(f"S3 does not have part {', '.join(lost)}; give it again, with the same bytes")
         return [record.sent for record in records if record.sent is not None]
 
-    def _send_held(self) -> None:
+    def _send_held(self, upload: EncryptedUpload) -> None:
         records = [*self._ledger, *([self._tag_part] if self._tag_part else [])]
         held = [(record, record.content) for record in records if record.sent is None and record.content is not None]
-        if len(held) <= 1:  # the last part or the tag, as a rule
-            for record, content in held:
-                self._send(record, content, None, {})
-            return
-        with ThreadPoolExecutor(min(_SENDERS, len(held))) as pool:
-            for done in [pool.submit(self._send, record, content, None, {}) for record, content in held]:
-                done.result()
+        for_each(lambda each: self._send(*each, None, {}, upload), held, _SENDERS)
 
     def close(self, reason: str) -> None:
         """Drop everything that is kept here."""
@@ -288,11 +303,3 @@ def _report_sent(source: Source, length: int) -> None:
     source.signal("signal_transferring")
     source.report_position(length)
     source.signal("signal_not_transferring")
-
-
-def _answer(etag: str) -> dict[str, Any]:
-    """What S3 would answer, for a part that it gets later."""
-    return {
-        "ResponseMetadata": {"HTTPStatusCode": 200, "HTTPHeaders": {"etag": etag}, "RetryAttempts": 0},
-        "ETag": etag,
-    }

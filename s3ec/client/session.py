@@ -17,6 +17,7 @@ from botocore.client import BaseClient
 
 from s3ec import forks
 from s3ec.client.encryption_client import EncryptionClient
+from s3ec.client.multipart import SharedUploads
 from s3ec.client.options import Options
 from s3ec.client.reference import described, document, signature
 from s3ec.client.sessions import check_session, is_asynchronous
@@ -60,6 +61,7 @@ class _Hook:
         self._front = front
         self._thread = thread
         self._process = os.getpid()
+        self._uploads = SharedUploads()
 
     def __call__(
         self, class_attributes: dict[str, Any], base_classes: list[type], event_name: str = "", **_: Any
@@ -80,6 +82,7 @@ class _Hook:
             class_attributes.clear()
             base_classes[:] = [self._front, generated]
         class_attributes["_s3ec_options"] = self._options
+        class_attributes["_s3ec_shared_uploads"] = self._uploads
 
 
 def make_client(

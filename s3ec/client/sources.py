@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import mmap
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from s3ec.errors import ConfigurationError, SourceChangedError
 
@@ -54,20 +54,22 @@ class BytesSource:
     rewindable = True
 
     def __init__(self, data: bytes | bytearray | memoryview) -> None:
-        """Take anything contiguous; its bytes are not copied."""
+        """Take anything contiguous; bytes that cannot change are not copied."""
         view = memoryview(data)
         if not view.c_contiguous:
             raise ConfigurationError("Body is a memoryview that is not contiguous; give bytes(view)")
         self._view = view.cast("B")
         self._offset = 0
         self.length: int | None = self._view.nbytes
-        self.immutable = type(data) is bytes
+        self.immutable = type(self._view.obj) is bytes
 
     def read_chunk(self, size: int) -> memoryview:
         """See `Source`."""
         chunk = self._view[self._offset : self._offset + size]
         self._offset += len(chunk)
-        return chunk
+        # Memory of the caller's may change at any moment: what is authenticated, compared and encrypted is one snapshot
+        # of it. Otherwise a write between two of these would send a second plaintext under the same counters.
+        return chunk if self.immutable else memoryview(bytes(chunk))
 
     def rewind(self) -> None:
         """See `Source`."""
@@ -108,12 +110,9 @@ class _Reader:
 
     def _read_some(self, view: memoryview) -> int:
         if self._readinto is not None:
-            return self._readinto(view) or 0
-        data = self._body.read(len(view))
-        if isinstance(data, str):
-            raise ConfigurationError("Body gives text; open the file in binary mode, or encode it")
-        if not data:
-            return 0
+            count: int | None = self._readinto(view)
+            return _there(count)
+        data = _octets(_there(self._body.read(len(view))))
         if len(data) > len(view):
             raise SourceChangedError(f"Body answered read({len(view)}) with {len(data)} bytes")
         view[: len(data)] = data
@@ -123,6 +122,37 @@ class _Reader:
         method = getattr(self._body, name, None)
         if method is not None:
             method()
+
+
+T = TypeVar("T")
+
+
+def _there(answer: T | None) -> T:
+    """What a body answered, where it answered: None says that there is nothing *yet*, which is not the end (PEP 3116).
+
+    Raises:
+        ConfigurationError: the body does not wait, and what it gave so far must not be taken for all of it.
+    """
+    if answer is None:
+        raise ConfigurationError(
+            "Body has nothing to read yet (it answered None, as a non-blocking file, pipe or socket does), and is not "
+            "at its end; make it blocking (os.set_blocking), or read it first. Nothing was stored"
+        )
+    return answer
+
+
+def _octets(data: Any) -> memoryview:
+    """What a body gave, as bytes.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    if isinstance(data, str):
+        raise ConfigurationError("Body gives text; open the file in binary mode, or encode it")
+    try:
+        return memoryview(data).cast("B")
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"Body gives {type(data).__name__} where it should give bytes") from None
 
 
 class FileSource(_Reader):
@@ -179,6 +209,9 @@ class StreamSource(_Reader):
         """A stream's reading was its progress."""
 
 
+_END = object()
+
+
 class _IteratorStream:
     """An iterator of bytes as something with ``read``."""
 
@@ -188,12 +221,10 @@ class _IteratorStream:
 
     def read(self, size: int) -> memoryview:
         while not self._rest:
-            chunk = next(self._chunks, None)
-            if chunk is None:
+            chunk = next(self._chunks, _END)
+            if chunk is _END:
                 return memoryview(b"")
-            if isinstance(chunk, str):
-                raise ConfigurationError("Body is an iterator that gives text; encode it")
-            self._rest = memoryview(chunk).cast("B")
+            self._rest = _octets(_there(chunk))
         piece, self._rest = self._rest[:size], self._rest[size:]
         return piece
 

@@ -85,6 +85,12 @@ def upload_fileobj(
 def _upload(client: EncryptionClient, body: Any, bucket: str, key: str, extra: Any, callback: Any, config: Any) -> None:
     _check_extra(extra, _Manager.ALLOWED_UPLOAD_ARGS)
     parameters = {**(extra or {}), "Bucket": bucket, "Key": key}
+    claims = any(name.startswith("Checksum") and name != "ChecksumType" for name in parameters)
+    # The type information knows no such attribute of a Config.
+    configured = getattr(client.meta.config, "request_checksum_calculation", None)
+    if configured == "when_supported" and not claims:
+        # As boto3's own uploads do: the object keeps a checksum, whether it is sent in parts or not.
+        parameters["ChecksumAlgorithm"] = "CRC32"
     try:
         uploads.upload(client._s3ec_wire, body, parameters, _classic(config), callback)
     except S3ECError as error:

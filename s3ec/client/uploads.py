@@ -60,7 +60,7 @@ def upload(
             # As s3transfer does: a log that grows meanwhile is uploaded as far as it reached. A pipe has no size.
             grows = stat.S_ISREG(status.st_mode)
             source = FileSource(file, 0, status.st_size, may_grow=True) if grows else open_source(file)
-            _upload(wire, source, {**parameters}, config, callback, known=status.st_size)
+            _upload(wire, source, {**parameters}, config, callback, known=source.length)
         return
     source = open_source(body)
     _upload(wire, source, {**parameters}, config, callback, known=source.length)
@@ -87,7 +87,8 @@ def _upload(
         parameters.pop("ChecksumType", None)
         heard, other = hear_source(wire.hear, "PutObject", parameters, source)
         puts.put_source(wire.after(heard), heard.parameters, source if other is None else other)
-        report(known)
+        if known:  # callers divide by what they hear of
+            report(known)
         return
     check_length(known)
     _PartedUpload(wire, source, parameters, config, report, known).run()
@@ -210,8 +211,9 @@ class _PartedUpload:
     def _send(self, part: EncryptedPart) -> None:
         self._throttle.wait_for(part.plaintext_length)
         self._upload.send(part)
-        with self._lock:
-            self._report(part.plaintext_length)
+        if part.plaintext_length:
+            with self._lock:
+                self._report(part.plaintext_length)
 
     def _parts(self) -> Iterator[tuple[EncryptedPart, bytearray]]:
         """Read, encrypt and give the parts in order, each with the buffer that it lies in."""

@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
+from s3ec import AesKeyring
 from s3ec.client import multipart, multipart_ledger, multipart_state, multipart_storage, multipart_turnstile
 from s3ec.client.encryption_client import raw_view
 from s3ec.errors import (
@@ -28,6 +29,7 @@ from s3ec.errors import (
     SourceChangedError,
     UnsupportedOperationError,
 )
+from s3ec.keyrings import DefaultMaterialsManager
 
 from support.counting import CountingManager
 from support.lying_s3 import LyingS3
@@ -459,14 +461,6 @@ class TestUnknownUploads:
         upload.client.abort_multipart_upload(**place)
         assert plain not in upload.server.state.uploads
 
-    def test_copies_into_ours_are_refused(self, start: Callable[..., Upload]) -> None:
-        """Stored bytes are not encrypted as a part of this stream."""
-        upload = start()
-        with pytest.raises(UnsupportedOperationError, match="not encrypted as a part"):
-            upload.client.upload_part_copy(
-                Bucket="b", Key="k", UploadId=upload.id, PartNumber=1, CopySource="b/anything"
-            )
-
     def test_too_many_are_forgotten(self, start: Callable[..., Upload], monkeypatch: pytest.MonkeyPatch) -> None:
         """Uploads that nobody ends do not pile up: the one used longest ago is forgotten, and says so."""
         monkeypatch.setattr(multipart, "_LIMIT", 2)
@@ -766,10 +760,12 @@ class TestChecksums:
         upload.check()
 
     def test_that_this_client_cannot_compute(self, start: Callable[..., Upload]) -> None:
-        """An algorithm that only S3 can compute here is no obstacle, as long as no value is given."""
+        """An algorithm that botocore cannot compute here for the parts is refused before the upload begins."""
         skip_unless_known("CreateMultipartUpload", "ChecksumType")
-        upload = start(ChecksumAlgorithm="XXHASH64", ChecksumType="FULL_OBJECT")
-        assert upload.client._s3ec_uploads.find(upload.id)._checksum.observe is None
+        manager = CountingManager(DefaultMaterialsManager(AesKeyring(WRAPPING_KEY)))
+        with pytest.raises(BotoCoreError):
+            start({"materials_manager": manager}, ChecksumAlgorithm="XXHASH64", ChecksumType="FULL_OBJECT")
+        assert manager.calls == 0
 
     def test_the_size_of_the_object(self, start: Callable[..., Upload]) -> None:
         """MpuObjectSize means the plaintext."""

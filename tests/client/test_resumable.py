@@ -499,13 +499,14 @@ class TestCustomerKeys:
         return [attempt.headers.get(name) for attempt in server.state.attempts]
 
     def test_given_on_the_request(self, liar: LyingS3, lied_to: Callable[..., Any]) -> None:
-        """A key that the creating request named goes with every part; to resume it must be given again."""
+        """A key that the creating request named is S3's to want with every part; to resume it must be given again."""
         key = os.urandom(32)
         given = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": key}
         client = lied_to(liar, server_side_encryption=s3ec.SseS3())
         upload_id = client.create_multipart_upload(**PLACE, **given)["UploadId"]
-        run = Run(client, liar, upload_id)
-        run.part(1, b"1" * 64)
+        with pytest.raises(client.exceptions.from_code("InvalidRequest"), match="must include the appropriate"):
+            Run(client, liar, upload_id).part(1, b"1" * 64)
+        client.upload_part(**PLACE, UploadId=upload_id, PartNumber=1, Body=b"1" * 64, **given)
         state = export_upload(client, upload_id)
         assert key not in state
         other = lied_to(liar)
