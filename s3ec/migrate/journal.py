@@ -41,6 +41,8 @@ __all__ = ["Journal", "default_path"]
 HEARTBEAT_SECONDS = 2.0
 """How often a run says that it lives."""
 _KEY_LENGTH = 32
+_AT_A_TIME = 64
+"""Outcomes that are written in one transaction: each transaction costs as much as dozens of rows."""
 
 
 def default_path(settings: MigrationSettings) -> Path:
@@ -67,6 +69,7 @@ class Journal(JournalRuns):
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._closed = False
+        self._waiting: list[tuple[int, Outcome, Task | None, float, float]] = []
         with contextlib.ExitStack() as on_failure:
             try:
                 self._connect()
@@ -234,47 +237,59 @@ class Journal(JournalRuns):
         return self._settings.action is Action.VERIFY
 
     def finish(self, object_id: int, outcome: Outcome, *, again: Task | None = None, delay: float = 0.0) -> None:
-        """Write an outcome down; with ``again`` the object is open anew as that task, ``delay`` seconds from now."""
-        values = outcome.to_dict()
-        with self._change() as database:
+        """Write an outcome down; with ``again`` the object is open anew as that task, ``delay`` seconds from now.
+
+        It reaches the file with the next transaction: after a few dozen outcomes, a new lease, a look at the journal or
+        a heartbeat. What a kill loses of it costs one more look at each object.
+        """
+        with self._lock:
+            self._waiting.append((object_id, outcome, again, time.time(), delay))
+            if len(self._waiting) >= _AT_A_TIME:
+                with self._change():
+                    pass
+
+    def _write_waiting(self, database: sqlite3.Connection) -> None:
+        for object_id, outcome, again, at, delay in self._waiting:
             database.execute(
                 "INSERT INTO outcomes (object, run, at, outcome) VALUES (?, ?, ?, ?)",
-                (object_id, self.run_id, time.time(), outcome.to_json()),
+                (object_id, self.run_id, at, outcome.to_json()),
             )
             if again is not None:
-                database.execute(
-                    "UPDATE objects SET state = 'open', run = NULL, etag = ?, attempt = ?, not_before = ?,"
-                    " has_instruction_file = ?, pinned = ? WHERE id = ?",
-                    (
-                        again.etag,
-                        again.attempt,
-                        time.time() + delay,
-                        again.has_instruction_file,
-                        again.version_id is not None,
-                        object_id,
-                    ),
-                )
-                return
-            names = ", ".join(f"{name} = ?" for name in RESULT_COLUMNS)
-            # What this run found done already keeps the evidence of the run that did it, while it is the same object.
-            is_second_look = outcome.result is Result.ALREADY
-            guard = " AND NOT (coalesce(result, '') = 'done' AND etag_out IS ?)" if is_second_look else ""
-            evidence = (outcome.etag_in,) if is_second_look else ()
-            database.execute(
-                "UPDATE objects SET state = 'done', run = NULL, stands = ?, moved = ? WHERE id = ?",
-                (stands(outcome), is_moved(outcome), object_id),
-            )
-            database.execute(
-                f"UPDATE objects SET result = ?, reason = ?, message = ?, {names} WHERE id = ?{guard}",  # noqa: S608  # fixed names
-                (
-                    outcome.result.value,
-                    outcome.reason.value if outcome.reason else None,
-                    outcome.message,
-                    *(values.get(name) for name in RESULT_COLUMNS),
-                    object_id,
-                    *evidence,
-                ),
-            )
+                self._open_again(database, object_id, again, at + delay)
+            else:
+                self._close(database, object_id, outcome)
+
+    @staticmethod
+    def _open_again(database: sqlite3.Connection, object_id: int, again: Task, not_before: float) -> None:
+        is_pinned = again.version_id is not None
+        database.execute(
+            "UPDATE objects SET state = 'open', run = NULL, etag = ?, attempt = ?, not_before = ?,"
+            " has_instruction_file = ?, pinned = ? WHERE id = ?",
+            (again.etag, again.attempt, not_before, again.has_instruction_file, is_pinned, object_id),
+        )
+
+    @staticmethod
+    def _close(database: sqlite3.Connection, object_id: int, outcome: Outcome) -> None:
+        values = outcome.to_dict()
+        names = ", ".join(f"{name} = ?" for name in RESULT_COLUMNS)
+        # What this run found done already keeps the evidence of the run that did it, while it is the same object.
+        is_second_look = outcome.result is Result.ALREADY
+        guard = " AND NOT (coalesce(result, '') = 'done' AND etag_out IS ?)" if is_second_look else ""
+        database.execute(
+            "UPDATE objects SET state = 'done', run = NULL, stands = ?, moved = ? WHERE id = ?",
+            (stands(outcome), is_moved(outcome), object_id),
+        )
+        database.execute(
+            f"UPDATE objects SET result = ?, reason = ?, message = ?, {names} WHERE id = ?{guard}",  # noqa: S608  # fixed names
+            (
+                outcome.result.value,
+                outcome.reason.value if outcome.reason else None,
+                outcome.message,
+                *(values.get(name) for name in RESULT_COLUMNS),
+                object_id,
+                *((outcome.etag_in,) if is_second_look else ()),
+            ),
+        )
 
     def is_idle(self) -> bool:
         """True where nothing is open, nor leased by anybody who lives."""

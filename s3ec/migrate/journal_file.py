@@ -74,6 +74,7 @@ class JournalFile:
     path: str
     _lock: threading.RLock
     _database: sqlite3.Connection
+    _waiting: list[Any]
 
     def _connect(self) -> None:
         if self.path != ":memory:":
@@ -113,15 +114,21 @@ class JournalFile:
         with self._lock, self._faults():
             self._database.execute("BEGIN IMMEDIATE")
             try:
+                # What waits goes first, so that whoever reads in this transaction reads it as well.
+                self._write_waiting(self._database)
                 yield self._database
                 # A full disk often shows here for the first time.
                 self._database.execute("COMMIT")
+                self._waiting.clear()
             except BaseException:
                 # SQLite may have rolled back by itself; a second error must not hide the first.
                 if self._database.in_transaction:
                     with contextlib.suppress(sqlite3.Error):
                         self._database.execute("ROLLBACK")
                 raise
+
+    def _write_waiting(self, database: sqlite3.Connection) -> None:
+        """Write what was put off until the next transaction."""
 
     def _rows(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         """All rows of a query.
@@ -130,6 +137,9 @@ class JournalFile:
             s3ec.errors.MigrationError: the file cannot be read.
         """
         with self._lock, self._faults():
+            if self._waiting and not self._database.in_transaction:
+                with self._change():
+                    pass
             return self._database.execute(statement, values).fetchall()
 
     @contextlib.contextmanager
