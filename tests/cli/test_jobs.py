@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from s3ec import AesKeyring
 from s3ec.cli import jobs
 
 from support.cbc import WRAPPING_KEY, cbc_object
@@ -350,3 +351,13 @@ def test_an_engine_that_is_not_installed_is_named(run: Any, key: Any, filled: st
     ended = run("migrate", f"s3://{filled}", *key, "--yes", "--engine", "dask")
     assert ended.code == 5
     assert "s3ec[dask]" in ended.line
+
+
+def test_a_dry_run_with_the_wrong_key_fails(run: Any, key: Any, bucket: str, make_client: Any, tmp_path: Path):
+    """Whoever names a key that opens nothing there learns it before the run, not from it."""
+    make_client(keyring=AesKeyring(bytes(32))).put_object(Bucket=bucket, Key="k", Body=b"x")
+    (tmp_path / "wrong").write_bytes(bytes(range(32)))
+    (tmp_path / "right").write_bytes(bytes(32))
+    for name, code in (("wrong", 8), ("right", 0)):
+        words = ("--aes-key-file", tmp_path / name, "--to-kms-key", key[1], "--dry-run")
+        assert run("rewrap", f"s3://{bucket}", *words).code == code
