@@ -25,7 +25,19 @@ FENCE = re.compile(r"^(?P<mark>`{3,})(?P<info>[^\n`]*)\n(?P<body>.*?)^(?P=mark)[
 SETUP = re.compile(r"^<!-- setup\n(?P<body>.*?)^-->$", re.MULTILINE | re.DOTALL)
 
 LANGUAGES_NOT_RUN = frozenset(
-    {"", "console", "python recipe", "json", "text", "text demo", "toml", "{toctree}", "{eval-rst}", "{automodule}"}
+    {
+        "",
+        "console",
+        "python recipe",
+        "ini",
+        "json",
+        "text",
+        "text demo",
+        "toml",
+        "{toctree}",
+        "{eval-rst}",
+        "{automodule}",
+    }
 )
 BUCKET = "my-bucket"
 KEY_ALIASES = ("alias/my-key", "alias/payroll")
