@@ -27,10 +27,10 @@ class AlgorithmSuite(enum.Enum):
     Attributes:
         suite_id: two-byte identifier of the specification.
         iv_length: bytes of the IV (the message ID takes its place in the committing suite).
-        tag_length: bytes of the authentication tag, 0 where there is none.
+        tag_length: bytes of the authentication tag, 0 if there is none.
         key_lengths: lengths of data key that a reader accepts, in bytes.
-        commits: True where the object commits to its data key.
-        is_legacy: True where content is not authenticated.
+        commits: True if the object commits to its data key.
+        is_legacy: True if content is not authenticated.
     """
 
     ALG_AES_256_CBC_IV16_NO_KDF = (0x0070, 16, 0, (16, 24, 32), False)
@@ -49,11 +49,11 @@ class AlgorithmSuite(enum.Enum):
 
     @property
     def is_legacy(self) -> bool:
-        """True where content carries no authentication tag."""
+        """True if content carries no authentication tag."""
         return self.tag_length == 0
 
     def ciphertext_length(self, plaintext_length: int) -> int:
-        """Bytes stored for so many bytes of plaintext (PKCS#7 padding for CBC, the tag for GCM)."""
+        """Return the bytes stored for this many bytes of plaintext (PKCS#7 padding for CBC, the tag for GCM)."""
         if self.is_legacy:
             return (plaintext_length // 16 + 1) * 16
         return plaintext_length + self.tag_length
@@ -63,9 +63,9 @@ class WrappingAlgorithm(enum.Enum):
     """How the data key is encrypted.
 
     Attributes:
-        wire_name: value of ``x-amz-wrap-alg`` (V2), or None where the algorithm is only inferred.
-        v3_code: value of ``x-amz-w`` (V3), or None where V3 does not know it.
-        is_legacy: True where the wrapping does not bind the content algorithm.
+        wire_name: value of ``x-amz-wrap-alg`` (V2), or None if the algorithm is only inferred.
+        v3_code: value of ``x-amz-w`` (V3), or None if V3 does not know it.
+        is_legacy: True if the wrapping does not bind the content algorithm.
         family: the kind of keyring that opens it: ``"kms"``, ``"aes"`` or ``"rsa"``.
     """
 
@@ -87,7 +87,7 @@ class WrappingAlgorithm(enum.Enum):
 
     @property
     def label(self) -> str:
-        """The name for people: the wire name, or what stands for it where the wire has none."""
+        """The name to show to people: the wire name, or what stands for it if the wire has none."""
         return self.wire_name or {"AES_ECB": "AES", "RSA_PKCS1": "RSA"}[self.name]
 
 
@@ -95,8 +95,8 @@ class CommitmentPolicy(enum.Enum):
     """Which content may be written and read with regard to key commitment.
 
     Attributes:
-        requires_encrypt: True where only committing content is written.
-        requires_decrypt: True where only committing content is read.
+        requires_encrypt: True if only committing content is written.
+        requires_decrypt: True if only committing content is read.
     """
 
     FORBID_ENCRYPT_ALLOW_DECRYPT = (False, False)

@@ -50,7 +50,7 @@ __all__ = ["Checked", "begin", "check", "place_difference"]
 _MESSAGE_ID_LENGTH = 28
 _COMMITMENT_LENGTH = 28
 _MOST_NAMES_SHOWN = 20
-# Of an object in a bucket, or behind an access point; other shapes, such as a bucket's, are other services' own.
+# ARNs of an object in a bucket, or behind an access point; other shapes belong to other services.
 _OBJECT_ARN = re.compile(r"arn:[^:/]+:s3:(::[^/]+/|[^/]+:accesspoint/[^/]+/object/).+", re.DOTALL)
 
 
@@ -70,11 +70,11 @@ def begin(
         content_metadata: what the object says about itself.
         materials_manager: opens the encrypted data key; asked once, after every check.
         commitment_policy: the client's policy.
-        enable_legacy_unauthenticated_modes: the leave for AES-CBC.
+        enable_legacy_unauthenticated_modes: the opt-in to AES-CBC.
         encryption_context: the caller's pairs without reserved ones, `STORED_CONTEXT`, or None.
         bound_context: pairs that must be stored and that the caller need not repeat.
-        object_arn: of the place that the object was read from, where a context that the caller did not state may not
-            name another one; empty where nobody knows the place, None where it is checked elsewhere.
+        object_arn: ARN of the place that the object was read from; a context that the caller did not state may not
+            name another one. Empty if the place is not known, None if it is checked elsewhere.
 
     Raises:
         PolicyError: `LegacyAlgorithmError` or `CommitmentPolicyError`; see `check`.
@@ -104,8 +104,8 @@ class Checked:
     def open(self) -> ContentCipher:
         """Have the data key opened, and return the cipher of the content.
 
-        A data key without integrity that does not open is no error here: the cipher's content does not decrypt, as it
-        would not under a wrong data key.
+        A data key without integrity that does not open is not an error here: the cipher's content does not decrypt,
+        just as it would not under a wrong data key.
 
         Raises:
             KeyringError, CommitmentMismatchError: as `begin`.
@@ -131,7 +131,7 @@ class Checked:
         )
 
     def data_key(self) -> Secret[bytes]:
-        """Have the data key opened, for whoever wraps it again; the commitment, where there is one, is checked.
+        """Have the data key opened, to be wrapped again; the commitment, if there is one, is checked.
 
         Raises:
             KeyringError, CommitmentMismatchError: as `begin`.
@@ -184,13 +184,13 @@ def check(
         What can be opened.
 
     Raises:
-        LegacyAlgorithmError: legacy content or wrapping without its leave.
-        CommitmentPolicyError: content that does not commit, under a policy that requires it.
-        MalformedMetadataError: a value of a wrong length, or one that was never initialised.
-        KeyringError: a wrapping that this keyring cannot open.
-        ConflictingMetadataError: metadata that contradicts itself, as a downgraded object's does.
-        ConfigurationError: an encryption context for a keyring that binds none.
-        EncryptionContextMismatchError: another encryption context than the stored one.
+        LegacyAlgorithmError: legacy content or wrapping without its opt-in.
+        CommitmentPolicyError: the content does not commit, under a policy that requires it.
+        MalformedMetadataError: a value has a wrong length, or was never initialised.
+        KeyringError: this keyring cannot open such a wrapping.
+        ConflictingMetadataError: the metadata contradicts itself, as a downgraded object's does.
+        ConfigurationError: an encryption context was given, but the keyring binds none.
+        EncryptionContextMismatchError: the encryption context is not the stored one.
     """
     suite = content_metadata.algorithm_suite
     algorithm = content_metadata.encrypted_data_key.wrapping_algorithm
@@ -255,7 +255,7 @@ def _needed_settings(
     enable_legacy_unauthenticated_modes: bool,
     keyring: KeyringCapabilities,
 ) -> str:
-    """Name every setting that stands between this object and its reader, so that nobody finds them one by one."""
+    """Name every setting that this object needs to be read, so that its reader need not find them one by one."""
     suite = content_metadata.algorithm_suite
     settings = []
     if suite.is_legacy and not enable_legacy_unauthenticated_modes:
@@ -271,7 +271,7 @@ def _needed_settings(
 
 
 def _may_be_wrapped_again(content_metadata: ContentMetadata) -> bool:
-    """Say whether the Java client may have wrapped the data key again, binding AES-GCM and nothing of the content."""
+    """True if the Java client may have wrapped the data key again, binding AES-GCM and nothing of the content."""
     return (
         content_metadata.algorithm_suite.is_legacy
         and content_metadata.location is MetadataLocation.INSTRUCTION_FILE
@@ -280,7 +280,7 @@ def _may_be_wrapped_again(content_metadata: ContentMetadata) -> bool:
 
 
 def _fault(content_metadata: ContentMetadata) -> str | None:
-    """Say which value has a length that its format does not have, or was never initialised."""
+    """Describe a value whose length its format does not have, or that was never initialised."""
     for name, value, length in _expected_lengths(content_metadata):
         if value is None or len(value) != length:
             return f"the {name} has {len(value or b'')} bytes; {content_metadata.content_algorithm} has {length}"
@@ -308,7 +308,7 @@ def _encrypted_data_key_fault(content_metadata: ContentMetadata) -> str | None:
 
 
 def _encrypted_lengths(algorithm: WrappingAlgorithm, suite: AlgorithmSuite) -> frozenset[int] | range:
-    """Lengths in bytes that an encrypted data key can have."""
+    """Return the lengths in bytes that an encrypted data key can have."""
     if algorithm.family == "kms":
         return range(1, 6144 + 1)  # CiphertextBlob in the KMS API reference
     if algorithm.family == "rsa":
@@ -320,7 +320,7 @@ def _encrypted_lengths(algorithm: WrappingAlgorithm, suite: AlgorithmSuite) -> f
 
 
 def _contradiction(content_metadata: ContentMetadata) -> str | None:
-    """Say where the metadata contradicts itself in a way that no writer's does."""
+    """Describe where the metadata contradicts itself in a way that no writer's does."""
     algorithm = content_metadata.encrypted_data_key.wrapping_algorithm
     bound = content_metadata.description.get(CONTEXT_CONTENT_ALGORITHM)
     if not _belongs(content_metadata):
@@ -337,7 +337,7 @@ def _contradiction(content_metadata: ContentMetadata) -> str | None:
 
 
 def _belongs(content_metadata: ContentMetadata) -> bool:
-    """Say whether a format has such content under such a wrapping: a committing object never has a legacy one."""
+    """True if a format has such content under such a wrapping: a committing object never has a legacy one."""
     suite = content_metadata.algorithm_suite
     if content_metadata.format is FormatVersion.V3:
         return suite.commits and content_metadata.encrypted_data_key.wrapping_algorithm.v3_code is not None
@@ -345,7 +345,7 @@ def _belongs(content_metadata: ContentMetadata) -> bool:
 
 
 def _context_fault(given: Mapping[str, str] | StoredContext | None, keyring: KeyringCapabilities) -> str | None:
-    """Say why no object at all could be read with this encryption context."""
+    """Explain why no object at all could be read with this encryption context."""
     if not given or given is STORED_CONTEXT:
         return None
     if not is_text_map(given):
@@ -361,7 +361,7 @@ def _context_difference(
     bound: Mapping[str, str],
     object_arn: str | None,
 ) -> str | None:
-    """Say how the caller's encryption context differs from the stored one; names only, since values may be private."""
+    """Describe how the caller's encryption context differs from the stored one, by names: values may be private."""
     algorithm = content_metadata.encrypted_data_key.wrapping_algorithm
     stored = content_metadata.description if algorithm.family == "kms" else {}
     for name, value in bound.items():
@@ -393,11 +393,11 @@ def _context_difference(
 
 
 def place_difference(stored: str | None, object_arn: str | None) -> str | None:
-    """Say where a context that nobody stated names another object: whoever can write to a bucket can swap objects.
+    """Describe where a context that was not stated names another object: bucket writers can swap objects.
 
     Args:
         stored: the pair ``aws:s3:arn`` of the context, or None.
-        object_arn: of the place that the object was read from; see `check`.
+        object_arn: ARN of the place that the object was read from; see `check`.
 
     Only ARNs of objects are compared, without their partition, which the client leaves at ``aws``.
     """

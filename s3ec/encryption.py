@@ -24,7 +24,7 @@ _DATA_KEY_LENGTH = 32
 
 
 def check_options(*, commitment_policy: CommitmentPolicy, algorithm_suite: AlgorithmSuite | None) -> AlgorithmSuite:
-    """Return the suite to write with: the one asked for where the policy allows it, else the policy's own.
+    """Return the suite to write with: the one asked for if the policy allows it, else the policy's own.
 
     Raises:
         ConfigurationError: the policy does not write that suite; AES-CBC is never written.
@@ -61,7 +61,7 @@ def begin(
         What to store beside the content, and the cipher for exactly one plaintext.
 
     Raises:
-        ConfigurationError: a request that can never work, before the keyring is asked.
+        ConfigurationError: the request can never work; raised before the keyring is asked.
         KeyringError: the keyring failed, or its answer is not what was asked for.
     """
     suite = check_options(commitment_policy=commitment_policy, algorithm_suite=algorithm_suite)
@@ -96,7 +96,7 @@ def _check_request(materials_manager: MaterialsManager, context: Mapping[str, st
 
 
 def _fault(materials: EncryptionMaterials, request: EncryptionMaterialsRequest) -> str | None:
-    """Say how a keyring's answer breaks the request: a custom keyring's mistake must not reach the bucket."""
+    """Describe how a keyring's answer breaks the request: a custom keyring's mistake must not reach the bucket."""
     key: object = materials.plaintext_data_key
     wrapped = materials.encrypted_data_key
     if materials.algorithm_suite is not request.algorithm_suite:

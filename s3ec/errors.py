@@ -1,4 +1,4 @@
-"""Every error that s3ec raises of its own, by whose fault it is.
+"""Every error of s3ec's own, ordered by whose fault it is.
 
 ::
 
@@ -59,10 +59,10 @@ __all__ = [
 
 
 def escaped(text: str) -> str:
-    """Text of others (keys, headers, what a service says) as a message, a log or a terminal may carry it.
+    """Escape foreign text (keys, headers, what a service says) for a message, a log or a terminal.
 
-    Line feeds would forge lines of a log, escape sequences command a terminal, and characters that turn the direction
-    of writing show another text than the one that is there. They are spelt out; letters of any language stay.
+    Line feeds would forge lines of a log, escape sequences control a terminal, and characters that turn the direction
+    of writing show a different text from the one that is there. They are escaped; letters of any language stay.
     """
     if text.isprintable():
         return text
@@ -72,8 +72,8 @@ def escaped(text: str) -> str:
 class S3ECError(Exception):
     """Base of all errors of s3ec.
 
-    The layers that find a fault know no bucket; the client adds the place on the way out with `locate`, so that the
-    text always says which object it is about.
+    The layers that find a fault do not know the bucket; the client adds the place on the way out with `locate`, so
+    that the text always says which object it is about.
 
     Attributes:
         location: ``s3://bucket/key`` with ``?versionId=…`` where one is known, or None.
@@ -82,17 +82,17 @@ class S3ECError(Exception):
     location: str | None = None
 
     def __init__(self, *args: object) -> None:
-        """Take the message; what is foreign in it is escaped, whoever wrote the message."""
+        """Take the message; foreign characters in it are escaped, wherever it comes from."""
         super().__init__(*(escaped(arg) if isinstance(arg, str) else arg for arg in args))
 
     def locate(self, location: str) -> S3ECError:
-        """Say which object the error is about; the first answer stays. Returns the error itself."""
+        """Note which object the error is about; the first one noted stays. Returns the error itself."""
         if self.location is None:
             self.location = escaped(location)
         return self
 
     def __str__(self) -> str:
-        """The message, followed by the object it is about."""
+        """Return the message, followed by the object it is about."""
         text = super().__str__()
         return f"{text} [{self.location}]" if self.location else text
 
@@ -122,7 +122,7 @@ class InstructionFileError(MetadataError):
 
 
 class PolicyError(S3ECError):
-    """The object is understood, and this client's settings forbid it.
+    """The object is understood, but this client's settings forbid it.
 
     Attributes:
         setting: the one option of the client or keyring that decides.
@@ -134,7 +134,7 @@ class PolicyError(S3ECError):
         self.setting = setting
 
     def __str__(self) -> str:
-        """The message, without the setting's name repeated."""
+        """Return the message, without the setting's name repeated."""
         text = str(self.args[0])
         return f"{text} [{self.location}]" if self.location else text
 
@@ -182,13 +182,13 @@ class ConflictingMetadataError(SecurityError):
 class MisplacedObjectError(SecurityError):
     """A bucket job met an object that is bound to another place, or to another context than the one asserted.
 
-    Whoever may write to a bucket can put one encrypted object in another's place; rewritten there, it would be made
-    good. One that was moved on purpose is accepted by name (``accept_moved``).
+    Anyone who may write to a bucket can put one encrypted object in another's place; rewritten there, it would be made
+    valid. An object that was moved on purpose is accepted by name (``accept_moved``).
     """
 
 
 class SourceChangedError(S3ECError):
-    """A body that had to be read again gave other bytes; nothing of them was sent."""
+    """A body that had to be read again gave other bytes; none of them were sent."""
 
 
 class ObjectTooLargeError(S3ECError):

@@ -1,7 +1,7 @@
-"""What a forked child does not inherit: locks that nobody will ever release there, and work that nobody ends.
+"""What a forked child does not inherit: locks that would never be released there, and work that would never end.
 
 A child has one thread, the one that forked. A lock that another thread held at that moment stays locked in the child
-for ever, so every lock of a long-lived object is registered here and made again in the child. Whoever holds the old one
+forever, so every lock of a long-lived object is registered here and made again in the child. A holder of the old one
 (only the thread that forked can) releases the old one.
 """
 
@@ -22,8 +22,8 @@ def make_in_each_process(owner: object, **parts: Callable[[], object]) -> None:
     """Set attributes of an object, now and again in every child that is forked while the object lives.
 
     Args:
-        owner: hashed by identity, and with weak references to it.
-        **parts: for each attribute what makes its value, such as `threading.Lock`. It must not wait for anything.
+        owner: an object that is hashed by identity and can be weakly referenced.
+        **parts: for each attribute, what makes its value, such as `threading.Lock`. It must not wait for anything.
     """
     _make(owner, parts)
     _owners[owner] = parts

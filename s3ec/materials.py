@@ -111,7 +111,7 @@ class DecryptionMaterialsRequest:
         content_algorithm: the text that the wrapping binds, exactly as the object states it.
         encrypted_data_key: what to open.
         description: the stored encryption context (KMS) or material description (raw keys), verbatim.
-        from_instruction_file: True where the encrypted data key lies in an instruction file. There alone, and with
+        from_instruction_file: True if the encrypted data key lies in an instruction file. There alone, and with
             legacy wrapping algorithms enabled, a wrapping that binds AES-GCM may open AES-CBC content: the Java client
             writes it so when it wraps the data key of such content again.
     """
@@ -142,8 +142,8 @@ class KeyringCapabilities:
     Attributes:
         wrapping_algorithms: what it can open; anything else is a wrong key type, refused from metadata alone.
         encrypts: False for keyrings that only decrypt.
-        binds_encryption_context: True where the caller's encryption context is part of the wrapping (KMS).
-        enable_legacy_wrapping_algorithms: the leave for wrappings that do not bind the content algorithm.
+        binds_encryption_context: True if the caller's encryption context is part of the wrapping (KMS).
+        enable_legacy_wrapping_algorithms: the opt-in to wrappings that do not bind the content algorithm.
     """
 
     wrapping_algorithms: frozenset[WrappingAlgorithm]

@@ -17,7 +17,7 @@ try:
 except ImportError:  # an older botocore, which counts no features
 
     def get_context() -> ClientContext | None:
-        """No features are noted."""
+        """Note no features."""
         return None
 
 

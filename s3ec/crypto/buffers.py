@@ -9,10 +9,10 @@ Octets = bytes | bytearray | memoryview
 
 
 def octets(data: Octets) -> memoryview:
-    """A flat view of single bytes, so that its length is the number of bytes whatever the format of the view given.
+    """Return a flat view of single bytes, so that its length is the number of bytes in any format.
 
     Raises:
-        TypeError: the data is no buffer, or a view that is not contiguous.
+        TypeError: the data is not a buffer, or a view that is not contiguous.
     """
     view = memoryview(data)
     if view.format == "B" and view.ndim == 1 and view.contiguous:

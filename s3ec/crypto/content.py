@@ -26,12 +26,12 @@ _BLOCK_LENGTH = 16
 
 
 def content_failure() -> S3ECError:
-    """The one error for content that does not decrypt, whatever is wrong with it."""
+    """Make the one error for content that does not decrypt, whatever is wrong with it."""
     return AuthenticationError("the content is not what was encrypted under this data key: it was altered or cut short")
 
 
 class _Stream(Unpicklable):
-    """Feeds a cipher context, never more than one GCM stream may carry."""
+    """Feeds a cipher context, with never more than one GCM stream may carry."""
 
     __slots__ = ("_context", "_room")
 
@@ -40,7 +40,7 @@ class _Stream(Unpicklable):
         self._room = room
 
     def update_into(self, data: Octets, buffer: bytearray | memoryview) -> int:
-        """Process bytes into a buffer and give back how many were written, as many as were given.
+        """Process bytes into a buffer and give back how many were written: as many as were given.
 
         Args:
             data: contiguous bytes. They may start where the buffer starts, but must not overlap it otherwise.
@@ -55,7 +55,7 @@ class _Stream(Unpicklable):
         return written
 
     def update(self, data: Octets) -> bytes:
-        """Process bytes and give back as many.
+        """Process bytes and give back the same number of them.
 
         Raises:
             ObjectTooLargeError: more than 2^36 - 32 bytes in all; nothing of this data was processed.
@@ -66,7 +66,7 @@ class _Stream(Unpicklable):
 
     def _admit(self, data: Octets) -> memoryview:
         view = octets(data)
-        # Past this length the counter would come round and encrypt a second plaintext with the same keystream.
+        # Past this length the counter would wrap around and encrypt a second plaintext with the same keystream.
         if view.nbytes > self._room:
             raise ObjectTooLargeError(
                 f"the content is larger than one AES-GCM stream may be ({GCM_MAX_PLAINTEXT_LENGTH} bytes); "
@@ -130,8 +130,8 @@ class ContentDecryptor(_Stream):
         """End an AES-CBC stream and give back the last bytes.
 
         Raises:
-            AuthenticationError: the length or the padding is wrong; one error for all of it, since whoever can tell
-                them apart can decrypt the object by trying (CVE-2020-8911).
+            AuthenticationError: the length or the padding is wrong; one error for all of it, since an attacker who
+                tells them apart can decrypt the object by trying (CVE-2020-8911).
         """
         raise ValueError("AES-GCM content ends with verify(tag)")
 
@@ -186,9 +186,9 @@ class ContentCipher(Unpicklable):
         aad: additional authenticated data; GCM only.
         padded: False for the CBC content that has no padding (``AES/CBC/NoPadding``).
         failure: makes the error for content that does not decrypt. Where the data key came out of a wrapping without
-            integrity this must be the same error as that of the wrapping, or the difference tells about the key
+            integrity this must be the same error as that of the wrapping, or the difference betrays the key
             (see `s3ec.crypto.wrapping.content_failure_for`).
-        rejected: True where the key is a substitute for a data key that did not unwrap. AES-CBC finds valid padding
+        rejected: True if the key is a substitute for a data key that did not unwrap. AES-CBC finds valid padding
             under one wrong key in 256, and under this one it must find none: garbage would come out.
     """
 
@@ -212,13 +212,13 @@ class ContentCipher(Unpicklable):
             raise ValueError("AES-CBC takes no additional authenticated data")
 
     def encryptor(self) -> ContentEncryptor:
-        """A fresh encryptor. Whoever makes a second one must feed it the same bytes: key and IV are the same."""
+        """Make a fresh encryptor. A second one must be fed the same bytes, since key and IV are the same."""
         context = Cipher(AES(self.key.reveal()), self._gcm()).encryptor()
         context.authenticate_additional_data(self.aad)
         return ContentEncryptor(context)
 
     def decryptor(self) -> ContentDecryptor:
-        """A fresh decryptor for the whole object."""
+        """Make a fresh decryptor for the whole object."""
         if self.suite.is_legacy:
             return self._cbc_decryptor(self.iv, padded=self.padded)
         context = Cipher(AES(self.key.reveal()), self._gcm()).decryptor()
@@ -226,16 +226,16 @@ class ContentCipher(Unpicklable):
         return ContentDecryptor(context, self.failure)
 
     def encrypt(self, plaintext: Octets) -> bytes:
-        """Encrypt the whole object at once: ciphertext with its tag behind it.
+        """Encrypt the whole object at once: ciphertext followed by its tag.
 
-        For objects that are small; below some MiB a stream of its own costs more than the encryption. As with
-        `encryptor`, whoever calls it twice must give the same bytes.
+        For small objects; below a few MiB a stream of its own costs more than the encryption. As with
+        `encryptor`, a second call must give the same bytes.
         """
         self._require_gcm()
         return AESGCM(self.key.reveal()).encrypt(self.iv, plaintext, self.aad)
 
     def decrypt(self, ciphertext: Octets) -> bytes:
-        """Decrypt the whole object at once, with the tag that stands behind it; nothing unverified comes out.
+        """Decrypt the whole object at once, with the tag that follows it; nothing unverified comes out.
 
         Raises:
             AuthenticationError: the content, its key or the tag is not what was written.
@@ -247,19 +247,19 @@ class ContentCipher(Unpicklable):
             raise self.failure() from None
 
     def encryptor_at(self, offset: int) -> CtrEncryptor:
-        """Encrypts the rest of a GCM stream from an offset of plaintext, a multiple of 16, once more."""
+        """Encrypt the rest of a GCM stream again, from an offset of plaintext that is a multiple of 16."""
         return CtrEncryptor(self._ctr(offset), GCM_MAX_PLAINTEXT_LENGTH - offset)
 
     def decryptor_at(self, offset: int) -> CtrDecryptor:
-        """Decrypts the rest of a GCM stream from an offset of plaintext, a multiple of 16; authenticates nothing."""
+        """Decrypt the rest of a GCM stream from an offset of plaintext, a multiple of 16; authenticates nothing."""
         return CtrDecryptor(self._ctr(offset), GCM_MAX_PLAINTEXT_LENGTH - offset)
 
     def cbc_decryptor_from(self, previous_block: bytes, *, reaches_end: bool) -> ContentDecryptor:
-        """Decrypts CBC content from the middle.
+        """Decrypt CBC content from the middle.
 
         Args:
             previous_block: the 16 bytes of ciphertext before the first byte to decrypt, or the IV.
-            reaches_end: True where the last block of the object is among what will be decrypted, so that its padding
+            reaches_end: True if the last block of the object is among what will be decrypted, so that its padding
                 is taken off.
         """
         if not self.suite.is_legacy:
@@ -283,6 +283,6 @@ class ContentCipher(Unpicklable):
         if offset % _BLOCK_LENGTH or not 0 <= offset <= GCM_MAX_PLAINTEXT_LENGTH:
             raise ValueError(f"offset {offset} is not the start of a block of an AES-GCM stream")
         # GCM counts in the last four bytes only and spends counter 1 on the tag (NIST SP 800-38D, section 7.1). Within
-        # the greatest length the counter never comes round, so that CTR's carry into the IV never happens.
+        # the greatest length the counter never wraps around, so that CTR's carry into the IV never happens.
         counter = (2 + offset // _BLOCK_LENGTH) % 2**32
         return Cipher(AES(self.key.reveal()), CTR(self.iv + counter.to_bytes(4, "big"))).encryptor()

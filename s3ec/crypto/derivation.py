@@ -27,13 +27,13 @@ CONTENT_KEY_LENGTH = 32
 
 
 def derive(key: bytes | Secret[bytes], salt: bytes, label: bytes, length: int) -> Secret[bytes]:
-    """HKDF with the label behind the suite's identifier, which keeps every use of it apart from the others."""
+    """Derive by HKDF, with the label behind the suite's identifier, which keeps every use apart from the others."""
     hkdf = HKDF(algorithm=SHA512(), length=length, salt=salt, info=COMMITTING_AAD + label)
     return Secret(hkdf.derive(revealed(key)))
 
 
 def commitment(plaintext_data_key: bytes | Secret[bytes], message_id: bytes) -> bytes:
-    """The 28 bytes by which an object commits to its data key.
+    """Return the 28 bytes by which an object commits to its data key.
 
     Args:
         plaintext_data_key: 32 bytes.
@@ -43,7 +43,7 @@ def commitment(plaintext_data_key: bytes | Secret[bytes], message_id: bytes) -> 
 
 
 def content_key(plaintext_data_key: bytes | Secret[bytes], message_id: bytes) -> Secret[bytes]:
-    """The 32-byte key that encrypts the content. On reads, compare the commitment first.
+    """Return the 32-byte key that encrypts the content. On reads, compare the commitment first.
 
     Args:
         plaintext_data_key: 32 bytes.

@@ -1,9 +1,9 @@
 """AES-GCM that can be put down and taken up again: the authenticator's state as a value, also in another process.
 
-GCM is CTR, which starts anywhere, and GHASH, a polynomial in the hash key ``H = E_K(0)``. Two pieces of whole blocks
+GCM is CTR, which can start anywhere, and GHASH, a polynomial in the hash key ``H = E_K(0)``. Two pieces of whole blocks
 join as ``Y(A‖B) = Y(A)·H^|B| ⊕ Y(B)``, and the state of a piece comes out of an ordinary tag, by undoing GCM's last
 steps: ``tag = E_K(J0) ⊕ (Y ⊕ lengths)·H``. So all bytes are hashed at native speed, and only a few multiplications for
-each state are done here. They take no constant time: H belongs to one object and never meets a remote party's input.
+each state are done here. They are not constant-time: H belongs to one object and never meets a remote party's input.
 Source: NIST SP 800-38D, sections 6.3 to 6.5 and 7.1.
 """
 
@@ -45,7 +45,7 @@ class GhashState(Unpicklable):
 
 
 def multiply(x: int, y: int) -> int:
-    """Product in GCM's field of 2^128 elements; 16-byte blocks as big-endian integers (SP 800-38D, algorithm 1)."""
+    """Multiply in GCM's field of 2^128 elements; 16-byte blocks as big-endian integers (SP 800-38D, algorithm 1)."""
     product = 0
     for bit in range(127, -1, -1):
         if x >> bit & 1:
@@ -83,21 +83,21 @@ class _HashKey:
         self.inverse = _power(self.h, 2**128 - 2)
 
     def block(self, block: bytes) -> int:
-        """One block through the cipher."""
+        """Encrypt one block with the cipher."""
         encryptor = Cipher(AES(self._key.reveal()), ECB()).encryptor()  # noqa: S305 - one block, as GCM itself is built
         return int.from_bytes(encryptor.update(block), "big")
 
     def accumulated(self, tag: bytes, iv: bytes, aad_length: int, content_length: int) -> int:
-        """GHASH before the block of lengths, out of a tag."""
+        """Compute GHASH before the block of lengths, from a tag."""
         masked = int.from_bytes(tag, "big") ^ self.block(iv + b"\0\0\0\1")
         return multiply(masked, self.inverse) ^ _lengths(aad_length, content_length)
 
 
 def state_from_tag(cipher: ContentCipher, tag: bytes, position: int, tail: bytes) -> GhashState:
-    """The state of a stream that was ended, as if it had not been.
+    """Return the state of a finished stream, as if it had not been finished.
 
     Args:
-        cipher: of the stream.
+        cipher: cipher of the stream.
         tag: what its encryptor's `finalize` gave. It must never leave the process: a stream that goes on has another
             tag, and two tags under one IV give the hash key away.
         position: bytes of content that went in.
@@ -113,7 +113,7 @@ def state_from_tag(cipher: ContentCipher, tag: bytes, position: int, tail: bytes
 class ResumableEncryptor(Unpicklable):
     """Encrypts the rest of a GCM stream from a state. Single use.
 
-    Whoever makes two of one state must feed them the same bytes.
+    Two encryptors made from one state must be fed the same bytes.
     """
 
     __slots__ = ("_cipher", "_ctr", "_hash", "_hash_key", "_hashed", "_nonce", "_start", "_state_tail")
@@ -166,7 +166,7 @@ class ResumableEncryptor(Unpicklable):
         self._state_tail = bytes(ciphertext[whole:])
 
     def state(self) -> GhashState:
-        """Where the stream stands; it can go on."""
+        """Return where the stream stands; it can go on."""
         self._hash.finalize()
         piece = self._hash_key.accumulated(self._hash.tag, self._nonce, self._hashed, 0)
         before = int.from_bytes(self._start.accumulator, "big")

@@ -12,9 +12,9 @@ __all__ = ["ChunkMac"]
 
 
 class ChunkMac(Unpicklable):
-    """GMAC (NIST SP 800-38D) under a key that lives and dies with this object, unless one is given.
+    """GMAC (NIST SP 800-38D) under a key of this object alone, unless one is given.
 
-    The nonce is the chunk's index, so two different chunks may meet the same nonce. That would give an outsider the
+    The nonce is the chunk's index, so two different chunks may get the same nonce. That would give an outsider the
     hash key if tags were shown; hence a tag must never leave the process, nor be stored unless sealed. Use one object
     per stored version of an object.
     """
@@ -22,11 +22,11 @@ class ChunkMac(Unpicklable):
     __slots__ = ("_gcm",)
 
     def __init__(self, key: bytes | Secret[bytes] | None = None) -> None:
-        """Make a key, or take the 32 bytes of an earlier one to compare with what it remembered."""
+        """Make a key, or take the 32 bytes of an earlier one to compare with its tags."""
         self._gcm = AESGCM(random.data_key() if key is None else revealed(key))
 
     def of(self, index: int, data: Octets) -> bytes:
-        """The 16-byte tag of a chunk.
+        """Return the 16-byte tag of a chunk.
 
         Args:
             index: position of the chunk, 0 or more; a chunk moved elsewhere has another tag.

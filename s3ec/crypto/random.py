@@ -1,4 +1,4 @@
-"""The single entrance of randomness: everything here comes from the operating system's generator."""
+"""The only source of randomness: everything here comes from the operating system's generator."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def _nonzero(length: int) -> bytes:
 
 
 def data_key() -> bytes:
-    """A fresh 256-bit data key (32 bytes)."""
+    """Return a fresh 256-bit data key (32 bytes)."""
     return _nonzero(DATA_KEY_LENGTH)
 
 
 def iv() -> bytes:
-    """A fresh 96-bit IV (12 bytes) for AES-GCM, never all zero."""
+    """Return a fresh 96-bit IV (12 bytes) for AES-GCM, never all zero."""
     return _nonzero(IV_LENGTH)
 
 
 def message_id() -> bytes:
-    """A fresh V3 message ID (28 bytes), never all zero."""
+    """Return a fresh V3 message ID (28 bytes), never all zero."""
     return _nonzero(MESSAGE_ID_LENGTH)

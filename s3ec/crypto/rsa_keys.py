@@ -1,4 +1,4 @@
-"""Reading RSA keys: PEM text, or key objects that the caller has already."""
+"""Reading RSA keys: PEM text, or key objects that the caller already has."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ MIN_PUBLIC_KEY_BITS = 2048
 
 
 def private_key(key: object) -> RSAPrivateKey:
-    """Take a private key as PEM (PKCS#8 or PKCS#1, not encrypted) or as an object; as it is, or as a secret.
+    """Take a private key as PEM (PKCS#8 or PKCS#1, not encrypted) or as a key object, or either of them as a `Secret`.
 
     Raises:
-        ConfigurationError: it is no RSA private key, or shorter than 1024 bits. The text quotes nothing of it.
+        ConfigurationError: it is not an RSA private key, or shorter than 1024 bits. The text quotes nothing of it.
     """
     given = Secret(revealed(key))
-    del key  # what is refused below is in no report of the error
+    del key  # keep what is refused below out of any error report
     loaded = _loaded(given) if isinstance(given.reveal(), (bytes, bytearray, str)) else given.reveal()
     if not isinstance(loaded, RSAPrivateKey):
         raise ConfigurationError(
@@ -54,12 +54,12 @@ def _loaded(pem: Secret[Any]) -> object:
         fault = "the PEM private key is encrypted; load it with its password and give the key object"
     except (ValueError, UnsupportedAlgorithm):
         pass
-    # Raised here: beside the library's own error there would be its frames, in which the text of the key stands.
+    # Raised here: the library's own error would bring its frames along, which hold the text of the key.
     raise ConfigurationError(fault)
 
 
 def unlocked_private_key(pem: object, passphrase: object) -> RSAPrivateKey:
-    """Take a private key as PEM that a passphrase encrypts; one that is not encrypted is taken as it is.
+    """Take a private key as PEM that is encrypted with a passphrase; one that is not encrypted is taken as it is.
 
     Args:
         pem: bytes or str.
@@ -70,7 +70,7 @@ def unlocked_private_key(pem: object, passphrase: object) -> RSAPrivateKey:
     """
     given: Secret[Any] = Secret(revealed(pem))
     secret: Secret[Any] = Secret(revealed(passphrase))
-    del pem, passphrase  # what is refused below is in no report of the error
+    del pem, passphrase  # keep what is refused below out of any error report
     fault = None
     try:
         loaded: object = load_pem_private_key(_encoded(given.reveal()), password=secret.reveal() or None)
@@ -80,7 +80,7 @@ def unlocked_private_key(pem: object, passphrase: object) -> RSAPrivateKey:
     except (ValueError, UnsupportedAlgorithm):
         fault = "the passphrase does not open the PEM private key, or it is not one (PKCS#8 or PKCS#1)"
         loaded = None
-    # Raised here: beside the library's own error there would be its frames, in which the text of the key stands.
+    # Raised here: the library's own error would bring its frames along, which hold the text of the key.
     if fault is not None:
         raise ConfigurationError(fault)
     return private_key(loaded)
@@ -90,7 +90,7 @@ def public_key(key: object) -> RSAPublicKey:
     """Take a public key as PEM (SubjectPublicKeyInfo or PKCS#1) or as an object.
 
     Raises:
-        ConfigurationError: it is no RSA public key, or shorter than 2048 bits.
+        ConfigurationError: it is not an RSA public key, or shorter than 2048 bits.
     """
     loaded: object = key
     if isinstance(key, (bytes, bytearray, str)):
@@ -107,7 +107,7 @@ def public_key(key: object) -> RSAPublicKey:
 
 
 def same_key(a: RSAPublicKey, b: RSAPublicKey) -> bool:
-    """Says whether two public keys are one."""
+    """True if two public keys are the same."""
     return a.public_numbers() == b.public_numbers()
 
 

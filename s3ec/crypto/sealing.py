@@ -18,7 +18,7 @@ __all__ = ["OVERHEAD", "Sealer", "open_sealed", "seal"]
 _NONCE_LENGTH = 12
 
 OVERHEAD = _NONCE_LENGTH + 16
-"""Bytes by which sealed data is longer than what was sealed."""
+"""How many bytes longer sealed data is than what was sealed."""
 
 
 def _seal(gcm: AESGCM, plaintext: Octets, aad: bytes) -> bytes:
@@ -62,7 +62,7 @@ class Sealer(Unpicklable):
 
 
 def seal(key: bytes | Secret[bytes], plaintext: Octets, aad: bytes = b"") -> bytes:
-    """Seal one value, at most 2^31 - 1 bytes, with a key of the caller's.
+    """Seal one value, at most 2^31 - 1 bytes, with a key that the caller gives.
 
     Args:
         key: 16, 24 or 32 bytes.

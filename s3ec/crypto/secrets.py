@@ -24,7 +24,7 @@ class Secret(Unpicklable, Generic[S]):
     """Holds a key wherever it is a variable or an attribute, so that only `reveal` gives it away.
 
     Error reporters send the local variables of every frame with an error, as their repr or by going through attributes
-    and containers; whoever can write to a bucket can cause an error. The value is therefore kept in a closure, where
+    and containers; anyone who can write to a bucket can cause an error. The value is therefore kept in a closure, where
     none of these look, and is revealed only as an argument of the call that needs it, never into a variable.
     """
 
@@ -34,7 +34,7 @@ class Secret(Unpicklable, Generic[S]):
         self._reveal: Callable[[], S] = lambda: value
 
     def reveal(self) -> S:
-        """The value itself."""
+        """Return the value itself."""
         return self._reveal()
 
     def __repr__(self) -> str:
@@ -52,5 +52,5 @@ class Secret(Unpicklable, Generic[S]):
 
 
 def revealed(value: S | Secret[S]) -> S:
-    """The value of a secret, or what was never made one."""
+    """Return the value of a secret, or the value itself if it was never made one."""
     return value.reveal() if isinstance(value, Secret) else value

@@ -39,7 +39,7 @@ _NONCE_LENGTH = 12
 _GCM_CONTENT_ALGORITHM = "AES/GCM/NoPadding"
 
 WITHOUT_INTEGRITY = frozenset({WrappingAlgorithm.AES_ECB, WrappingAlgorithm.RSA_PKCS1})
-"""Wrappings that only have a padding: an altered data key may unwrap to something that looks like one."""
+"""Wrappings with nothing but a padding: an altered data key may unwrap to something that looks like one."""
 
 _SUBSTITUTES = Secret(random.data_key())
 
@@ -60,10 +60,10 @@ def _rsa_failure() -> S3ECError:
 
 
 def content_failure_for(algorithm: WrappingAlgorithm) -> Callable[[], S3ECError]:
-    """What makes the error for content that does not decrypt, given how its data key was wrapped.
+    """Return what makes the error for content that does not decrypt, given how its data key was wrapped.
 
     AES-ECB and RSA PKCS#1 v1.5 cannot tell a wrong data key from a right one: an altered one may unwrap to something
-    that only the content shows to be wrong. Were that another error than the unwrapping's, whoever may replace
+    that only the content shows to be wrong. If that were another error than the unwrapping's, anyone who may replace
     objects could tell well-padded from badly padded (Bleichenbacher's attack on RSA), hence one error for both, and one
     place: see `substitute_key`.
     """
@@ -73,7 +73,7 @@ def content_failure_for(algorithm: WrappingAlgorithm) -> Callable[[], S3ECError]
 
 
 def substitute_key(encrypted_data_key: bytes, length: int) -> Secret[bytes]:
-    """A key that opens nothing, to go on with in place of one that did not unwrap (implicit rejection, as in TLS).
+    """Return a key that opens nothing, in place of one that did not unwrap (implicit rejection, as in TLS).
 
     So the error comes where a wrong data key's would, after as many requests. In one process an encrypted data key
     always has the same substitute, since a wrong data key is the same at every read, too.
@@ -135,16 +135,16 @@ def unwrap_with_aes(
 
 
 def _of_length(plaintext_data_key: bytes | None, key_lengths: Iterable[int]) -> bytes | None:
-    """A data key, or None: what has another length is no data key of this content."""
+    """Return a data key, or None: what has another length is not a data key of this content."""
     return plaintext_data_key if plaintext_data_key is not None and len(plaintext_data_key) in key_lengths else None
 
 
 def _bound_texts(content_algorithm: str, *, cbc_may_be_bound_as_gcm: bool) -> list[bytes]:
-    """The texts of which a wrapping must bind one.
+    """Return the texts of which a wrapping must bind one.
 
     The Java client binds the name of GCM when it wraps the data key of CBC content again, which it writes into an
-    instruction file. To take that back everywhere would open GCM objects relabelled as CBC: whoever may replace objects
-    then confirms guessed blocks of them by whether a read succeeds (CVE-2020-8912). So it is for the caller to allow.
+    instruction file. Accepting that everywhere would open GCM objects relabelled as CBC: anyone who may replace objects
+    could then confirm guessed blocks by whether a read succeeds (CVE-2020-8912). So it is for the caller to allow.
     """
     texts = [content_algorithm]
     if cbc_may_be_bound_as_gcm and content_algorithm.startswith("AES/CBC/"):
@@ -182,7 +182,7 @@ def _open_aes_ecb(wrapping_key: Secret[bytes], ciphertext: bytes, _bound_texts: 
 def wrap_with_rsa(public_key: RSAPublicKey, plaintext_data_key: bytes | Secret[bytes], content_algorithm: str) -> bytes:
     """Wrap by RSA-OAEP (SHA-1): one byte for the key's length, the data key, the text of the content algorithm.
 
-    SHA-1 is the format's; OAEP does not rest on its collision resistance.
+    The format prescribes SHA-1; OAEP does not rely on its collision resistance.
 
     Args:
         public_key: a key of at least 1024 bits.
@@ -228,7 +228,7 @@ def unwrap_with_rsa(
 
 
 def _decrypt_rsa(private_key: RSAPrivateKey, ciphertext: bytes, paddings: Iterable[AsymmetricPadding]) -> bytes:
-    """Decrypt, or answer nothing: no bytes, which no caller takes for a key.
+    """Decrypt, or return empty bytes, which no caller takes for a key.
 
     OpenSSL 3.2 and later answers badly padded PKCS#1 v1.5 with bytes that look random, of a length that looks random
     (implicit rejection); older ones fail. Both end in the caller's one error.
@@ -242,7 +242,7 @@ def _decrypt_rsa(private_key: RSAPrivateKey, ciphertext: bytes, paddings: Iterab
 
 
 def _data_key(payload: bytes, bound_texts: list[bytes] | None) -> bytes:
-    """The data key in a payload: all of it where nothing is bound, or no bytes where it is bound to other content."""
+    """Return the data key in a payload: all of it if nothing is bound, or no bytes if it is bound to other content."""
     if bound_texts is None:
         return payload
     length = payload[0] if payload else 0

@@ -1,6 +1,6 @@
 """Content metadata on the wire: header maps and instruction files to `ContentMetadata`, and back.
 
-Nothing here decrypts or decides. Whatever is refused here is no format of any S3 encryption client; what is understood
+Nothing here decrypts or decides. What is refused here is not a format of any S3 encryption client; what is understood
 but not wanted is for `s3ec.decryption` to refuse.
 """
 
@@ -52,10 +52,10 @@ def parse_object(metadata: Mapping[str, str]) -> ContentMetadata:
         metadata: user metadata as boto3 gives it, without ``x-amz-meta-``; names in any case, foreign names ignored.
 
     Raises:
-        NotEncryptedError: no content metadata at all; there may still be an instruction file.
+        NotEncryptedError: there is no content metadata at all; there may still be an instruction file.
         InstructionFileError: the encrypted data key lies in an instruction file.
-        ConflictingMetadataError: keys of several formats.
-        MalformedMetadataError: a value that is missing or cannot be read.
+        ConflictingMetadataError: it has keys of several formats.
+        MalformedMetadataError: a value is missing or cannot be read.
     """
     fields = object_fields(metadata)
     detection = classify(fields)

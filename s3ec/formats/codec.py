@@ -1,4 +1,4 @@
-"""The one strict reading and writing of base64 and JSON.
+"""The one strict reader and writer of base64 and JSON.
 
 Lenient decoders let two texts mean the same bytes, or one text mean two things to two readers; both are ways to make
 clients disagree about an object. Everything here therefore has one spelling, and refuses the rest.
@@ -27,7 +27,7 @@ class JsonNumber(str):
 
 
 def encode_base64(data: bytes) -> str:
-    """Return the standard alphabet's text, padded, without line breaks (RFC 4648, section 4)."""
+    """Encode in the standard alphabet, padded, without line breaks (RFC 4648, section 4)."""
     return base64.b64encode(data).decode("ascii")
 
 
@@ -39,7 +39,7 @@ def decode_base64(text: str, name: str) -> bytes:
         name: the metadata key, for the message.
 
     Raises:
-        MalformedMetadataError: anything else: another alphabet, missing padding, line breaks, stray bits.
+        MalformedMetadataError: the text is anything else: another alphabet, missing padding, line breaks, stray bits.
     """
     try:
         data = base64.b64decode(text, validate=True)
@@ -59,7 +59,7 @@ def load_object(text: str, name: str) -> dict[str, object]:
     """
     try:
         value = _DECODER.decode(text)
-    except (ValueError, RecursionError):  # RecursionError: brackets nested to exhaust the reader
+    except (ValueError, RecursionError):  # RecursionError: brackets nested deeply to exhaust the reader
         raise MalformedMetadataError(f"{name} is not the JSON that it should be") from None
     if not isinstance(value, dict):
         raise MalformedMetadataError(f"{name} is JSON, but not an object of names and values")
@@ -70,7 +70,7 @@ def load_string_map(text: str | None, name: str) -> dict[str, str]:
     """Parse a material description or encryption context; absent, and JSON ``null``, are empty.
 
     Args:
-        text: what was stored, already free of S3's double encoding; None where nothing was.
+        text: what was stored, already free of S3's double encoding; None if nothing was.
         name: the metadata key, for the message.
 
     Raises:

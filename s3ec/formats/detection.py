@@ -54,7 +54,7 @@ def object_fields(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def detect(metadata: Mapping[str, str]) -> Detection:
-    """Say what an object's own metadata amounts to.
+    """Return what an object's own metadata amounts to.
 
     Raises:
         ConflictingMetadataError: keys of several formats, or of one format twice.
@@ -82,7 +82,7 @@ def classify(fields: Mapping[str, str]) -> Detection:
     if not stated and not v1_v2:
         return Detection.NONE
     if not stated:
-        # Never "not encrypted": whoever allows plain objects would be handed ciphertext.
+        # Never "not encrypted": callers who allow plain objects would be handed ciphertext.
         raise MalformedMetadataError(f"the content metadata has {_listed(v1_v2)}, but no encrypted data key")
     require(fields, keys.IV)
     return Detection.V1 if stated == [keys.ENCRYPTED_KEY_V1] else Detection.V2
@@ -91,20 +91,20 @@ def classify(fields: Mapping[str, str]) -> Detection:
 def _classify_v3(fields: Mapping[str, str]) -> Detection:
     if keys.KEYS_V3 & fields.keys() == keys.CONTENT_KEYS_V3:
         return Detection.V3_INSTRUCTION_FILE
-    # A few V3 keys beside an instruction file of another format are a spoof: half a format is none.
+    # A few V3 keys beside an instruction file of another format are a spoof: half a format is not a format.
     require(fields, *sorted(keys.CONTENT_KEYS_V3), keys.ENCRYPTED_KEY_V3, keys.V3_WRAPPING)
     return Detection.V3
 
 
 def refuse_remnants(metadata: Mapping[str, str], *, may_be_instruction_file: bool = False) -> None:
-    """Refuse to call plaintext what has no data key, in no place, and yet a name that only encrypting clients write.
+    """Refuse to call plaintext what has no data key anywhere, and yet a name that only encrypting clients write.
 
     The length alone stands beside each instruction file of the older clients. Where the file was lost, the object is
-    ciphertext all the same: handed out, it would pass for content, and encrypted again it would be hidden for ever.
+    ciphertext all the same: handed out, it would pass for content, and encrypted again it would be hidden forever.
 
     Args:
         metadata: user metadata of an object without content metadata, and without an instruction file.
-        may_be_instruction_file: let the mark of an instruction file pass, which is no ciphertext.
+        may_be_instruction_file: let the mark of an instruction file pass, which is not ciphertext.
 
     Raises:
         MalformedMetadataError: such a name is there.
@@ -121,7 +121,7 @@ def require(fields: Mapping[str, str], *names: str) -> None:
     """Refuse metadata that lacks one of ``names``.
 
     Raises:
-        MalformedMetadataError: names what is missing.
+        MalformedMetadataError: something is missing; the text names it.
     """
     missing = [name for name in names if name not in fields]
     if missing:

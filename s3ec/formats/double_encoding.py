@@ -37,7 +37,7 @@ def _from_words(match: re.Match[str]) -> str:
         text = b"".join(_word_bytes(word) for word in _ONE_WORD.finditer(match[0])).decode()
     except (UnicodeDecodeError, binascii.Error):
         return match[0]
-    # S3 re-encodes nothing that is ASCII: words that decode to ASCII were written by the caller.
+    # S3 does not re-encode ASCII: words that decode to ASCII were written by the caller.
     return match[0] if text.isascii() else text
 
 
@@ -50,7 +50,7 @@ def _word_bytes(word: re.Match[str]) -> bytes:
 
 
 def _from_latin1(match: re.Match[str]) -> str:
-    """Read a run of Latin-1 characters as the UTF-8 that they once were, unless they were none."""
+    """Read a run of Latin-1 characters as the UTF-8 that they once were, if they were UTF-8."""
     try:
         return match[0].encode("latin-1").decode()
     except UnicodeDecodeError:

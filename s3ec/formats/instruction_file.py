@@ -1,6 +1,6 @@
 """Instruction files: the encrypted data key in an object of its own, beside the encrypted one.
 
-Whoever may write that second object could swap the data key. V3 stops this, because the commitment stays in the
+Anyone who may write that second object could swap the data key. V3 stops this, because the commitment stays in the
 encrypted object; so its keys are never believed from a file, and file and object must be of one format.
 Source: S3 Encryption Client specification, data-format/metadata-strategy.md.
 """
@@ -51,9 +51,9 @@ def parse_instruction_file(body: bytes, object_metadata: Mapping[str, str]) -> C
         object_metadata: user metadata of the encrypted object, without ``x-amz-meta-``.
 
     Raises:
-        InstructionFileError: the file is no instruction file.
+        InstructionFileError: the file is not an instruction file.
         ConflictingMetadataError: file and object do not belong together, or V3's commitment lies in the file.
-        MalformedMetadataError: a value that cannot be read.
+        MalformedMetadataError: a value cannot be read.
     """
     file_fields = _fields(body)
     own_fields = object_fields(object_metadata)
@@ -71,16 +71,16 @@ def parse_instruction_file(body: bytes, object_metadata: Mapping[str, str]) -> C
 def judge_instruction_file(
     body: bytes, object_metadata: Mapping[str, str], *, is_marked: bool = False
 ) -> ContentMetadata | None:
-    """Say what an object without complete content metadata is, by what lies under its instruction file's name.
+    """Return what an object without complete content metadata is, by what lies under its instruction file's name.
 
     The one rule of every reader, the survey and the migration:
 
     1. An object with V3's content keys asks for its file: what lies there must be that file.
-    2. Beside any other object anybody's own object may have that name. What is neither marked as an instruction file
-       nor holds a name of content metadata is none, and says nothing of the object.
+    2. Beside any other object, a user's own object may have that name. What is neither marked as an instruction file
+       nor holds a name of content metadata is not one, and says nothing of the object.
     3. A sound file of V3 beside an object that has no V3 keys belongs to no object as it stands: it was written for an
        object that is yet to come, or that was overwritten. V3 keeps its commitment in the object, so nothing is
-       spoofed by calling that object not encrypted, which whoever can write it can do without a file.
+       spoofed by calling that object not encrypted, which its writer could do without a file as well.
     4. A sound file of V1 or V2 makes the object encrypted: those formats have nothing in the object itself.
     5. Anything else, and what is too large to be looked at, may be a damaged or forged file. The object beside it may
        be ciphertext, so this is an error, and never "not encrypted".
@@ -88,7 +88,7 @@ def judge_instruction_file(
     Args:
         body: what lies under the name, whole.
         object_metadata: user metadata of the object, without ``x-amz-meta-``.
-        is_marked: True where the file's own metadata marks it as an instruction file.
+        is_marked: True if the file's own metadata marks it as an instruction file.
 
     Returns:
         The content metadata, or None where the file says nothing of the object.
@@ -111,12 +111,12 @@ def judge_instruction_file(
 
 
 def _resembles(body: bytes) -> bool:
-    """Whether any name of content metadata stands in it, be it a JSON object or half of one."""
+    """True if any name of content metadata stands in it, be it a JSON object or half of one."""
     return is_instruction_file_body(body) or any(name in body for name in _TELLING)
 
 
 def is_instruction_file_body(body: bytes) -> bool:
-    """Say whether bytes parse strictly as an instruction file of any format, apart from any object."""
+    """True if bytes parse strictly as an instruction file of any format, apart from any object."""
     try:
         fields = _fields(body)
         if _WRAPPING_V3 & fields.keys():

@@ -71,10 +71,10 @@ RESERVED = KEYS_V1_V2 | KEYS_V3 | {UNENCRYPTED_LENGTH, UNENCRYPTED_MD5, INSTRUCT
 
 
 def is_content_metadata_key(name: str) -> bool:
-    """Say whether a user-metadata name (without ``x-amz-meta-``, any case) is content metadata of any version."""
+    """True if a user-metadata name (without ``x-amz-meta-``, any case) is content metadata of any version."""
     return name.lower() in RESERVED
 
 
 def strip(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Return the caller's own metadata: everything that is no content metadata, names as they came."""
+    """Return the caller's own metadata: everything that is not content metadata, names as they came."""
     return {name: value for name, value in metadata.items() if not is_content_metadata_key(name)}

@@ -43,7 +43,7 @@ OBJECT_ARN_PAIR = "aws:s3:arn"
 
 
 def is_text_map(value: object) -> bool:
-    """Say whether a value maps text to text, all of it such as UTF-8 and hence KMS can carry."""
+    """True if a value maps text to text, all of which UTF-8 and hence KMS can carry."""
     return isinstance(value, Mapping) and all(_is_text(text) for pair in value.items() for text in pair)
 
 
@@ -91,5 +91,5 @@ class ContentMetadata:
 
     @property
     def unpadded(self) -> bool:
-        """True for CBC content of whole blocks that carries no padding."""
+        """True if the content is CBC of whole blocks without padding."""
         return self.content_algorithm == CBC_NO_PADDING

@@ -25,8 +25,8 @@ def parse(fields: Mapping[str, str]) -> ContentMetadata:
     The description may be missing: Amazon Redshift documents only the two keys.
 
     Raises:
-        ConflictingMetadataError: keys that only V2 has.
-        MalformedMetadataError: a value that cannot be read.
+        ConflictingMetadataError: there are keys that only V2 has.
+        MalformedMetadataError: a value cannot be read.
     """
     for name, harmless in _NOT_IN_V1.items():
         if name in fields and fields[name] not in harmless:
@@ -57,7 +57,7 @@ def render(content_metadata: ContentMetadata) -> dict[str, str]:
 
 
 def inferred_wrapping(ciphertext: bytes) -> WrappingAlgorithm:
-    """Say which legacy wrapping an encrypted data key without a stated one is under.
+    """Return the legacy wrapping of an encrypted data key that states none.
 
     AES-ECB gives at most 48 bytes, and no usable RSA modulus is that short.
     """
@@ -65,7 +65,7 @@ def inferred_wrapping(ciphertext: bytes) -> WrappingAlgorithm:
 
 
 def plaintext_length(fields: Mapping[str, str]) -> int | None:
-    """Return the length that the writer noted, in bytes; None where there is none that could be one."""
+    """Return the length that the writer noted, in bytes; None if there is none that could be one."""
     text = fields.get(keys.UNENCRYPTED_LENGTH, "")
     if text.isascii() and text.isdigit() and len(text) <= _LONGEST_LENGTH_TEXT:
         return int(text)

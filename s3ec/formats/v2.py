@@ -24,7 +24,7 @@ def parse(fields: Mapping[str, str]) -> ContentMetadata:
     The wrapping algorithm may be missing (one mode of the AWS SDK for Java v1), and so may the content algorithm.
 
     Raises:
-        MalformedMetadataError: an unknown algorithm, or a value that cannot be read.
+        MalformedMetadataError: an algorithm is unknown, or a value cannot be read.
     """
     content_algorithm = fields.get(keys.CONTENT_ALGORITHM, CBC)
     suite = _SUITES.get(content_algorithm)

@@ -19,8 +19,8 @@ def parse(fields: Mapping[str, str]) -> ContentMetadata:
     """Read V3 fields of which all five required ones are present, from one place or gathered from two.
 
     Raises:
-        MalformedMetadataError: an unknown algorithm, or a value that cannot be read.
-        ConflictingMetadataError: a description of the other kind of keyring.
+        MalformedMetadataError: an algorithm is unknown, or a value cannot be read.
+        ConflictingMetadataError: there is a description of the other kind of keyring.
     """
     suite = fields[keys.V3_ALGORITHM]
     if suite != COMMITTING:

@@ -54,7 +54,7 @@ class AesKeyring(Unpicklable):
         enable_legacy_wrapping_algorithms: bool = False,
     ) -> None:
         given, more = Secret(wrapping_key), Secret(additional_decryption_keys)
-        del wrapping_key, additional_decryption_keys  # what is refused below is in no report of the error
+        del wrapping_key, additional_decryption_keys  # keep what is refused below out of any error report
         self._wrapping_key = _key(given)
         self._description = text_pairs("material_description", material_description)
         self._keys = DecryptionKeys(self._wrapping_key, self._description, more, _key)
@@ -64,13 +64,13 @@ class AesKeyring(Unpicklable):
         )
 
     def __repr__(self) -> str:
-        # Error reporters show keyrings that were refused half made, too.
+        # Error reporters also show keyrings that were refused when half made.
         bits = 8 * len(getattr(self, "_wrapping_key", b""))
         return f"AesKeyring(<{bits} bits>, material_description={getattr(self, '_description', None)!r})"
 
     @property
     def capabilities(self) -> KeyringCapabilities:
-        """Opens the AES wrappings, binds no encryption context."""
+        """Capabilities: opens the AES wrappings, binds no encryption context."""
         return self._capabilities
 
     def on_encrypt(self, request: EncryptionMaterialsRequest) -> EncryptionMaterials:

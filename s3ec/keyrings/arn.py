@@ -8,7 +8,7 @@ __all__ = ["KeyArn", "parse_arn"]
 
 
 class KeyArn(NamedTuple):
-    """Whose key it is, and where it lives."""
+    """The account and the Region of a key."""
 
     region: str
     account: str

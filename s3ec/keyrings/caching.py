@@ -37,7 +37,7 @@ class _Entry(Generic[M]):
 
 
 class _Cache(Generic[M]):
-    """Materials by key: bounded, the least recently used one leaves first, and made once where many ask at a time."""
+    """Materials by key: bounded, least recently used out first, and made once when many ask at the same time."""
 
     def __init__(
         self, *, max_age: float, max_messages: float, max_bytes: float, capacity: int, clock: Callable[[], float]
@@ -53,7 +53,7 @@ class _Cache(Generic[M]):
         forks.make_in_each_process(self, _lock=threading.Lock, _entries=OrderedDict, _making=dict)
 
     def get(self, key: Hashable, length: int, make: Callable[[], M]) -> M:
-        """Materials for one more object of so many bytes: kept ones within their limits, or new ones."""
+        """Return materials for one more object of this many bytes: kept ones within their limits, or new ones."""
         with self._lock:
             materials = self._use(key, length)
             if materials is not None:
@@ -92,7 +92,7 @@ class _Cache(Generic[M]):
                 self._making.pop(key).set()
 
     def _drop_stale(self, now: float) -> None:
-        """Drop all that is too old, not only what is asked for: no secret stays because nobody asks for it again."""
+        """Drop all that is too old, not only what is asked for: no secret stays because it is never asked for again."""
         if now < self._next_expiry:
             return
         for stale in [key for key, entry in self._entries.items() if entry.expires <= now]:
@@ -124,12 +124,12 @@ class CachingMaterialsManager(Unpicklable):
     `max_age` at the latest. What is too old is dropped at the next call of any kind, or by `clear`.
 
     Args:
-        keyring: asked for what is not kept.
+        keyring: the keyring to ask for what is not kept.
         max_age: seconds that a data key is kept.
         max_messages: objects that one data key encrypts.
         max_bytes: bytes of plaintext that one data key encrypts. An object of unknown length counts as the largest
             possible (2^36 - 32 bytes); the default has room for 16 384 of these.
-        capacity: data keys kept at a time, for writes and for reads each.
+        capacity: data keys kept at a time, counted for writes and for reads separately.
         clock: seconds of a clock that never goes back.
 
     Raises:
@@ -166,11 +166,11 @@ class CachingMaterialsManager(Unpicklable):
 
     @property
     def capabilities(self) -> KeyringCapabilities:
-        """Those of the keyring."""
+        """Return the capabilities of the keyring."""
         return self._keyring.capabilities
 
     def get_encryption_materials(self, request: EncryptionMaterialsRequest) -> EncryptionMaterials:
-        """Materials for one object to be written; see the class for which are reused."""
+        """Return materials for one object to be written; see the class for which are reused."""
         length = GCM_MAX_PLAINTEXT_LENGTH if request.plaintext_length is None else request.plaintext_length
         if not request.algorithm_suite.commits or length > self._max_bytes:
             return self._keyring.on_encrypt(request)
@@ -186,7 +186,7 @@ class CachingMaterialsManager(Unpicklable):
         return dataclasses.replace(materials, description=dict(materials.description))
 
     def decrypt_materials(self, request: DecryptionMaterialsRequest) -> DecryptionMaterials:
-        """Materials for one object to be read.
+        """Return materials for one object to be read.
 
         The key holds all that the request says. With the policy missing, an answer given to a client that allows old
         objects would open them to one that does not (the fault of CVE-2026-6550). Legacy wrappings need no entry of

@@ -1,6 +1,6 @@
-"""What every keyring checks, though the gates did before.
+"""What every keyring checks, although the gates have checked it before.
 
-The gates know the capabilities of the materials manager only, and that may choose among keyrings that differ.
+The gates know only the capabilities of the materials manager, which may choose among keyrings that differ.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def check_request(request: DecryptionMaterialsRequest, capabilities: KeyringCapa
 
     Raises:
         KeyringError: the wrapping algorithm belongs to another kind of keyring.
-        LegacyAlgorithmError: it is a legacy one, and those are off.
+        LegacyAlgorithmError: it is a legacy algorithm, and those are off.
     """
     algorithm = request.encrypted_data_key.wrapping_algorithm
     if algorithm not in capabilities.wrapping_algorithms:
@@ -34,12 +34,12 @@ def check_request(request: DecryptionMaterialsRequest, capabilities: KeyringCapa
 
 
 def may_bind_gcm_for_cbc(request: DecryptionMaterialsRequest, capabilities: KeyringCapabilities) -> bool:
-    """Say whether a wrapping that binds AES-GCM may open AES-CBC content: it binds nothing of it, as a legacy one."""
+    """True if a wrapping that binds AES-GCM may open AES-CBC content: like a legacy one, it binds none of it."""
     return request.from_instruction_file and capabilities.enable_legacy_wrapping_algorithms
 
 
 def text_pairs(name: str, pairs: object) -> dict[str, str]:
-    """A copy of a mapping of text to text, in its order.
+    """Return a copy of a mapping of text to text, in its order.
 
     Raises:
         ConfigurationError: it is something else; the text names the parameter.

@@ -22,7 +22,7 @@ __all__ = ["KmsDiscoveryKeyring"]
 class KmsDiscoveryKeyring(KmsBase):
     """Opens data keys made by any AWS KMS key that the credentials may use. Never writes.
 
-    Which key that is, KMS reads from the encrypted data key; nothing shows it beforehand. Whoever can write to the
+    Which key that is, KMS reads from the encrypted data key; nothing shows it beforehand. Anyone who can write to the
     bucket may thus choose the key, so say whose keys are trusted: with `accounts` or `regions`, the key that KMS names
     in its answer must be among them, or the data key is thrown away. An object that names a foreign key in its own
     context (``kms_cmk_id``, old clients) is refused before KMS is asked.
@@ -31,7 +31,7 @@ class KmsDiscoveryKeyring(KmsBase):
         client: a boto3 KMS client.
         accounts: twelve-digit account IDs whose keys are accepted, or None for all.
         regions: regions whose keys are accepted, or None for all.
-        grant_tokens: sent with every call.
+        grant_tokens: tokens to send with every call.
         enable_legacy_wrapping_algorithms: also open data keys wrapped by ``kms``, which binds no content algorithm.
         **client_arguments: as for `KmsKeyring`.
 

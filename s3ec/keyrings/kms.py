@@ -97,13 +97,13 @@ class KmsBase:
 
     @property
     def capabilities(self) -> KeyringCapabilities:
-        """Opens the KMS wrappings and binds the encryption context."""
+        """Capabilities: opens the KMS wrappings and binds the encryption context."""
         return self._capabilities
 
     def with_client_defaults(self: K, **defaults: Any) -> K:
-        """This keyring, or one like it that makes its client as an S3 client is made.
+        """Return this keyring, or one like it that makes its client the way an S3 client is made.
 
-        A keyring that was told nothing of whose credentials to use (no client, session or credentials) takes them, and
+        A keyring that was not told whose credentials to use (no client, session or credentials) takes them, and
         the region if it has none, from here. One without a client or session of its own takes how to get there as well:
         ``verify``, and of ``config`` what is not about S3. What it was told stays.
 
@@ -147,7 +147,7 @@ class KmsBase:
         }
 
     def _kms(self) -> KmsRequests:
-        # One client for all threads: boto3's clients are thread-safe, the making of one is not.
+        # One client for all threads: boto3's clients are thread-safe, making one is not.
         with self._client_lock:
             if self._requests is None:
                 arguments = dict(self._arguments)
@@ -176,7 +176,7 @@ class KmsBase:
     def decrypt_data_key(
         self, request: DecryptionMaterialsRequest, **key: str
     ) -> tuple[Secret[DecryptionMaterials], str]:
-        """Ask KMS to open a data key with the stored context, exactly as stored; also says which key it was."""
+        """Ask KMS to open a data key with the stored context, exactly as stored; return which key it was as well."""
         answer = self._call(
             "decrypt",
             CiphertextBlob=request.encrypted_data_key.ciphertext,
@@ -202,13 +202,13 @@ class KmsKeyring(KmsBase):
         key_id: key ID, key ARN, alias name (``alias/…``) or alias ARN. An ARN also gives the region, unless
             `region_name` does.
         client: a boto3 KMS client.
-        grant_tokens: sent with every call.
+        grant_tokens: tokens to send with every call.
         enable_legacy_wrapping_algorithms: also open data keys wrapped by ``kms``, which binds no content algorithm.
         **client_arguments: ``session`` (a `boto3.Session`) and the arguments of ``boto3.Session.client``
             (``region_name``, ``config``, …) for the client that the keyring makes.
 
     Raises:
-        ConfigurationError: the key ID or the grant tokens cannot be meant, or a client and arguments for one are given.
+        ConfigurationError: the key ID or the grant tokens are invalid, or a client and arguments for one are given.
         TypeError: an argument that ``boto3.Session.client`` does not take.
     """
 
@@ -275,7 +275,7 @@ class KmsKeyring(KmsBase):
 
 
 def _data_key_length(answer: Secret[Mapping[str, Any]]) -> int | None:
-    """Bytes of the data key in an answer of KMS; None where there is none."""
+    """Return the data key in an answer of KMS; None if there is none."""
     found = answer.reveal().get("Plaintext")
     return len(found) if isinstance(found, bytes) else None
 

@@ -1,4 +1,4 @@
-"""When KMS says no, or something goes wrong over what it said."""
+"""What to do when KMS refuses, or when its answer cannot be used."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ __all__ = ["forget_answers", "is_of_parser", "translate"]
 def forget_answers(error: BaseException) -> None:
     """Clear the variables of the frames below an error.
 
-    A handler, a tracer or botocore itself may have failed over an answer of KMS, and in each frame that it had come to
-    stands the data key.
+    A handler, a tracer or botocore itself may have failed on an answer of KMS, and each frame that had seen the answer
+    holds the data key.
     """
     seen: BaseException | None = error
     while seen is not None:
@@ -23,12 +23,12 @@ def forget_answers(error: BaseException) -> None:
 
 
 def is_of_parser(error: BaseException) -> bool:
-    """Say whether botocore failed to read an answer, which it shows by whatever error its parser runs into."""
+    """True if botocore failed to read an answer, which it shows by whatever error its parser runs into."""
     return any(frame.f_globals.get("__name__") == "botocore.parsers" for frame, _ in walk_tb(error.__traceback__))
 
 
 def translate(error: Any, key_id: str) -> KeyringError:
-    """The refusal with the key that was asked for, which KMS's own text often leaves out."""
+    """Describe the refusal with the key that was asked for, which KMS's own text often leaves out."""
     details = error.response.get("Error", {})
     under = f" under {key_id}" if key_id else ""
     text = ": ".join(part for part in (details.get("Code"), details.get("Message")) if part)

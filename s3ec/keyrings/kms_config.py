@@ -1,4 +1,4 @@
-"""What the configuration of an S3 client says of the way to any service, and hence to KMS."""
+"""What the configuration of an S3 client says about reaching any service, and hence KMS."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 __all__ = ["shared_config"]
 
-# Not what is S3's own: ``s3``, checksums, the signature version; nor an endpoint.
+# Not what belongs to S3 alone: ``s3``, checksums, the signature version; nor an endpoint.
 _SHARED = (
     "client_cert",
     "connect_timeout",
@@ -28,13 +28,13 @@ _SHARED = (
 
 
 def shared_config(config: Any) -> dict[str, Any]:
-    """Arguments for a `botocore.config.Config` of another service.
+    """Return arguments for a `botocore.config.Config` of another service.
 
     Args:
         config: a `Config`, or None.
 
     Returns:
-        FIPS and dual-stack, proxies, timeouts, retries, pool and user agent, as far as they are not the default.
+        FIPS and dual-stack, proxies, timeouts, retries, pool and user agent, as far as they differ from the defaults.
     """
     if config is None:
         return {}

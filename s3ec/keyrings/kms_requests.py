@@ -1,11 +1,11 @@
-"""KMS requests with botocore's own parts, but without all that it does around them anew for each.
+"""KMS requests with botocore's own parts, but without what it does around them again for each request.
 
 One call of a KMS client takes as long as a small request to S3, nearly all of it in this process: the same endpoint is
-resolved, the same user agent put together twice, contexts are copied and a dozen hooks asked, although nobody listens.
+resolved, the same user agent put together twice, contexts are copied and a dozen hooks called, but nothing listens.
 Here the client's own signer and its own connections (with its TLS settings, proxies and pool) are used directly.
 
-That is done only where nobody could tell the difference. Where somebody listens to the client's events, has patched or
-traces it, and whenever KMS does not simply say yes or no, the client is asked as usual; after trouble for a while only
+That is done only where no one could tell the difference. If something listens to the client's events, has patched or
+traces it, and whenever KMS does not simply say yes or no, the client is used as usual; after trouble, for a while only
 the client: a direct attempt comes on top of its own, and a service in trouble is not to be asked any faster.
 """
 
@@ -90,7 +90,7 @@ _FINAL = frozenset(
     }
 )
 _PAUSE = 30.0  # seconds in which botocore's own waiting is not undercut
-# A log of requests is botocore's to write.
+# A log of requests is for botocore to write.
 _LOGS = tuple(map(logging.getLogger, ("botocore", "botocore.endpoint", "botocore.hooks", "botocore.regions")))
 
 
@@ -100,17 +100,17 @@ class KmsRequests:
     __slots__ = ("_client", "_not_before", "_operations")
 
     def __init__(self, client: Any) -> None:
-        """Take a client as boto3 makes it, or what its caller has put in its place."""
+        """Take a client as boto3 makes it, or what its caller uses in its place."""
         self._client = client
         self._operations: dict[str, _Operation | None] = {}
         self._not_before = 0.0
 
     def call(self, method: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-        """What ``client.<method>(**parameters)`` gives back.
+        """Return what ``client.<method>(**parameters)`` would return.
 
         Args:
             method: a method of the client, such as ``generate_data_key``.
-            parameters: of the types that the operation takes; their values are KMS's to refuse.
+            parameters: arguments of the types that the operation takes; KMS itself refuses wrong values.
 
         Raises:
             botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError: as the client raises them.
@@ -128,7 +128,7 @@ class KmsRequests:
 
 
 def _with_bytes(answer: Any) -> Mapping[str, Any]:
-    """An answer whose blobs are bytes. The AWS CLI's sessions leave them as they came, in base64, to print them."""
+    """Make an answer's blobs bytes. The AWS CLI's sessions leave them as they came, in base64, to print them."""
     if not isinstance(answer, Mapping):
         return answer  # type: ignore[no-any-return]  # what it is, the caller says
     texts = {name: answer[name] for name in ("Plaintext", "CiphertextBlob") if isinstance(answer.get(name), str)}
@@ -178,14 +178,14 @@ class _Operation:
 
     @classmethod
     def of(cls, client: Any, method: str) -> _Operation | None:
-        """The operation, or None where the client is not made as this module expects it."""
+        """Return the operation, or None if the client is not made as this module expects."""
         try:
             return cls(client, client.meta.method_to_api_mapping[method])
         except (AttributeError, KeyError, _OutOfTheOrdinary):
             return None
 
     def is_listened_to(self) -> bool:
-        """Say whether anybody but botocore itself would see, change or answer a call."""
+        """True if anything but botocore itself would see, change or answer a call."""
         # The emitter starts a new cache whenever a handler comes or goes.
         cache = self._emitter._lookup_cache
         if self._last_heard[0] is not cache:
@@ -198,7 +198,7 @@ class _Operation:
         return self._last_heard[1]
 
     def send(self, parameters: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        """Send one request; None where the answer is neither yes nor no.
+        """Send one request; return None if the answer is neither yes nor no.
 
         Raises:
             botocore.exceptions.ClientError: KMS says no.
@@ -241,7 +241,7 @@ class _OutOfTheOrdinary(Exception):  # noqa: N818 - no error: it never leaves th
 
 
 def _is_plain(client: object, method: str) -> bool:
-    """Say whether the client is botocore's own, and no tracer, test or log is in front of its calls."""
+    """True if the client is botocore's own, and no tracer, test or log is in front of its calls."""
     return (
         isinstance(client, BaseClient)
         and _is_unpatched(client, (method, *_CLIENT_METHODS))
@@ -265,7 +265,7 @@ def _is_unpatched(part: object, methods: tuple[str, ...]) -> bool:
 
 
 def _module_of(called: Any) -> str:
-    """Where a function, a method or an object's class was written; wrappers take on names, but never the globals."""
+    """Return where a function, a method or an object's class was written; wrappers copy names, but never globals."""
     function = getattr(called, "__func__", called)
     module = function.__globals__.get("__name__") if type(function) is FunctionType else type(function).__module__
     return str(module)

@@ -15,7 +15,7 @@ __all__ = ["DefaultMaterialsManager"]
 
 
 class DefaultMaterialsManager:
-    """A fresh data key for each object written, one call of the keyring for each object read."""
+    """Gets a fresh data key for each object written, and asks the keyring once for each object read."""
 
     __slots__ = ("_keyring",)
 
@@ -27,7 +27,7 @@ class DefaultMaterialsManager:
 
     @property
     def capabilities(self) -> KeyringCapabilities:
-        """Those of the keyring."""
+        """Return the capabilities of the keyring."""
         return self._keyring.capabilities
 
     def get_encryption_materials(self, request: EncryptionMaterialsRequest) -> EncryptionMaterials:

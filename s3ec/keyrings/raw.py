@@ -1,4 +1,4 @@
-"""What the AES and the RSA keyring share: material descriptions that select among keys."""
+"""What the AES and RSA keyrings share: material descriptions that select among keys."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class DecryptionKeys(Generic[K]):
             self._by_description[selector] = load(key)
 
     def select(self, stored: Mapping[str, str]) -> K:
-        """The key for an object with this stored description."""
+        """Return the key for an object with this stored description."""
         return self._by_description.get(frozenset(stored.items()), self._default)
 
 
 def _pairs(additional: Secret[Iterable[Any] | None]) -> list[tuple[object, Secret[object]]]:
-    """The descriptions, and the keys beside them as secrets."""
+    """Return the descriptions, each with its key as a secret."""
     hidden = [Secret(pair) for pair in additional.reveal() or ()]
     if not all(isinstance(pair.reveal(), tuple) and len(pair) == 2 for pair in hidden):
         raise ConfigurationError("additional_decryption_keys takes (material description, key) tuples")

@@ -32,7 +32,7 @@ class RsaKeyring(Unpicklable):
     Args:
         private_key: PEM as bytes or str (PKCS#8 or PKCS#1, not encrypted), or a key object; at least 1024 bits.
         public_key: PEM as bytes or str (SubjectPublicKeyInfo or PKCS#1), or a key object; at least 2048 bits. Must
-            belong to `private_key` where both are given.
+            belong to `private_key` if both are given.
         material_description: stored with each object, in clear and not authenticated; it selects the key on reads.
         additional_decryption_keys: ``(material description, private key)`` pairs for objects that were written for
             other keys. A key is taken where its description is exactly the stored one, otherwise `private_key` is.
@@ -56,7 +56,7 @@ class RsaKeyring(Unpicklable):
         if private_key is None and public_key is None:
             raise ConfigurationError("an RsaKeyring needs a private_key to read, or a public_key to write, or both")
         given, more = Secret(private_key), Secret(additional_decryption_keys)
-        del private_key, additional_decryption_keys  # what is refused below is in no report of the error
+        del private_key, additional_decryption_keys  # keep what is refused below out of any error report
         private = None if given.reveal() is None else rsa_keys.private_key(given)
         self._public_key = _writing_key(private, public_key)
         self._description = text_pairs("material_description", material_description)
@@ -68,13 +68,13 @@ class RsaKeyring(Unpicklable):
         )
 
     def __repr__(self) -> str:
-        # Error reporters show keyrings that were refused half made, too.
+        # Error reporters also show keyrings that were refused when half made.
         encrypts = getattr(self, "_public_key", None) is not None
         return f"RsaKeyring(<encrypts={encrypts}>, material_description={getattr(self, '_description', None)!r})"
 
     @property
     def capabilities(self) -> KeyringCapabilities:
-        """Opens the RSA wrappings, binds no encryption context; writes where there is a public key of 2048 bits."""
+        """Capabilities: opens the RSA wrappings, binds no context; writes if there is a public key of 2048 bits."""
         return self._capabilities
 
     def on_encrypt(self, request: EncryptionMaterialsRequest) -> EncryptionMaterials:
@@ -118,7 +118,7 @@ class RsaKeyring(Unpicklable):
 
 
 def _writing_key(private: RSAPrivateKey | None, public_key: bytes | str | RSAPublicKey | None) -> RSAPublicKey | None:
-    """The key to write with: the one given, else the private key's own unless that is too short."""
+    """Return the key to write with: the one given, else the private key's own unless that is too short."""
     given = None if public_key is None else rsa_keys.public_key(public_key)
     if private is None:
         return given
