@@ -92,4 +92,4 @@ def described(text: str | None) -> str | None:
     if text is None or Options.__doc__ is None:
         return text  # python -OO
     explained = Options.__doc__.partition("Attributes:\n")[2].partition("\n\n    Raises:")[0]
-    return f"{text.rstrip()}\n\n    Options, by keyword:\n{explained}\n    "
+    return f"{text.rstrip()}\n\n    Keyword Args:\n{explained}\n    "
