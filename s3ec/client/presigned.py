@@ -13,9 +13,9 @@ import json
 import os
 import threading
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from botocore.awsrequest import AWSRequest, AWSResponse
@@ -37,11 +37,12 @@ from s3ec.client.plaintext import DecryptedBody, PlaintextStream
 from s3ec.client.releases import open_plaintext
 from s3ec.client.seals import Seal
 from s3ec.client.sources import open_source
-from s3ec.client.wire import Wire, object_arn
+from s3ec.client.tickets import Ticket
+from s3ec.client.wire import OwnErrorFirst, Wire, object_arn
 from s3ec.client.writes import begin_write
 from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.secrets import Secret
-from s3ec.errors import ConfigurationError, MultipartStateError, UnsupportedOperationError
+from s3ec.errors import ConfigurationError, UnsupportedOperationError
 from s3ec.formats.metadata import OBJECT_ARN_PAIR
 from s3ec.materials import StoredContext
 
@@ -67,6 +68,9 @@ _HONOURED = frozenset(
 class PresignedUpload:
     """One upload to hand to somebody who has no AWS credentials. Holds the key of one object: treat it as a secret.
 
+    It is used once: by `send`, or by whoever gets the text of `to_json`. It is neither copied nor pickled, and a forked
+    process cannot use it.
+
     Attributes:
         url: where to PUT, valid for a limited time.
         headers: what the request must carry; they are part of the signature.
@@ -76,7 +80,15 @@ class PresignedUpload:
     url: str = field(repr=False)
     headers: Mapping[str, str]
     cipher: ContentCipher = field(repr=False)
-    _used: bool = field(default=False, repr=False)
+    _ticket: Ticket = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Take the right to use the key once."""
+        self._ticket = Ticket(self.cipher)
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        """Refuse copies and pickles: each would be one more body under the same key."""
+        raise TypeError("a PresignedUpload is used once, so it is not copied; hand over its to_json() instead")
 
     def send(self, body: Any, *, verify: bool | str = True) -> str:
         """Encrypt a body and upload it. Once: a second body under the same key would give both away.
@@ -89,27 +101,28 @@ class PresignedUpload:
             The object's ETag.
 
         Raises:
-            MultipartStateError: the upload was sent before.
+            MultipartStateError: the upload was sent or handed over before, or belongs to another process.
+            SourceChangedError: the body gave other bytes, or fewer, than it said.
             botocore.exceptions.ClientError: S3 refuses, for instance with 412 where the object exists already.
         """
-        if self._used:
-            raise MultipartStateError("this presigned upload was used already; ask for another")
-        source = open_source(body)
-        check_length(source.length)
-        self._used = True
+        with self._ticket.using():
+            source = open_source(body)
+            check_length(source.length)
         ciphertext = encrypted_body(
             source, self.cipher, PlaintextClaims(None, {}), buffer_size=64 * 1024 * 1024, spool_directory=None
         )
         headers = {**self.headers, "Content-Length": str(len(ciphertext))}
-        if isinstance(ciphertext, bytes):
+        with nullcontext() if isinstance(ciphertext, bytes) else closing(ciphertext), OwnErrorFirst(ciphertext):
             answer = _send("PUT", self.url, headers, ciphertext, verify)
-        else:
-            with closing(ciphertext):
-                answer = _send("PUT", self.url, headers, ciphertext, verify)
         return str(answer.headers.get("ETag"))
 
     def to_json(self) -> str:
-        """Text to hand over, on a channel that may carry a secret."""
+        """Text to hand over, on a channel that may carry a secret. From then on `send` is refused here.
+
+        Raises:
+            MultipartStateError: the upload was sent already, or belongs to another process.
+        """
+        self._ticket.hand_over()
         cipher = self.cipher
         secret = {"key": cipher.key.reveal(), "iv": cipher.iv, "aad": cipher.aad}
         return json.dumps(
@@ -156,7 +169,7 @@ def presigned_upload(
         EncryptionContext: as for put_object.
         ExpiresIn: seconds for which the URL is valid.
         overwrite: False signs ``If-None-Match: *`` in, so that S3 takes one object at most for the key handed over.
-            True lets the holder replace an object, and relies on him to use the key once.
+            True lets the holder replace an object, and relies on them to use the key once.
         **parameters: other parameters of put_object, such as ``Metadata`` or ``ContentType``.
 
     Raises:

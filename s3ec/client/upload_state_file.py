@@ -33,6 +33,11 @@ class UploadStateFile:
         """Take the place of the file."""
         self._path = Path(path)
         self._lock: int | None = None
+        self._process = os.getpid()
+
+    def __reduce__(self) -> tuple[type[UploadStateFile], tuple[Path]]:
+        """Copies and pickles know the place, and must lock it for themselves."""
+        return type(self), (self._path,)
 
     def __enter__(self) -> UploadStateFile:
         """Lock it."""
@@ -48,6 +53,7 @@ class UploadStateFile:
                 "with one keystream"
             ) from None
         self._lock = descriptor
+        self._process = os.getpid()
         return self
 
     def __exit__(
@@ -63,15 +69,21 @@ class UploadStateFile:
         return self._path.exists()
 
     def read(self) -> bytes:
-        """The newest state."""
+        """The newest state.
+
+        Raises:
+            MultipartStateError: in a process that was forked inside the ``with``.
+        """
+        self._check_process()
         return self._path.read_bytes()
 
     def save(self, state: bytes) -> None:
         """Replace the state; on the disk when this returns.
 
         Raises:
-            MultipartStateError: outside of ``with``.
+            MultipartStateError: outside of ``with``, or in a process that was forked inside it.
         """
+        self._check_process()
         if self._lock is None:
             raise MultipartStateError("a state is saved under its lock; keep the upload inside the `with`")
         descriptor, name = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
@@ -86,6 +98,14 @@ class UploadStateFile:
             raise
         self._sync_folder()
 
+    def _check_process(self) -> None:
+        # A forked process shares the parent's lock, so that both would go on with one state.
+        if self._lock is not None and os.getpid() != self._process:
+            raise MultipartStateError(
+                f"the state of {self._path} is locked by the process that forked this one, and belongs to it; open an "
+                "UploadStateFile of your own"
+            )
+
     def _sync_folder(self) -> None:
         if sys.platform == "win32":
             return
@@ -96,7 +116,12 @@ class UploadStateFile:
             os.close(folder)
 
     def remove(self) -> None:
-        """The upload is completed or aborted."""
+        """The upload is completed or aborted.
+
+        Raises:
+            MultipartStateError: in a process that was forked inside the ``with``.
+        """
+        self._check_process()
         self._path.unlink(missing_ok=True)
 
 

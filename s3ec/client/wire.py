@@ -82,7 +82,7 @@ class Wire:
         """Send one request as a plain client does; server-side defaults are added and checked first."""
         ready = server_side.apply(operation_name, parameters, self.options.server_side_encryption, secure=self.secure)
         if self.heard is None:
-            with _OwnErrorFirst(ready.get("Body")):
+            with OwnErrorFirst(ready.get("Body")):
                 response = self.send(operation_name, ready)
         else:
             heard = self.heard if self.heard.operation_name == operation_name and not self.heard.used else None
@@ -111,7 +111,7 @@ class Wire:
     ) -> dict[str, Any]:
         if heard is not None:
             heard.used = True
-        with _OwnErrorFirst(ready.get("Body")):
+        with OwnErrorFirst(ready.get("Body")):
             return self.send_as_it_is(operation_name, ready, heard, seal)
 
     def validate(self, operation_name: str, parameters: Mapping[str, Any]) -> None:
@@ -180,7 +180,7 @@ def _refuse_line_breaks(parameters: Mapping[str, Any], shape: Any) -> None:
             raise ParamValidationError(report=f"Invalid value for parameter {name}: a header has no line breaks")
 
 
-class _OwnErrorFirst:
+class OwnErrorFirst:
     """Turns what became of an error raised inside a body's ``read`` back into that error.
 
     botocore wraps it into its transport error, and the signer that comes with awscrt into one that has lost it.

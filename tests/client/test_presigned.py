@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import dataclasses
+import io
+import os
+import pickle
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -15,6 +25,7 @@ from s3ec.errors import (
     EncryptionContextMismatchError,
     MultipartStateError,
     NotEncryptedError,
+    SourceChangedError,
     UnsupportedOperationError,
 )
 
@@ -55,15 +66,16 @@ def test_the_holder_of_an_upload_encrypts(
 
 
 def test_an_upload_is_used_once(make_client: Callable[..., Any], bucket: str) -> None:
-    """Neither the object in hand nor a copy of it can store a second plaintext under the same key."""
+    """The object in hand stores one plaintext, and S3 takes none from another process that has the text."""
     ticket = s3ec.presigned_upload(make_client(), Bucket=bucket, Key="k")
-    copy = PresignedUpload.from_json(ticket.to_json())
-    ticket.send(b"first")
+    script = "import s3ec, sys; s3ec.PresignedUpload.from_json(sys.stdin.read()).send(b'second')"
+    text = ticket.to_json()
+    used = PresignedUpload.from_json(text)
+    used.send(b"first")
     with pytest.raises(MultipartStateError, match="used already"):
-        ticket.send(b"second")
-    with pytest.raises(ClientError) as caught:
-        copy.send(b"second")
-    assert caught.value.response["Error"]["Code"] == "PreconditionFailed"
+        used.send(b"second")
+    ended = subprocess.run([sys.executable, "-c", script], input=text, capture_output=True, text=True, check=False)
+    assert "(PreconditionFailed)" in ended.stderr
 
 
 def test_a_ticket_shows_no_secret(make_client: Callable[..., Any], bucket: str) -> None:
@@ -136,3 +148,102 @@ def test_handlers_of_a_presigned_upload(make_client: Callable[..., Any], bucket:
     s3ec.presigned_upload(client, Bucket=bucket, Key="k").send(b"hello")
     answer = client.get_object(Bucket=bucket, Key="k")
     assert (answer["Body"].read(), answer["Metadata"]) == (b"hello", {"owner": "me"})
+
+
+class Meeting:
+    """A body that waits in `tell` until another one is there too, as two threads that send at once."""
+
+    def __init__(self, data: bytes, barrier: threading.Barrier) -> None:
+        self._file, self._barrier = io.BytesIO(data), barrier
+
+    def tell(self) -> int:
+        """Wait for the other one, which may never come."""
+        with contextlib.suppress(threading.BrokenBarrierError):
+            self._barrier.wait(1)
+        return self._file.tell()
+
+    def seek(self, *place: int) -> int:
+        """As a file."""
+        return self._file.seek(*place)
+
+    def read(self, size: int = -1) -> bytes:
+        """As a file."""
+        return self._file.read(size)
+
+
+class TestOneUse:
+    """No second body is encrypted under the key of a ticket, whichever way somebody comes by a second ticket."""
+
+    @pytest.fixture
+    def ticket(self, make_client: Callable[..., Any], bucket: str) -> PresignedUpload:
+        """A ticket that S3 itself would take any number of times."""
+        return s3ec.presigned_upload(make_client(), Bucket=bucket, Key="k", overwrite=True)
+
+    def test_two_threads(self, ticket: PresignedUpload) -> None:
+        """One is refused before its body is touched."""
+        barrier = threading.Barrier(2)
+        with ThreadPoolExecutor(2) as pool:
+            sent = [pool.submit(ticket.send, Meeting(data, barrier)) for data in (b"first one", b"other one")]
+        assert sorted(type(each.exception()) for each in sent if each.exception()) == [MultipartStateError]
+
+    @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps], ids=["copy", "deepcopy", "pickle"])
+    def test_copies(self, ticket: PresignedUpload, copied: Callable[[Any], Any]) -> None:
+        """Refused."""
+        with pytest.raises(TypeError, match="used once"):
+            copied(ticket)
+
+    def test_another_object_of_the_same_key(self, ticket: PresignedUpload) -> None:
+        """Refused, whether made by hand or read twice."""
+        by_hand = PresignedUpload(ticket.url, ticket.headers, ticket.cipher)
+        replaced = dataclasses.replace(ticket)
+        text = ticket.to_json()
+        read, again = PresignedUpload.from_json(text), PresignedUpload.from_json(text)
+        read.send(b"first")
+        for other in (by_hand, replaced, again):
+            with pytest.raises(MultipartStateError, match="used already"):
+                other.send(b"second")
+            with pytest.raises(MultipartStateError, match="used already"):
+                other.to_json()
+
+    def test_text_after_use_and_use_after_text(self, make_client: Callable[..., Any], bucket: str) -> None:
+        """Whoever has the text has the ticket."""
+        used, given = (s3ec.presigned_upload(make_client(), Bucket=bucket, Key=key) for key in "ab")
+        used.send(b"first")
+        with pytest.raises(MultipartStateError, match="used already"):
+            used.to_json()
+        given.to_json()
+        with pytest.raises(MultipartStateError, match="handed over"):
+            given.send(b"second")
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+    @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+    @pytest.mark.parametrize("use", [lambda ticket: ticket.send(b"child"), lambda ticket: ticket.to_json()])
+    def test_a_forked_process(self, ticket: PresignedUpload, use: Callable[[Any], Any]) -> None:
+        """Belongs to the parent."""
+        child = os.fork()
+        if child == 0:
+            try:
+                use(ticket)
+            except MultipartStateError:
+                os._exit(7)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        ticket.send(b"parent")
+
+    def test_a_refused_body_costs_nothing(self, ticket: PresignedUpload) -> None:
+        """What is no body encrypts nothing, and the ticket is still good."""
+        with pytest.raises((TypeError, ValueError)):
+            ticket.send(5)
+        assert ticket.send(b"body")
+
+    def test_a_source_that_shrinks(self, ticket: PresignedUpload) -> None:
+        """Is our error, and the ticket is used up."""
+
+        class Shrinking(io.BytesIO):
+            def read(self, size: int | None = -1) -> bytes:
+                return super().read(size) if self.tell() < 100_000 else b""
+
+        with pytest.raises(SourceChangedError):
+            ticket.send(Shrinking(bytes(70_000_000)))
+        with pytest.raises(MultipartStateError, match="used already"):
+            ticket.send(b"body")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import copy
 import io
 import itertools
 import json
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -554,6 +556,33 @@ class TestStateFile:
         """Nothing is saved without the lock."""
         with pytest.raises(MultipartStateError, match="under its lock"):
             UploadStateFile(tmp_path / "upload").save(b"state")
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+    @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+    @pytest.mark.parametrize("use", [lambda s: s.read(), lambda s: s.save(b"child"), lambda s: s.remove()])
+    def test_a_forked_process(self, tmp_path: Path, use: Callable[[UploadStateFile], Any]) -> None:
+        """A forked process shares the lock, so it is refused by its number."""
+        with UploadStateFile(tmp_path / "upload") as state:
+            state.save(b"parent")
+            child = os.fork()
+            if child == 0:
+                try:
+                    use(state)
+                except MultipartStateError:
+                    os._exit(7)
+                os._exit(1)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+            assert state.read() == b"parent"
+
+    @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda state: pickle.loads(pickle.dumps(state))])  # noqa: S301
+    def test_a_copy_has_no_lock(self, tmp_path: Path, copied: Callable[[Any], Any]) -> None:
+        """Copies and pickles lock for themselves, and so find it locked."""
+        with UploadStateFile(tmp_path / "upload") as state:
+            other = copied(state)
+            with pytest.raises(MultipartStateError, match="under its lock"):
+                other.save(b"state")
+            with pytest.raises(MultipartStateError, match="another process goes on"), other:
+                pass
 
     def test_a_failure_leaves_the_former_state(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Whatever goes wrong while saving, the former state is whole and no half of the new one lies about."""

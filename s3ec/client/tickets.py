@@ -1,0 +1,119 @@
+"""Who may still use the key of a presigned upload: whoever is first, once, in the process that has it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from s3ec import forks
+from s3ec.crypto.content import ContentCipher
+from s3ec.crypto.secrets import Secret
+from s3ec.errors import MultipartStateError
+
+__all__ = ["SpentKeys", "Ticket", "spent_keys"]
+
+
+class SpentKeys:
+    """The keys that this process encrypted a body with, whichever copy of their ticket was used.
+
+    Two bodies under one key and IV would give away the XOR of both, and the key that authenticates them.
+    """
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._digests: set[bytes] = set()  # not the keys, which may go
+        self._lock: threading.Lock
+        forks.make_in_each_process(self, _lock=threading.Lock)
+
+    def spend(self, key: Secret[bytes]) -> None:
+        """Take the right to use a key.
+
+        Raises:
+            MultipartStateError: somebody has it.
+        """
+        with self._lock:
+            digest = self._unused(key)
+            self._digests.add(digest)
+
+    def give_back(self, key: Secret[bytes]) -> None:
+        """Nothing was encrypted after all."""
+        with self._lock:
+            self._digests.discard(_digest(key))
+
+    def check(self, key: Secret[bytes]) -> None:
+        """Refuse a key that was used.
+
+        Raises:
+            MultipartStateError: it was.
+        """
+        with self._lock:
+            self._unused(key)
+
+    def _unused(self, key: Secret[bytes]) -> bytes:
+        digest = _digest(key)
+        if digest in self._digests:
+            raise MultipartStateError("this presigned upload was used already; ask for another")
+        return digest
+
+
+def _digest(key: Secret[bytes]) -> bytes:
+    return hashlib.sha256(key.reveal()).digest()
+
+
+spent_keys = SpentKeys()
+
+
+class Ticket:
+    """The right of one `PresignedUpload` to use its key."""
+
+    def __init__(self, cipher: ContentCipher) -> None:
+        """Note the process: a forked one has a copy of everything here, and must not use it."""
+        self._key = cipher.key
+        self._process = os.getpid()
+        self._handed_over = False
+        self._lock: threading.Lock
+        forks.make_in_each_process(self, _lock=threading.Lock)
+
+    @contextmanager
+    def using(self) -> Iterator[None]:
+        """Use it up, before anything of the body is touched; where the body is refused in here, it stays unused.
+
+        Raises:
+            MultipartStateError: it was used, was handed over, or belongs to the process that forked this one.
+        """
+        with self._lock:
+            self._check_process()
+            if self._handed_over:
+                raise MultipartStateError(
+                    "this presigned upload was handed over by to_json(), and is used by whoever has the text; ask for "
+                    "another"
+                )
+            spent_keys.spend(self._key)
+        done = False
+        try:
+            yield
+            done = True
+        finally:
+            if not done:
+                spent_keys.give_back(self._key)
+
+    def hand_over(self) -> None:
+        """From now on it is used elsewhere.
+
+        Raises:
+            MultipartStateError: it was used, or belongs to the process that forked this one.
+        """
+        with self._lock:
+            self._check_process()
+            spent_keys.check(self._key)
+            self._handed_over = True
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:
+            raise MultipartStateError(
+                "this presigned upload belongs to the process that forked this one, which may use it too; ask for "
+                "another, or hand over its to_json()"
+            )
