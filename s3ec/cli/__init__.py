@@ -1,4 +1,4 @@
-"""The command line: options, output and progress. What the commands do stands in `s3ec.client` and `s3ec.migrate`."""
+"""The command line: options, output and progress. What the commands do is in `s3ec.client` and `s3ec.migrate`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ __all__ = ["run"]
 
 
 def run() -> int:
-    """Start the command line and return its exit code; one line says what to install where the extra is missing."""
-    # boto3 announces the end of a Python version's support once for each client: no line for the users of a command.
+    """Start the command line and return its exit code; one line says what to install if the extra is missing."""
+    # boto3 announces the end of a Python version's support once for each client: of no use to users of a command.
     warnings.filterwarnings("ignore", message="Boto3 will no longer support Python")
     try:
         from s3ec.cli.main import main

@@ -63,7 +63,7 @@ def list_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextlib.contextmanager
 def open_list(path: Path | None, output: Output) -> Iterator[ListWriter | None]:
-    """Where the list goes: a table, JSON lines, standard output; None for nowhere.
+    """Open the list's target: a table, JSON lines, standard output; None for nowhere.
 
     Raises:
         OSError: the file cannot be written.
@@ -82,7 +82,7 @@ class Check:
     """Counts what must not be there, and lists it.
 
     Attributes:
-        fail_on: the conditions; empty where the audit checks nothing.
+        fail_on: the conditions; empty if the audit checks nothing.
         write: writes an object of the list, or None.
         offenders: what matched, by condition; an object counts under each of its own.
     """
@@ -93,23 +93,23 @@ class Check:
     _doubts: list[str] = field(default_factory=list)
 
     def look(self, url: S3Url, found: SurveyedObject) -> None:
-        """Take one object, or one old version where those are looked at."""
+        """Take one object, or one old version if those are looked at."""
         self.offenders.update(matches(found, self.fail_on))
         if self.write is not None and (matched := matches(found, self.fail_on or _LISTED_BY_DEFAULT)):
             self.write(url.bucket, found, matched)
 
     def unknown(self, url: S3Url, why: str) -> None:
-        """Something could not be looked at: a check that passed over it would prove nothing."""
+        """Note that something could not be looked at: a check that ignored it would prove nothing."""
         if self.fail_on:
             self.offenders["unreadable"] += 1
             self._doubts.append(f"s3ec: {url}: {why}")
 
     def document(self) -> dict[str, Any]:
-        """The members that a check adds to the document."""
+        """Return the members that a check adds to the document."""
         return {"fail_on": list(self.fail_on), "offenders": dict(self.offenders)} if self.fail_on else {}
 
     def lines(self, not_audited: int) -> Iterator[str]:
-        """The check's answer in words, on standard error; nothing where nothing was checked.
+        """Write the check's answer in words on standard error; nothing if nothing was checked.
 
         Args:
             not_audited: places that could not be looked at: a check that missed one has not passed.

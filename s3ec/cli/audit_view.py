@@ -23,7 +23,7 @@ _ABOUT = {"account": "account", "identity": "seen as"}
 
 
 def show(output: Output, document: Mapping[str, Any]) -> None:
-    """Write one audit: what it is of, what it comes to, the facts, what to do."""
+    """Write one audit: its subject, the totals, the facts, and what to do."""
     output.line(f"s3://{document['bucket']}/{document['prefix']}")
     objects = document["objects"]
     output.line(f"{objects:,} object{'s' if objects != 1 else ''}, {human_bytes(document['bytes'])}")

@@ -1,4 +1,4 @@
-"""Many copies and deletions: several at a time, one that fails stops no other, and Ctrl-C says how far it was.
+"""Many copies and deletions: several at a time; a failure stops no other, and Ctrl-C says how far it came.
 
 A transfer that is interrupted leaves nothing half-written: a download gets its name when it is verified, and the parts
 of an upload are taken back. What moves is told to the progress, and that is where a transfer learns that it has to end.
@@ -26,7 +26,7 @@ __all__ = ["Batch", "Deletion", "Done", "TerminatedError"]
 
 
 class TerminatedError(KeyboardInterrupt):
-    """SIGTERM, in the way of Ctrl-C."""
+    """SIGTERM, treated like Ctrl-C."""
 
 
 class _StoppedError(Exception):
@@ -60,7 +60,7 @@ class Done:
     Attributes:
         step: what was to be done; None for a failure of the plan.
         failure: why it was not done, or None.
-        dropped: True where it was interrupted.
+        dropped: True if it was interrupted.
     """
 
     step: Copy | Deletion | None
@@ -74,13 +74,13 @@ class Batch:
 
     Attributes:
         output: where to write.
-        perform: does one step, and tells of bytes as they go.
+        perform: does one step, and reports bytes as they move.
         verbs: for a copy: what was done, what a dry run says: ``("copied", "would copy")``.
         workers: steps at a time.
         dry_run: only say what would be done.
         quiet: write no line for what is done.
         show_progress: on a terminal.
-        again: what the same command does when it is given again, for whoever interrupts it.
+        again: what the same command does when it is given again; shown after an interruption.
     """
 
     output: Output
@@ -100,7 +100,7 @@ class Batch:
     _counts: collections.Counter[str] = field(default_factory=collections.Counter)
 
     def __post_init__(self) -> None:
-        """Say each reason a few times only."""
+        """Prepare to say each reason a few times only."""
         self._repeats = Repeats(self.output.note)
 
     def run(self, steps: Iterable[Step], *, more: Callable[[], dict[str, Any]] = dict) -> ExitCode:
@@ -164,7 +164,7 @@ class Batch:
             with lock:
                 moved += count
             progress.moving(count)
-            # What has moved whole is done, or as good as done: only its end is still to come.
+            # What has moved completely is done, or as good as done: only its last step is still to come.
             if self._stop.is_set() and not (isinstance(step, Copy) and step.size is not None and moved >= step.size):
                 raise _StoppedError
 

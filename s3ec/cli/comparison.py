@@ -1,4 +1,4 @@
-"""What `sync` finds different: plaintext against plaintext, by what listings say alone wherever that is enough.
+"""What `sync` finds different: plaintext compared with plaintext, by listings alone wherever that is enough.
 
 A listing gives stored sizes. AES-GCM, which everything of today is encrypted with, adds the 16 bytes of its tag and
 nothing else, so that no object needs a HEAD to be compared with a file. CBC of older clients pads by 1 to 16 bytes, and
@@ -23,7 +23,7 @@ BLOCK = 16
 
 
 class Direction(enum.Enum):
-    """From where to where."""
+    """Which side is local and which is S3."""
 
     UP = "up"
     DOWN = "down"
@@ -53,7 +53,7 @@ class Look:
 
     Attributes:
         is_encrypted: False for plaintext.
-        plaintext_size: bytes; None where only reading would tell.
+        plaintext_size: bytes; None if only reading would tell.
     """
 
     is_encrypted: bool
@@ -79,10 +79,10 @@ class Comparison:
     allow_unencrypted: bool = False
 
     def differs(self, source: Item, target: Item) -> bool:
-        """Whether the target has to be written again.
+        """True if the target has to be written again.
 
         Raises:
-            botocore.exceptions.ClientError: an object that had to be looked at cannot be.
+            botocore.exceptions.ClientError: an object's headers are needed and cannot be read.
         """
         if not self.size_only and not self._same_time(source, target):
             return True
@@ -93,7 +93,7 @@ class Comparison:
         before, after = int(source.modified), int(target.modified)
         if self.direction is not Direction.DOWN:
             return after >= before
-        # A download gets its object's time. As `aws s3 sync` has it, an older file is no reason to download again.
+        # A download gets its object's time. As `aws s3 sync` has it, an older file is not a reason to download again.
         return after == before if self.exact_timestamps else after <= before
 
     def _same_size(self, source: Item, target: Item) -> bool:
@@ -114,7 +114,7 @@ class Comparison:
             return found.is_encrypted and found.plaintext_size in (None, length)
         if overhead == 0 and may_be_plaintext:
             return not self.look(url).is_encrypted
-        # An upload over plaintext of the same size is no repetition: it replaces plaintext by ciphertext.
+        # An upload over plaintext of the same size is not a repetition: it replaces plaintext with ciphertext.
         return False
 
     def _same_objects(self, source: S3Url, source_size: int, target: S3Url, target_size: int) -> bool:
@@ -128,12 +128,12 @@ class Comparison:
 
 
 def name_order(name: str) -> bytes:
-    """The order in which S3 lists keys: by the bytes of their UTF-8."""
+    """Return the sort key of S3's listings: the bytes of the name's UTF-8."""
     return name.encode("utf-8", "surrogateescape")
 
 
 def pair(sources: Iterable[Item], targets: Iterable[Item]) -> Iterator[tuple[Item | None, Item | None]]:
-    """Bring together what has the same name; both sides come in `name_order`, and neither is held in memory."""
+    """Pair up what has the same name; both sides come in `name_order`, and neither is held in memory."""
     left, right = iter(sources), iter(targets)
     source, target = next(left, None), next(right, None)
     while source is not None or target is not None:

@@ -26,7 +26,7 @@ class End:
 
     Attributes:
         place: what it names.
-        is_folder: True where the text says so: a slash at its end, or a folder that is there.
+        is_folder: True if the text says so: a slash at its end, or a folder that is there.
     """
 
     place: Place
@@ -37,7 +37,7 @@ class End:
         """Read what was typed.
 
         Raises:
-            ValueError: it looks like an S3 URL and is none.
+            ValueError: it looks like an S3 URL but is not one.
         """
         if text == STANDARD_STREAM:
             return cls(text, is_folder=False)
@@ -45,7 +45,7 @@ class End:
             url = S3Url.parse(text)
             return cls(url, is_folder=url.key == url.folder)
         separators = tuple(filter(None, ("/", os.sep, os.altsep)))
-        # `pathlib` forgets the slash by which a folder is named that is still to be made.
+        # `pathlib` drops the slash that marks a folder which is still to be made.
         return cls(Path(text), is_folder=text.endswith(separators) or Path(text).is_dir())
 
 
@@ -57,7 +57,7 @@ class CopyPlan:
         client: the encrypting client, whose HEAD speaks of plaintext.
         plain: a client that shows what S3 stores.
         sources: one or more.
-        target: a folder where there are several.
+        target: a folder if there are several.
         recursive: everything under a source that is a folder.
         filters: over names relative to their source.
         follow: take links for what they lead to.
@@ -73,11 +73,11 @@ class CopyPlan:
 
     @property
     def is_single(self) -> bool:
-        """True where one object or file is copied."""
+        """True if one object or file is copied."""
         return len(self.sources) == 1 and not self.recursive
 
     def single(self) -> Copy:
-        """The one copy.
+        """Return the one copy.
 
         Raises:
             FailureError: the source is not there, or is a folder.
@@ -86,7 +86,7 @@ class CopyPlan:
         return self._one(self.sources[0].place)
 
     def steps(self) -> Iterator[Copy | Failure]:
-        """All copies, while they are found.
+        """Yield all copies as they are found.
 
         Raises:
             FailureError: a source is not there.
@@ -103,14 +103,14 @@ class CopyPlan:
                 yield error.failure
 
     def _inside(self, source: Place) -> Place:
-        """Where one folder of several goes: under its own name, as `cp -r a b target` of Unix has it."""
+        """Return where one folder of several goes: under its own name, as with `cp -r a b target` on Unix."""
         name = _name(source)
         if isinstance(self.target.place, S3Url):
             return self.target.place.with_key(f"{self.target.place.folder}{name}/" if name else self.target.place.key)
         return local_target(Path(self.target.place), name) if name else self.target.place
 
     def _one(self, source: Place) -> Copy:
-        """One copy; into a folder it keeps its name."""
+        """Return one copy; into a folder it keeps its name."""
         target = self.target.place
         if source == STANDARD_STREAM:
             return Copy(source, target)
@@ -130,7 +130,7 @@ class CopyPlan:
         return Copy(url, url, head["ContentLength"], head["LastModified"].timestamp(), head["ETag"])
 
     def _many(self, source: Place, target: Place) -> Iterator[Copy | Failure]:
-        """Everything under a folder, each with its place under the target folder."""
+        """Yield everything under a folder, each with its place under the target folder."""
         for found, relative in self._found(source, target):
             if not self.filters.wants(relative):
                 continue
@@ -159,7 +159,7 @@ class CopyPlan:
             key = row["Key"]
             if is_inside and own is not None and key.startswith(own):
                 continue
-            # The folder's own placeholder is no content, and an instruction file travels with its object.
+            # The folder's own placeholder is not content, and an instruction file travels with its object.
             if key != source.folder and not is_instruction_file(self.plain, source.bucket, key):
                 url = source.with_key(key)
                 size, moment = stored_plaintext(row["Size"]), row["LastModified"].timestamp()
@@ -176,12 +176,12 @@ class CopyPlan:
 
 
 def stored_plaintext(size: int) -> int:
-    """Bytes of plaintext of an object of so many stored bytes, as long as nobody has looked: most are AES-GCM."""
+    """Estimate the plaintext bytes of an object of this many stored bytes, before it is looked at: most are AES-GCM."""
     return max(size - _TAG, 0)
 
 
 def file_version(path: Path) -> tuple[int, int]:
-    """What tells that a file is still the one that was looked at.
+    """Return what shows whether a file is still the one that was looked at.
 
     Raises:
         OSError: it is not there.
@@ -202,7 +202,7 @@ def _file(path: Path) -> Copy:
 
 
 def _name(place: Place) -> str:
-    """The last part of a name; empty for a whole bucket."""
+    """Return the last part of a name; empty for a whole bucket."""
     if isinstance(place, S3Url):
         return place.key.rstrip("/").rpartition("/")[2]
     return Path(place).name or Path(place).resolve().name

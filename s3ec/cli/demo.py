@@ -47,7 +47,7 @@ class StoredFile:
         stored_bytes: length that S3 stores.
         stored_head: first bytes that S3 stores.
         stored_metadata: names of the metadata that S3 stores.
-        identical: True where what came back equals the file.
+        identical: True if what came back equals the file.
     """
 
     key: str
@@ -62,7 +62,7 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tampering:
-    """What a reader is told after one stored byte was flipped.
+    """What a reader is told after one bit of a stored byte was flipped.
 
     Attributes:
         key: the object.
@@ -136,7 +136,7 @@ def run(sources: dict[str, Path], endpoint: str, tell: Tell = silent) -> DemoRep
     Args:
         sources: files by object key; at least one.
         endpoint: URL of an S3 and a KMS that hold nothing of value.
-        tell: told what is being done to which file, and how many bytes of how many are behind it.
+        tell: called with what is being done to which file, how many bytes are done, and of how many.
 
     Raises:
         FailureError: a file cannot be read, or a read did not give what was written.
@@ -228,7 +228,7 @@ def _digest(path: Path) -> bytes:
 
 
 def _sources(path: Path, output: Output) -> dict[str, Path]:
-    """The readable files of ``path`` by object key, in order; what is left out is said."""
+    """Return the readable files of ``path`` by object key, in order; say what is left out."""
     if path.is_file():
         return {path.name: path}
     if not path.is_dir():
@@ -285,7 +285,7 @@ def _local_aws() -> Iterator[str]:
 
 @contextlib.contextmanager
 def _without_aws_settings() -> Iterator[None]:
-    """A profile, an endpoint or a proxy of the caller's must not lead the demo elsewhere."""
+    """Keep a profile, an endpoint or a proxy of the caller's from leading the demo elsewhere."""
     kept = dict(os.environ)
     for name in kept:
         if name.startswith("AWS_") or name.lower() in {"http_proxy", "https_proxy", "all_proxy"}:

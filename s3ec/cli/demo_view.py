@@ -20,7 +20,7 @@ with open("report.pdf", "rb") as body:
     s3.put_object(Bucket="my-bucket", Key="report.pdf", Body=body)
 content = s3.get_object(Bucket="my-bucket", Key="report.pdf")["Body"].read()
 """
-"""What a program says to do the same; key, bucket and file are its own."""
+"""What a program writes to do the same; it names its own key, bucket and file."""
 
 _SHOWN_FILES = 5
 _SHOWN_CHARACTERS = 36
@@ -28,7 +28,7 @@ _SHOWN_BYTES = 12
 
 
 def document(report: DemoReport) -> dict[str, Any]:
-    """The report as data for JSON; the first bytes of content are hexadecimal."""
+    """Return the report as data for JSON; the first bytes of content are hexadecimal."""
     return {**_jsonable(dataclasses.asdict(report)), "code": CODE.splitlines()}
 
 
@@ -87,11 +87,11 @@ def _names(names: tuple[str, ...]) -> str:
 
 
 def _shown(head: bytes) -> str:
-    """The first line where the content is text, else its first bytes in hexadecimal."""
+    """Return the first line if the content is text, else its first bytes in hexadecimal."""
     try:
         text = head.decode("utf-8")
     except UnicodeDecodeError as error:
-        # The head may end inside a character; any other fault means that it is no text.
+        # The head may end inside a character; any other fault means that it is not text.
         text = head[: error.start].decode("utf-8") if error.reason == "unexpected end of data" else ""
     line, _, rest = text.partition("\n")
     line = line.rstrip("\r")

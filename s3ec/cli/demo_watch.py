@@ -23,7 +23,7 @@ __all__ = ["Tell", "WatchedFile", "in_background", "silent", "watch"]
 T = TypeVar("T")
 
 Tell = Callable[[str, int, int], None]
-"""Told what is being done, and how many bytes of how many are behind it."""
+"""Called with what is being done, how many bytes are done, and of how many."""
 
 
 def silent(what: str, done: int, size: int) -> None:
@@ -39,13 +39,13 @@ class WatchedFile(io.FileIO):
         self._tell = tell
 
     def readinto(self, buffer: Any) -> int:
-        """Read, and say so."""
+        """Read, and report it."""
         count = super().readinto(buffer)
         self._tell(self.tell())
         return count
 
     def readall(self) -> bytes:
-        """Read the rest, and say so."""
+        """Read the rest, and report it."""
         content = super().readall()
         self._tell(self.tell())
         return content
@@ -53,7 +53,7 @@ class WatchedFile(io.FileIO):
 
 @contextlib.contextmanager
 def watch(output: Output) -> Iterator[Tell]:
-    """One line that moves, on a terminal; elsewhere nothing, for the output is to be read afterwards."""
+    """Show one moving line on a terminal; elsewhere nothing, since that output is read afterwards."""
     if output.as_json or not output.stderr.isatty():
         yield silent
         return
@@ -66,7 +66,7 @@ def watch(output: Output) -> Iterator[Tell]:
 
 
 def in_background(work: Callable[[], T], output: Output) -> T:
-    """Do it in a thread, so that Ctrl-C finds somebody who only waits.
+    """Do it in a thread, so that Ctrl-C meets a thread that only waits.
 
     A thread in the middle of two gigabytes sees no signal: Python hands it to the main thread, and drops it where that
     is inside a finaliser. An orderly end would wait for the server and for whatever it still receives; nothing of
@@ -80,7 +80,7 @@ def in_background(work: Callable[[], T], output: Output) -> T:
     def body() -> None:
         try:
             ended.put((work(), None))
-        except BaseException as error:  # noqa: BLE001 - raised again where somebody waits for it
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits for it
             ended.put((None, error))
 
     threading.Thread(target=body, name="s3ec-demo", daemon=True).start()

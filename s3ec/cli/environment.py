@@ -50,11 +50,11 @@ _TEXT_KEY = frozenset(b"0123456789abcdefABCDEFghijklmnopqrstuvwxyzGHIJKLMNOPQRST
 
 
 class NoKeyring:
-    """For commands that never touch content: everything that would need a key says how to give one."""
+    """Stands in for a keyring in commands that never touch content: any use of a key says how to give one."""
 
     @property
     def capabilities(self) -> KeyringCapabilities:
-        """Opens everything in theory, so that what an object is gets decided by its metadata alone."""
+        """Claims to open everything, so that an object's metadata alone decides what it is."""
         return KeyringCapabilities(wrapping_algorithms=frozenset(WrappingAlgorithm), binds_encryption_context=True)
 
     def on_encrypt(self, request: EncryptionMaterialsRequest) -> NoReturn:
@@ -84,7 +84,7 @@ def keyring_spec(
     passphrase: str | None = None,
     allow_legacy: bool = False,
 ) -> KeyringSpec:
-    """A keyring by description, from options.
+    """Describe a keyring from options.
 
     Raises:
         OSError: a key file cannot be read.
@@ -112,12 +112,12 @@ def _path(text: str | None) -> Path | None:
 
 
 def _absolute(path: Path | None) -> str | None:
-    """The path as a worker that was started elsewhere needs it."""
+    """Return the path as a worker that was started elsewhere needs it."""
     return None if path is None else str(path.absolute())
 
 
 def check_aes_key_file(path: Path) -> None:
-    """Refuse a file that is no AES wrapping key.
+    """Refuse a file that is not an AES wrapping key.
 
     Text is refused rather than guessed at: the 32 letters of a 128-bit key in hexadecimal would pass as a 256-bit key.
 
@@ -173,10 +173,10 @@ class Environment:
 
     @cached_property
     def settings(self) -> Configuration:
-        """What is in force of options, environment and profile.
+        """Return the settings in force from options, environment and profile.
 
         Raises:
-            s3ec.errors.ConfigurationError: a value that means nothing.
+            s3ec.errors.ConfigurationError: a value has no meaning.
             botocore.exceptions.BotoCoreError: there is no such profile.
         """
         options = self.options
@@ -194,7 +194,7 @@ class Environment:
 
     @property
     def passphrase(self) -> str | None:
-        """Where the passphrase of an RSA key is, as `KeyringSpec` has it."""
+        """Return where the passphrase of an RSA key is, in the form of `KeyringSpec`."""
         path = self.settings.rsa_passphrase_file
         if path is not None:
             Path(path).open("rb").close()
@@ -203,10 +203,10 @@ class Environment:
 
     @cached_property
     def keyring_spec(self) -> KeyringSpec:
-        """The keyring that is in force, in the form that travels to workers.
+        """Return the keyring in force, in the form that travels to workers.
 
         Raises:
-            click.UsageError: none is given, or keys of different kinds are.
+            click.UsageError: no key is given, or keys of different kinds are.
         """
         options = self.options
         on_the_spot = (options.kms_key, options.aes_key_file, options.rsa_private_key or options.rsa_public_key)
@@ -226,22 +226,22 @@ class Environment:
         )
 
     def allows_unencrypted(self, option: bool) -> bool:
-        """Whether objects may be plaintext: by ``--allow-unencrypted``, or by the settings."""
+        """True if objects may be plaintext: by ``--allow-unencrypted``, or by the settings."""
         return option or self.settings.unencrypted_objects == "allow"
 
     @property
     def has_key(self) -> bool:
-        """True where any key is in force."""
+        """True if any key is in force."""
         return self.settings.kind is not None
 
     @property
     def names_key(self) -> bool:
-        """True where a key was named on the spot."""
+        """True if a key was named on the command line."""
         o = self.options
         return any((o.kms_key, o.aes_key_file, o.rsa_private_key, o.rsa_public_key))
 
     def client(self, *, with_key: bool = True, **more: Any) -> EncryptionClient:
-        """A client that reads what is there (committing or not) and writes committing objects.
+        """Make a client that reads what is there (committing or not) and writes committing objects.
 
         Args:
             with_key: False for commands that never need one; a key that is given is used all the same.
@@ -267,25 +267,25 @@ class Environment:
 
     @property
     def read_context(self) -> Mapping[str, str] | StoredContext:
-        """``EncryptionContext`` of reads: the context in force is asserted, else the stored one taken as it is."""
+        """Return ``EncryptionContext`` of reads: the context in force is asserted, else the stored one is accepted."""
         return dict(self.settings.context) or STORED_CONTEXT
 
     @property
     def write_context(self) -> dict[str, Any]:
-        """Keyword arguments that give the context in force to a write."""
+        """Return the keyword arguments that give the context in force to a write."""
         return {"EncryptionContext": dict(self.settings.context)} if self.settings.context else {}
 
     def confirm(self, question: str, *, dry_run: bool = False) -> None:
         """Ask before objects are changed.
 
         Raises:
-            click.UsageError: nobody can be asked and ``--yes`` is not given.
+            click.UsageError: there is no terminal to ask on, and ``--yes`` is not given.
             click.Abort: the answer is no.
         """
         if dry_run or self.options.yes:
             return
         if self.options.json or not self.output.can_ask:
             raise click.UsageError(
-                f"{question} Nobody can be asked here: --yes says so.", click.get_current_context(silent=True)
+                f"{question} There is no terminal to ask on: give --yes.", click.get_current_context(silent=True)
             )
         click.confirm(question, abort=True, err=True)

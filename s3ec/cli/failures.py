@@ -68,7 +68,7 @@ _FAMILIES: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (errors.UnsupportedOperationError, ExitCode.CONFIGURATION),
     (errors.MetadataError, ExitCode.METADATA),
     (errors.PolicyError, ExitCode.POLICY),
-    # Whoever asserts a context hears that another object lies there than the one that was meant.
+    # A caller who asserts a context learns that another object lies there than the one that was meant.
     (errors.EncryptionContextMismatchError, ExitCode.SECURITY),
     (errors.KeyringError, ExitCode.KEYRING),
     (errors.SecurityError, ExitCode.SECURITY),
@@ -80,7 +80,7 @@ _FAMILIES: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (UnicodeError, ExitCode.CONFIGURATION),
 )
 ERRORS = (errors.S3ECError, ClientError, BotoCoreError, Boto3Error, OSError, UnicodeError)
-"""Everything that one object can end with and that must not end a run over many."""
+"""Every error of a single object, which must not end a run over many."""
 
 _ABSENT = frozenset({"404", "NotFound", "NoSuchBucket", "NoSuchKey", "NoSuchVersion", "NoSuchUpload"})
 _SERVICE_PREFIX = "An error occurred "
@@ -93,7 +93,7 @@ class Failure:
     Attributes:
         code: the family's exit code.
         error: name of the exception's class, or S3's own error code.
-        message: one line for people, with the place and, where there is one, the next step.
+        message: one line for people, with the place and, if there is one, the next step.
     """
 
     code: ExitCode
@@ -101,7 +101,7 @@ class Failure:
     message: str
 
     def document(self) -> dict[str, object]:
-        """The failure in JSON."""
+        """Return the failure in JSON."""
         return {"code": int(self.code), "error": self.error, "message": self.message}
 
 
@@ -115,16 +115,16 @@ class FailureError(click.ClickException):
 
 
 def one_line(text: str) -> str:
-    """The text without line breaks and control characters: a key may hold escape sequences for the terminal."""
+    """Return the text without line breaks and control characters: a key may hold escape sequences for the terminal."""
     return "".join(c if c.isprintable() else " " if c in "\r\n\t" else repr(c)[1:-1] for c in text).strip()
 
 
 def describe(error: BaseException, location: str = "") -> Failure:
-    """The exit code and the one line for an error.
+    """Return the exit code and the one line for an error.
 
     Args:
         error: what was raised.
-        location: the URL or path at hand; put in front where the text does not name it.
+        location: the URL or path at hand; put in front if the text does not name it.
     """
     cause = error.__cause__ or error.__context__
     if isinstance(error, Boto3Error) and isinstance(cause, (ClientError, BotoCoreError, errors.S3ECError)):
@@ -149,7 +149,7 @@ def describe(error: BaseException, location: str = "") -> Failure:
 
 
 def _placed(text: str, location: str) -> str:
-    """The text with the place in front, and named once."""
+    """Return the text with the place in front, named only once."""
     inner = f" [{location}]"
     text = text.removesuffix(inner)
     return f"{location}: {text}" if location and location not in text else text
@@ -167,14 +167,14 @@ def _family(error: BaseException) -> ExitCode:
 
 
 def _is_about_access(cause: BaseException | None) -> bool:
-    """Whether credentials, the Region, throttling or the network stood between us and KMS."""
+    """True if credentials, the Region, throttling or the network stood between us and KMS."""
     if isinstance(cause, ClientError):
         return cause.response.get("Error", {}).get("Code") in CREDENTIAL_CODES | THROTTLING_CODES
     return isinstance(cause, BotoCoreError)
 
 
 def _describe_client_error(error: ClientError, location: str) -> Failure:
-    """S3 and KMS errors: their own code and text, without botocore's frame."""
+    """Return S3 and KMS errors with their own code and text, without botocore's frame."""
     answer = error.response.get("Error", {})
     name = answer.get("Code") or "Unknown"
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
@@ -204,17 +204,17 @@ def located(location: str) -> Iterator[None]:
 
 
 def family_of(error_name: str) -> ExitCode:
-    """The exit code for an error that is known only by its name, as outcomes in journals hold it."""
+    """Return the exit code for an error known only by its name, as outcomes in journals hold it."""
     kind = getattr(errors, error_name, None)
     if isinstance(kind, type):
         return next((code for base, code in _FAMILIES if issubclass(kind, base)), ExitCode.LEFT_UNDONE)
     if isinstance(getattr(builtins, error_name, None), type):
-        return ExitCode.LEFT_UNDONE  # what nobody foresaw; S3 and KMS name none of their errors so
+        return ExitCode.LEFT_UNDONE  # an unforeseen error; S3 and KMS name none of theirs this way
     return ExitCode.NOT_FOUND if error_name in _ABSENT else ExitCode.SERVICE
 
 
 def combined(codes: Iterable[ExitCode]) -> ExitCode:
-    """The exit code of a run over many objects: tampering wins, one family keeps its code, a mixture is 1."""
+    """Return the exit code of a run over many objects: tampering wins, one family keeps its code, a mixture is 1."""
     found = set(codes) - {ExitCode.DONE}
     if not found:
         return ExitCode.DONE

@@ -1,4 +1,4 @@
-"""``--include`` and ``--exclude`` as ``aws s3`` has them: all is in, and the last pattern that matches decides."""
+"""``--include`` and ``--exclude`` as in ``aws s3``: all is included, and the last pattern that matches decides."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Filters:
         self._patterns = tuple(patterns)
 
     def __bool__(self) -> bool:
-        """True where any pattern was given."""
+        """True if any pattern was given."""
         return bool(self._patterns)
 
     def wants(self, relative: str) -> bool:
-        """Whether the patterns leave this one in."""
+        """True if the patterns include this one."""
         wanted = True
         for is_include, pattern in self._patterns:
             if fnmatch.fnmatchcase(relative, pattern):
@@ -37,7 +37,7 @@ class Filters:
 
 
 def _order(arguments: Sequence[str]) -> Iterator[bool]:
-    """For each filter option of a command line, in order: is it an include?"""
+    """Return for each filter option of a command line, in order, whether it is an include."""
     for argument in itertools.takewhile(lambda text: text != "--", arguments):
         name = argument.partition("=")[0]
         if name in {"--include", "--exclude"}:

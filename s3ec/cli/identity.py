@@ -1,4 +1,4 @@
-"""Who looks at a bucket, for the head of a report: the account, the identity, the program."""
+"""Who audits a bucket, for the head of a report: the account, the identity, the program."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _AMAZON = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 
 def version() -> str:
-    """The version of the installed package."""
+    """Return the version of the installed package."""
     try:
         return importlib.metadata.version("s3ec")
     except importlib.metadata.PackageNotFoundError:
@@ -25,7 +25,7 @@ def version() -> str:
 
 
 def who_looks(environment: Environment) -> dict[str, str | None]:
-    """``account``, ``identity`` and ``s3ec_version``; None for what cannot be found out.
+    """Return ``account``, ``identity`` and ``s3ec_version``; None for what cannot be found out.
 
     STS needs no permission, but it is asked only where S3's own address shows that it is the right one: credentials of
     an emulator are none of Amazon's business.

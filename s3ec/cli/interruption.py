@@ -19,7 +19,7 @@ _SHOW_CURSOR = "\x1b[?25h"
 def interruptible(stop: threading.Event, *, resumable: bool) -> Iterator[list[int]]:
     """Turn SIGINT and SIGTERM into a stop while the block runs; yields the signals that came.
 
-    Whatever moment the second one comes at is as good as any other: an object appears in S3 whole or not at all, the
+    The second one may come at any moment: an object appears in S3 whole or not at all, the
     journal is a database that survives a kill, and the next run clears away multipart uploads that were left open. So
     the process ends there and then, without waiting for threads that may be in the middle of a large object.
 

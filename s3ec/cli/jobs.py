@@ -97,14 +97,14 @@ class Job:
 
     @staticmethod
     def _never_at_rest(journal: Journal, repeats: Repeats) -> list[Outcome]:
-        """Objects that were written again after every pass; no event has named them as undone."""
+        """Return objects that were written again after every pass; no event has named them as undone."""
         found = [Outcome(task=task, result=Result.CHANGED, message=_NEVER_AT_REST) for task in journal.open_tasks()]
         for outcome in found:
             repeats.add(*said_of(outcome))
         return found
 
     def is_undone(self, outcome: Outcome) -> bool:
-        """True where something that was asked for has not been done."""
+        """True if something that was asked for has not been done."""
         return outcome.leaves_undone or (self.refuse_unencrypted and outcome.reason is SkipReason.NOT_ENCRYPTED)
 
     def _journal_path(self) -> str:
@@ -149,11 +149,11 @@ class Job:
 
 @contextlib.contextmanager
 def _tidied(path: str, *, named: bool) -> Iterator[Callable[[Journal], contextlib.AbstractContextManager[None]]]:
-    """Take away the journal of a run that failed before its first object: nobody would go on with it.
+    """Remove the journal of a run that failed before its first object: there is nothing to go on with.
 
     Args:
         path: where it is made.
-        named: by the caller, whose file it is.
+        named: True if the caller named it; then it is the caller's file and stays.
     """
     is_new = path != ":memory:" and not named and not Path(path).exists()
     empty: list[bool] = []
@@ -175,7 +175,7 @@ def _tidied(path: str, *, named: bool) -> Iterator[Callable[[Journal], contextli
 
 
 class _Listener:
-    """Brings the run's events to the progress; workers call it from several threads."""
+    """Passes the run's events to the progress; workers call it from several threads."""
 
     def __init__(self, job: Job, journal: Journal, progress: Progress) -> None:
         self._job = job
@@ -209,7 +209,7 @@ class _Listener:
         self._progress.total(self._before + self._progress.objects + waiting, self._before)
 
     def _waiting(self) -> str:
-        """What an interrupted run waits for; a second Ctrl-C leaves it, which is safe."""
+        """Say what an interrupted run waits for; a second Ctrl-C leaves it, which is safe."""
         sizes = self._in_flight.values()
         if not sizes:
             return "finishing what is in flight"

@@ -1,4 +1,4 @@
-"""Files of RSA keys: told apart by what they are, with the command that makes of each the file that is wanted."""
+"""Files of RSA keys: told apart by what they hold, with the command that turns each into the file that is wanted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def check_rsa_key_file(path: Path, *, private: bool, passphrase: str | None = No
 
     Args:
         path: the file.
-        private: it is to open data keys, not to wrap them.
+        private: True if it is to open data keys, not to wrap them.
         passphrase: where its passphrase is, as `KeyringSpec` has it.
 
     Raises:

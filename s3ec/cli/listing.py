@@ -18,13 +18,13 @@ _ABSENT = frozenset({"404", "NotFound", "NoSuchKey"})
 
 
 def rows(client: Any, url: S3Url) -> Iterator[dict[str, Any]]:
-    """Rows of the listing of everything in the folder ``url``; instruction files among them."""
+    """Yield the rows of everything in the folder ``url``, instruction files among them."""
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=url.bucket, Prefix=url.folder):
         yield from page.get("Contents", ())
 
 
 def under(client: Any, url: S3Url) -> Iterator[dict[str, Any]]:
-    """The rows of a folder in which something has to lie.
+    """Yield the rows of a folder that must not be empty.
 
     Raises:
         FailureError: nothing is there.
@@ -38,7 +38,7 @@ def under(client: Any, url: S3Url) -> Iterator[dict[str, Any]]:
 
 
 def nothing_there(url: S3Url) -> FailureError:
-    """The error for a prefix that matches no object: a typing mistake must not look like success."""
+    """Return the error for a prefix that matches no object: a typing mistake must not look like success."""
     return FailureError(
         Failure(code=ExitCode.NOT_FOUND, error="NothingThere", message=f"{url}: nothing lies under this name")
     )
@@ -46,7 +46,7 @@ def nothing_there(url: S3Url) -> FailureError:
 
 @contextlib.contextmanager
 def single_object(client: Any, url: S3Url, advice: str) -> Iterator[None]:
-    """Where an object is missing and a folder of its name is there, the error says so.
+    """Say in the error if an object is missing but a folder of its name is there.
 
     Args:
         client: lists the folder.
@@ -69,5 +69,5 @@ def single_object(client: Any, url: S3Url, advice: str) -> Iterator[None]:
 
 
 def is_instruction_file(client: Any, bucket: str, key: str) -> bool:
-    """True for a file that holds another object's content metadata; only names that end like one are looked at."""
+    """True if a file holds another object's content metadata; only names that end like one are looked at."""
     return key.endswith(SUFFIXES) and look(client, bucket, key).format == INSTRUCTION_FILE

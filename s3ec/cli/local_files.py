@@ -34,10 +34,10 @@ class LocalFile:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Something that cannot be read or sent: said, never passed over, and nothing is concluded from its absence.
+    """Something that cannot be read or sent: reported, never ignored, and never taken for absent.
 
     Attributes:
-        name: relative; a folder's ends in a slash.
+        name: relative to the folder; the name of a folder ends in a slash.
         failure: why.
     """
 
@@ -46,7 +46,7 @@ class Unreadable:
 
 
 def walk(folder: Path, *, follow: bool = True, links_to_folders: bool = True) -> Iterator[LocalFile | Unreadable]:
-    """All files under a folder, in the order in which S3 lists their keys.
+    """Yield all files under a folder, in the order in which S3 lists their keys.
 
     Args:
         folder: where to begin.
@@ -68,7 +68,7 @@ def _walk(
         return
     identity = (here.st_dev, here.st_ino)
     if identity in above:
-        # A link back into its own path would go on for ever; two links to one folder are two folders.
+        # A link back into its own path would go on forever; two links to one folder are two folders.
         return
     for ordered, name, is_link in sorted(found, key=lambda each: name_order(each[0])):
         if is_link and (not follow or (ordered.endswith("/") and not links_to_folders)):
@@ -96,7 +96,7 @@ def _file(path: Path, name: str) -> LocalFile | Unreadable:
         text = f"{path}: a link that leads nowhere" if is_dangling else failure.message
         return Unreadable(name, Failure(code=failure.code, error=failure.error, message=text))
     if not stat.S_ISREG(status.st_mode):
-        # Opening a pipe would wait for a writer, perhaps for ever.
+        # Opening a pipe would wait for a writer, perhaps forever.
         return Unreadable(name, _failure("SpecialFile", f"{path}: not a regular file (a pipe, a socket, a device)"))
     try:
         name.encode()
@@ -110,10 +110,10 @@ def _failure(error: str, message: str) -> Failure:
 
 
 def local_target(folder: Path, relative: str) -> Path:
-    """Where an object goes under a local folder.
+    """Return where an object goes under a local folder.
 
-    Keys are chosen by whoever may write to the bucket: ``../`` in one must not lead out of the folder, nor may a link
-    that lies there already.
+    Keys are chosen by anyone who may write to the bucket: ``../`` in one must not lead out of the folder, nor may a
+    link that lies there already.
 
     Raises:
         FailureError: the key leads out of the folder, or names no file that this system can have.

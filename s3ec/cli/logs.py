@@ -1,4 +1,4 @@
-"""``--debug`` and ``--log-level``: what happens, on standard error, and no secret among it.
+"""``--debug`` and ``--log-level``: what happens, on standard error, without secrets.
 
 At its own DEBUG level botocore writes headers and bodies: session tokens, SSE-C keys, and the data keys that KMS
 answers with. Its loggers are therefore never switched on as a whole: only those are that say which request was sent
@@ -27,14 +27,14 @@ _LOGGERS = {
     # At DEBUG it would name the files that it looks into, which is of no use here.
     "botocore.credentials": logging.INFO,
 }
-# Whoever knows the path of a container's credentials may fetch them; a presigned request carries its permission.
+# Anyone who knows the path of a container's credentials can fetch them; a presigned request carries its permission.
 _PERMISSIONS = re.compile(
     r"(/v\d/credentials/|[?&]X-Amz-(?:Signature|Security-Token|Credential)=)[^\s&\"]*", re.IGNORECASE
 )
 
 
 class _Formatter(logging.Formatter):
-    """One line for each record, whatever a key or a server's text holds."""
+    """Writes one line for each record, whatever a key or a server's text holds."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = f"{self.formatTime(record, '%H:%M:%S')} {record.levelname} {record.name}: {record.getMessage()}"

@@ -46,7 +46,7 @@ class _Root(Group):
     """The group ``s3ec`` itself."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; a reader that goes away is told apart here, before click makes a code of its own of it."""
+        """Run a command; a reader that goes away is handled here, before click turns it into a code of its own."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
@@ -54,7 +54,7 @@ class _Root(Group):
 
 
 class _ReaderGoneError(Exception):
-    """Nobody reads standard output any more."""
+    """Standard output is not read any more."""
 
 
 def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -134,7 +134,7 @@ def _run(words: list[str], output: Output) -> int:
 
 
 def _fail(failure: Failure, output: Output, hint: str = "") -> int:
-    """Say it once: a line on standard error, and with ``--json`` the one document if there was none yet."""
+    """Report a failure once: a line on standard error, and with ``--json`` the one document if none was written yet."""
     output.note(f"s3ec: {failure.message}{hint}")
     if output.as_json and not output.documents:
         output.document({"error": failure.document()})

@@ -31,14 +31,14 @@ class Options:
     Attributes:
         profile: named profile of the AWS configuration.
         region: AWS region.
-        endpoint_url: of S3 and KMS alike; where they differ, AWS_ENDPOINT_URL_S3 and AWS_ENDPOINT_URL_KMS say so.
+        endpoint_url: for both S3 and KMS; if they differ, set AWS_ENDPOINT_URL_S3 and AWS_ENDPOINT_URL_KMS.
         kms_key: key ID, ARN or alias.
         aes_key_file: file of 16, 24 or 32 raw bytes.
         rsa_private_key: PEM file.
         rsa_public_key: PEM file.
         rsa_passphrase_file: file whose first line opens the private key's PEM.
         context: encryption context.
-        allow_legacy: leave to read unauthenticated content and legacy wrapping.
+        allow_legacy: opt-in to reading unauthenticated content and legacy wrapping.
         journal: SQLite file.
         workers: threads.
         json: one JSON document on standard output.
@@ -66,7 +66,7 @@ class Options:
 
 
 def pairs(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> dict[str, str]:
-    """Read ``NAME=VALUE`` options; a name given twice is bad usage, not a last word."""
+    """Read ``NAME=VALUE`` options; a name given twice is bad usage: the last one does not win."""
     found: dict[str, str] = {}
     for text in values:
         name, separator, value = text.partition("=")
@@ -79,7 +79,7 @@ def pairs(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> 
 
 
 class FiniteRange(click.FloatRange):
-    """A number between bounds; ``nan`` passes every comparison, and ``inf`` is no rate and no share."""
+    """A number between bounds; ``nan`` passes every comparison, and ``inf`` is neither a rate nor a share."""
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Parse, or fail as bad usage."""
@@ -212,7 +212,7 @@ _GROUPS: dict[str, tuple[str, str, tuple[tuple[str, dict[str, Any]], ...]]] = {
         ),
     ),
 }
-"""By group: heading, why a command without it refuses its options, and the options."""
+"""For each group: heading, why a command without it refuses its options, and the options."""
 
 
 accept_moved_option = click.option(
@@ -226,7 +226,7 @@ def shared_options(*groups: str) -> Callable[[Callable[..., Any]], Callable[...,
     """Add the shared options of these groups, and those of the log; the function receives one `Options` in front.
 
     A command takes only the options that have an effect on it. The others are refused by name and with a reason: an
-    option that is taken and ignored would look like a filter, or like a leave that was given.
+    option that is taken and ignored would look like a filter, or like an opt-in.
 
     Args:
         groups: of ``"key"``, ``"context"``, ``"legacy"``, ``"connection"``, ``"journal"``, ``"workers"``, ``"json"``,

@@ -21,7 +21,7 @@ _REASON_CODES = {
 
 
 def outcome_code(outcome: Outcome) -> ExitCode:
-    """The exit code of one object that was left undone: by its error, else by the reason."""
+    """Return the exit code of one object that was left undone: by its error, else by the reason."""
     if outcome.error:
         return family_of(outcome.error)
     if outcome.reason is not None:
@@ -30,7 +30,7 @@ def outcome_code(outcome: Outcome) -> ExitCode:
 
 
 def document_of(outcome: Outcome) -> dict[str, Any]:
-    """An object that is left undone in JSON, flat."""
+    """Return an object that is left undone as flat JSON."""
     reason = outcome.reason.value if outcome.reason else None
     return {
         "bucket": outcome.task.bucket,
@@ -44,13 +44,13 @@ def document_of(outcome: Outcome) -> dict[str, Any]:
 
 
 def said_of(outcome: Outcome) -> tuple[str, str]:
-    """The object's URL, and the line about it."""
+    """Return the object's URL, and the line about it."""
     url = str(S3Url(outcome.task.bucket, outcome.task.key))
     return url, f"s3ec: {url}: {_message(outcome)}"
 
 
 def _message(outcome: Outcome) -> str:
-    """Why it is left undone, in the command line's words."""
+    """Say why it is left undone, in the command line's words."""
     advice = outcome.reason.advice if outcome.reason else ""
     text = outcome.message or advice or outcome.result.value
     if outcome.reason is SkipReason.ARCHIVED:

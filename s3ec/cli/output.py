@@ -24,12 +24,12 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def printable(text: object) -> str:
-    """The text with control characters escaped, so that a key can neither break a line nor move a cursor."""
+    """Return the text with control characters escaped, so that a key can neither break a line nor move a cursor."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
 
 
 def human_bytes(number: float) -> str:
-    """Bytes for people: ``0 B``, ``1.5 MiB``."""
+    """Format bytes for people: ``0 B``, ``1.5 MiB``."""
     for unit in _UNITS:
         if abs(number) < 1024 or unit == _UNITS[-1]:
             break
@@ -58,7 +58,7 @@ class Table:
         self.rows.append(cells)
 
     def plain_lines(self) -> Iterable[str]:
-        """Aligned columns two spaces apart, nothing cut, no trailing blanks."""
+        """Render aligned columns two spaces apart, nothing cut, no trailing blanks."""
         head = [name.lstrip(">") for name in self.columns]
         cells = [head, *([printable(cell) for cell in row] for row in self.rows)]
         widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
@@ -71,10 +71,10 @@ class Table:
             ).rstrip()
 
     def fitting(self, width: int | None) -> Table:
-        """The table without the columns that a narrow terminal has no room for; the last column always stays.
+        """Return the table without the columns that a narrow terminal has no room for; the last column always stays.
 
         Args:
-            width: columns of the terminal; None where there is none, and nothing is left out.
+            width: columns of the terminal; None if there is no terminal, and nothing is left out.
         """
         if width is None:
             return self
@@ -89,7 +89,7 @@ class Table:
         return Table(columns, [[row[i] for i in kept] for row in self.rows], self.title, self.expendable)
 
     def rich(self) -> RichTable:
-        """The table as `rich` draws it."""
+        """Return the table as `rich` draws it."""
         table = RichTable(title=Text(self.title) if self.title else None, title_justify="left", header_style="bold")
         for name in self.columns:
             table.add_column(name.lstrip(">"), justify="right" if name.startswith(">") else "left", overflow="fold")
@@ -114,17 +114,17 @@ class Output:
 
     @property
     def is_terminal(self) -> bool:
-        """True where a person reads standard output."""
+        """True if a person reads standard output."""
         return self.stdout.isatty()
 
     @property
     def columns(self) -> int | None:
-        """Width of the terminal that standard output is; None where it is not one."""
+        """Width of the terminal that standard output is; None if it is not one."""
         return Console(file=self.stdout).width if self.is_terminal else None
 
     @property
     def can_ask(self) -> bool:
-        """True where a person can answer a question."""
+        """True if a person can answer a question."""
         return sys.stdin is not None and sys.stdin.isatty() and self.stderr.isatty()
 
     @property
@@ -167,7 +167,7 @@ class Output:
 
 
 def _encode(value: object) -> object:
-    """Dates as ISO 8601, bytes never."""
+    """Convert dates to ISO 8601, and bytes never."""
     if isinstance(value, (datetime.datetime, datetime.date)):
         return value.isoformat()
     if isinstance(value, (set, frozenset)):

@@ -17,13 +17,13 @@ _CUTOFF = 0.6
 
 
 def closest(word: str, known: Iterable[str]) -> list[str]:
-    """The known words that look like ``word``; dashes in front make no two words alike."""
+    """Return the known words that look like ``word``; leading dashes do not count as likeness."""
     bare = {name.lstrip("-"): name for name in known}
     return [bare[name] for name in difflib.get_close_matches(word.lstrip("-"), bare, cutoff=_CUTOFF)]
 
 
 class SharedOption(click.Option):
-    """An option of several commands, which stands in a named section of the help page."""
+    """An option of several commands, shown in a named section of the help page."""
 
     def __init__(self, *args: Any, section: str, **kwargs: Any) -> None:
         """Take the section's heading."""
@@ -73,7 +73,7 @@ class Command(_Examples, click.Command):
         raise click.NoSuchOption(error.option_name, possibilities=alike or None, ctx=ctx) from error
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The command's own options first, then the shared ones by section."""
+        """Write the command's own options first, then the shared ones by section."""
         sections: dict[str, list[tuple[str, str]]] = {"Options": []}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
@@ -85,13 +85,13 @@ class Command(_Examples, click.Command):
                     formatter.write_dl(records)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The examples, then whatever else stands at the end."""
+        """Write the examples, then whatever else belongs at the end."""
         self.write(formatter)
         super().format_epilog(ctx, formatter)
 
 
 class Group(_Examples, click.Group):
-    """A group whose help is whole, and which knows what was probably meant.
+    """A group that shows its help in full, and suggests what was probably meant.
 
     Args:
         lazy: commands by name as ``module:attribute``, imported when they are asked for: `s3ec ls` need not import what
@@ -110,11 +110,11 @@ class Group(_Examples, click.Group):
         self.examples = tuple(examples)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names, in the order in which they were declared."""
+        """Return all names, in the order in which they were declared."""
         return [*self._lazy, *self.commands]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command; None for a name that nothing has."""
+        """Import one command; None for an unknown name."""
         if cmd_name not in self._lazy:
             return self.commands.get(cmd_name)
         module, _, attribute = self._lazy[cmd_name].partition(":")
@@ -140,7 +140,7 @@ class Group(_Examples, click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; for a word that is none, name what was probably meant."""
+        """Find the command; for an unknown word, suggest what was probably meant."""
         name = args[0]
         if self.get_command(ctx, name) is None and not ctx.resilient_parsing:
             alike = closest(name, self.list_commands(ctx))
@@ -149,7 +149,7 @@ class Group(_Examples, click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Every command with the whole of its summary."""
+        """Write every command with its whole summary."""
         rows = []
         for name in self.list_commands(ctx):
             command = self.get_command(ctx, name)
@@ -159,6 +159,6 @@ class Group(_Examples, click.Group):
             formatter.write_dl(rows)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The examples, then whatever else stands at the end."""
+        """Write the examples, then whatever else belongs at the end."""
         self.write(formatter)
         super().format_epilog(ctx, formatter)

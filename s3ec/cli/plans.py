@@ -25,11 +25,11 @@ _REASONS = {
     "failed": "could not be looked at",
     "gone": "deleted meanwhile",
 }
-"""Results of a dry run that are no reasons yet."""
+"""Results of a dry run that are not reasons yet."""
 
 
 class _LeftAlone:
-    """Gathers what a dry run would leave undone, and tells each object to whoever watches."""
+    """Gathers what a dry run would leave undone, and reports each object to the progress."""
 
     def __init__(self, progress: Progress) -> None:
         """Take the progress of the dry run."""
@@ -38,7 +38,7 @@ class _LeftAlone:
         self.outcomes: list[Outcome] = []
 
     def __call__(self, outcome: Outcome) -> None:
-        """Count one object, and say why where it would be left undone."""
+        """Count one object, and say why if it would be left undone."""
         skipped = outcome.result in (Result.SKIPPED, Result.GONE)
         undone = outcome.leaves_undone
         self._progress.advance(outcome.task.size or 0, failed=undone and not skipped, skipped=skipped)
@@ -72,7 +72,7 @@ def preview(environment: Environment, settings: MigrationSettings, url: S3Url, o
 
 
 def _show(output: Output, plan: Plan, url: S3Url, left: Sequence[Outcome] = ()) -> None:
-    """A dry run's answer.
+    """Write a dry run's answer.
 
     Raises:
         FailureError: nothing lies under the source.

@@ -29,7 +29,7 @@ _LINE_SECONDS = 5.0
 
 
 class Progress:
-    """What a person sees while a job runs. Threads may call it, one at a time by whoever owns it."""
+    """What a person sees while a job runs. Threads may call it; its owner lets them in one at a time."""
 
     def __init__(self, verb: str) -> None:
         """Take the past participle of what is done: ``"migrated"``."""
@@ -65,12 +65,12 @@ class Progress:
         self._of = f" of {objects:,}"
 
     def advance(self, size: int, *, failed: bool = False, skipped: bool = False) -> None:
-        """One object is dealt with.
+        """Count one object that is dealt with.
 
         Args:
             size: bytes that were carried for it.
             failed: it is not done although it was wanted.
-            skipped: it is left alone, for a reason that is no failure.
+            skipped: it is left alone, for a reason that is not a failure.
         """
         self.objects += 1
         self.failures += failed
@@ -79,7 +79,7 @@ class Progress:
         self._show()
 
     def event(self, event: Mapping[str, Any], line: str = "") -> None:
-        """Something for the file of events, and worth a line where there is one for people."""
+        """Write to the file of events, and a line for people if the event is worth one."""
         if self.stream is not None:
             self.stream.write(json.dumps({"time": round(time.time(), 3), **event}) + "\n")
             self.stream.flush()
@@ -94,12 +94,12 @@ class Progress:
 
     @property
     def rate(self) -> float:
-        """Bytes per second since the beginning."""
+        """Bytes per second since the start."""
         return self.bytes / max(time.monotonic() - self._began, 1e-9)
 
     @property
     def done(self) -> int:
-        """Objects that are as they were wanted, those of earlier runs included."""
+        """Objects that are as they should be, those of earlier runs included."""
         return self._before + self.objects - self.failures - self.skipped
 
     @property

@@ -25,19 +25,19 @@ class _Reason:
 
 
 class Repeats:
-    """Says what happened to each object until the reason is known; use it from one thread at a time.
+    """Reports what happened to each object until the reason is known; use it from one thread at a time.
 
     Args:
         say: writes one line.
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
-        """Take who writes."""
+        """Take the function that writes a line."""
         self._say = say
         self._reasons: dict[str, _Reason] = {}
 
     def add(self, place: str, text: str) -> None:
-        """Say it of this object, or count it where enough objects were named.
+        """Report this object, or only count it if enough objects were named.
 
         Args:
             place: URL or path of the object.
@@ -47,7 +47,7 @@ class Repeats:
             self._say(line)
 
     def lines(self, place: str, text: str) -> list[str]:
-        """What to write for this object: its line, or nothing where its reason is known well enough."""
+        """Return what to write for this object: its line, or nothing if its reason is known well enough."""
         reason = self._reason(place, text)
         reason.count += 1
         return [text] if reason.count <= NAMED else []
@@ -61,11 +61,11 @@ class Repeats:
         self._reasons.clear()
 
     def _reason(self, place: str, text: str) -> _Reason:
-        """The entry for what the text says without the object: its name and numbers differ from line to line."""
+        """Return the entry for the text without the object: its name and numbers differ from line to line."""
         said = re.sub(r" ?\[s3://[^\]]*\]", "", text.removeprefix("s3ec: "))
         said = said.replace(place, "").strip(" :")
         key = re.sub(r"\d+", "#", said)
         if key not in self._reasons and len(self._reasons) >= _MOST_REASONS:
-            # Every text another: nothing is a repetition, and memory has an end.
+            # Every text is different: nothing is a repetition, and memory is limited.
             return _Reason(said)
         return self._reasons.setdefault(key, _Reason(said))

@@ -1,4 +1,4 @@
-"""Server-side modes by their words, for every command that takes one."""
+"""Server-side modes in words, for every command that takes one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MODES = click.Choice(list(_NAMES))
 
 
 def describe(mode: ServerSideMode | None) -> dict[str, Any]:
-    """A mode in JSON."""
+    """Return a mode in JSON."""
     if mode is None or isinstance(mode, SseC):
         return {"mode": "none" if mode is None else "sse-c", "key": None, "bucket_key": None}
     name = next(name for name, kind in _NAMES.items() if isinstance(mode, kind))
@@ -26,7 +26,7 @@ def describe(mode: ServerSideMode | None) -> dict[str, Any]:
 
 
 def describe_required(required: RequiredEncryption) -> dict[str, Any]:
-    """What a policy requires, in JSON."""
+    """Return what a policy requires, in JSON."""
     name = "sse-c" if required.sse_c else None if required.mode is None else describe(required.mode)["mode"]
     return {
         "mode": name,
@@ -37,15 +37,15 @@ def describe_required(required: RequiredEncryption) -> dict[str, Any]:
 
 
 def words(mode: str | None, key: str | None, bucket_key: bool | None = None) -> str:
-    """A mode for people: ``sse-kms, key alias/a, bucket key``."""
+    """Describe a mode for people: ``sse-kms, key alias/a, bucket key``."""
     return ", ".join([mode or "any mode", *([f"key {key}"] if key else []), *(["bucket key"] if bucket_key else [])])
 
 
 def mode(name: str, key_id: str | None, bucket_key: bool | None) -> SseS3 | SseKms | DsseKms:
-    """The mode that the options name.
+    """Return the mode that the options name.
 
     Raises:
-        click.UsageError: options that the mode does not have.
+        click.UsageError: there are options that the mode does not have.
     """
     if name == "sse-s3":
         if key_id or bucket_key is not None:

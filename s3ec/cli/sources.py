@@ -26,7 +26,7 @@ class Sources:
     keys: Path | None = None
 
     def open(self, environment: Environment, url: S3Url) -> ObjectList | None:
-        """The list of objects; None for a listing of the source.
+        """Return the list of objects; None for a listing of the source.
 
         Raises:
             OSError: the file of keys cannot be read.

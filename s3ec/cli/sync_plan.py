@@ -1,4 +1,4 @@
-"""What one `sync` consists of: what differs is copied, and with ``--delete`` what the source has not is deleted."""
+"""What one `sync` consists of: what differs is copied; ``--delete`` deletes what the source does not have."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["SyncPlan", "direction_of"]
 
 
 def direction_of(source: S3Url | Path, target: S3Url | Path) -> Direction:
-    """From where to where."""
+    """Which side is local and which is S3."""
     if isinstance(target, S3Url):
         return Direction.ACROSS if isinstance(source, S3Url) else Direction.UP
     return Direction.DOWN
@@ -39,7 +39,7 @@ class SyncPlan:
         source: a folder.
         target: a folder.
         filters: over names; what they leave out is neither copied nor deleted.
-        delete: delete what the target has and the source has not.
+        delete: delete what the target has and the source does not.
         follow: take local links for what they lead to.
         size_only: let times decide nothing.
         exact_timestamps: see `Comparison`.
@@ -63,7 +63,7 @@ class SyncPlan:
     _said: int = 0
 
     def steps(self) -> Iterator[Step]:
-        """What is to be done, while it is found.
+        """Yield what is to be done as it is found.
 
         Raises:
             FailureError: the source is not there, or a listing is not in order.
@@ -85,7 +85,7 @@ class SyncPlan:
         yield from self._new_problems()
 
     def _new_problems(self) -> Iterator[Failure]:
-        """What could not be read is said once, in its turn."""
+        """Yield what could not be read once, in its turn."""
         for problem in self._problems[self._said :]:
             yield problem.failure
         self._said = len(self._problems)
@@ -170,13 +170,13 @@ class SyncPlan:
                 row["LastModified"].timestamp(),
             )
             for row in listed
-            # Placeholders of folders are no content, as `aws s3 sync` has it, nor is a target that lies in the source.
+            # As in `aws s3 sync`, placeholders of folders are not content; nor is a target that lies in the source.
             if not row["Key"].endswith("/") and not (own is not None and row["Key"].startswith(own))
         )
         yield from self._in_order(folder, (item for item in items if self.filters.wants(item.name)))
 
     def _own_prefix(self, *, is_source: bool) -> str | None:
-        """The folder inside the one that is listed which the other end names, where both lie in one bucket."""
+        """Return the other end's folder if it lies inside the listed one, in the same bucket."""
         if not isinstance(self.source, S3Url) or not isinstance(self.target, S3Url):
             return None
         here, there = (self.source, self.target) if is_source else (self.target, self.source)

@@ -22,8 +22,8 @@ class TransferProgress:
     """Counts what moves; threads may call it.
 
     Attributes:
-        objects: how many are known of.
-        size: their bytes, as far as they are known of.
+        objects: how many are known.
+        size: their bytes, as far as they are known.
         done: objects that are dealt with.
         moved: bytes that went over the wire, or were about to.
     """
@@ -51,24 +51,24 @@ class TransferProgress:
             yield _Shown(display, output)
 
     def expect(self, size: int | None) -> None:
-        """One more object is going to move."""
+        """Expect one more object to move."""
         with self._lock:
             self.objects += 1
             self.size += size or 0
         self._show()
 
     def all_known(self) -> None:
-        """Nothing comes after what is expected by now."""
+        """Note that nothing comes after what is expected by now."""
         self.complete = True
 
     def moving(self, count: int) -> None:
-        """So many more bytes."""
+        """Count this many more bytes."""
         with self._lock:
             self.moved += count
         self._show()
 
     def finished(self) -> None:
-        """One object is dealt with."""
+        """Count one object that is dealt with."""
         with self._lock:
             self.done += 1
         self._show()

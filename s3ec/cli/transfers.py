@@ -33,7 +33,7 @@ Place = S3Url | Path | str
 """An object, a local file, or ``-``."""
 
 Report = Callable[[int], None]
-"""Told of bytes of plaintext as they go; what it raises ends the transfer."""
+"""Called with bytes of plaintext as they move; what it raises ends the transfer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Copy:
         target: to where.
         size: bytes, as far as they are known before; of ciphertext for objects.
         modified: seconds since the epoch, which a downloaded file gets; None leaves the time of the download.
-        version: what tells that the source is still the one that was copied: an ETag, or a file's size and time.
+        version: what shows that the source is still the one that was copied: an ETag, or a file's size and time.
     """
 
     source: Place
@@ -60,7 +60,7 @@ class Copy:
 
     @property
     def location(self) -> str:
-        """What an error is about: the object, else the target of an upload."""
+        """What an error names: the object, else the target of an upload."""
         return str(self.source if isinstance(self.source, S3Url) else self.target)
 
 
@@ -90,9 +90,9 @@ class Copier:
         """Copy.
 
         Raises:
-            OSError: the local side.
+            OSError: the local side failed.
             s3ec.errors.S3ECError: the object cannot be read or written as it must be.
-            botocore.exceptions.ClientError: S3's own refusals.
+            botocore.exceptions.ClientError: S3 refused.
         """
         if isinstance(copy.target, S3Url):
             if isinstance(copy.source, S3Url):
@@ -111,7 +111,7 @@ class Copier:
             return
         path = Path(source)
         if not stat.S_ISREG(path.stat().st_mode):
-            # A pipe is opened once: its writer would find nobody at the other end of the second one.
+            # A pipe is opened once: a second opening would find no writer.
             with path.open("rb") as stream:
                 self.client.upload_fileobj(stream, target.bucket, target.key, **options)
             return
@@ -137,7 +137,7 @@ class Copier:
             os.utime(path, (modified, modified))
 
     def _between(self, source: S3Url, target: S3Url, report: Report | None) -> None:
-        """Copy ciphertext as it is, with its content metadata; plaintext is not for a copy to spread."""
+        """Copy ciphertext as it is, with its content metadata; a copy must not spread plaintext."""
         head: Any = self.client.head_object(Bucket=source.bucket, Key=source.key)
         about: Any = head["ResponseMetadata"].get("ClientSideEncryption") or {}
         if about.get("format") is None and not self.allow_unencrypted:
@@ -153,7 +153,7 @@ class Copier:
         )
 
     def _refuse_misplaced(self, source: S3Url, about: Mapping[str, Any]) -> None:
-        """Ciphertext that was put in another object's place is not spread, whatever its new place is."""
+        """Refuse to spread ciphertext that was put in another object's place, whatever its new place is."""
         stored = about.get("encryption_context")
         if about.get("metadata_location") != "metadata":
             stored = inspect(self.client, Bucket=source.bucket, Key=source.key).encryption_context

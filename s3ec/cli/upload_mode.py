@@ -1,4 +1,4 @@
-"""The server-side mode that uploads to a bucket have to name, found out where nobody says it."""
+"""The server-side mode that uploads to a bucket have to name, found out if no option says it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["upload_mode"]
 
 
 def upload_mode(client: Any, bucket: str) -> ServerSideMode | None:
-    """What the bucket's policy requires; where the policy may not be read, the bucket's own default by its name.
+    """Return what the bucket's policy requires, or the bucket's own default if the policy may not be read.
 
     One request (GetBucketPolicy), two where the first is refused. Naming the default changes nothing about what is
     stored, and satisfies a policy that wants it named.
@@ -25,7 +25,7 @@ def upload_mode(client: Any, bucket: str) -> ServerSideMode | None:
         bucket: name or ARN.
 
     Returns:
-        None where nothing needs to be named.
+        None if nothing needs to be named.
 
     Raises:
         FailureError: the policy wants a key of the caller's own.

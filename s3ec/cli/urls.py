@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     _ParamType = click.ParamType["S3Url"]
 else:
-    # Generic for type checkers since click 8.2; at run time 8.1 must do.
+    # Generic for type checkers since click 8.2; at run time 8.1 must work too.
     _ParamType = click.ParamType
 
 __all__ = ["S3_OBJECT", "S3_URL", "S3Url", "is_s3_url"]
@@ -40,9 +40,9 @@ class S3Url:
         """Read ``s3://bucket[/key]``.
 
         Raises:
-            ValueError: the text is no such URL.
+            ValueError: the text is not such a URL.
         """
-        # Schemes know no case; bucket names and keys do.
+        # Schemes ignore case; bucket names and keys do not.
         if text[: len(_SCHEME)].lower() != _SCHEME:
             raise ValueError(f"{text!r} is not an S3 URL: s3://bucket or s3://bucket/key is wanted")
         rest = text[len(_SCHEME) :]
@@ -64,7 +64,7 @@ class S3Url:
         return self.key if not self.key or self.key.endswith("/") else f"{self.key}/"
 
     def with_key(self, key: str) -> S3Url:
-        """The same bucket, another key."""
+        """Return the URL of another key in the same bucket."""
         return S3Url(self.bucket, key)
 
     def __str__(self) -> str:
@@ -87,7 +87,7 @@ def _check_key(key: str) -> None:
 
 
 def is_s3_url(text: str) -> bool:
-    """True for anything that means S3, however badly written."""
+    """True if the text means S3, however badly written."""
     return text.lower().startswith("s3:")
 
 
@@ -97,7 +97,7 @@ class _S3UrlType(_ParamType):
     name = "s3://bucket/key"
 
     def __init__(self, *, whole_key: bool) -> None:
-        """Say whether a bucket alone will do."""
+        """Take whether a key is required."""
         self._whole_key = whole_key
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> S3Url:

@@ -1,6 +1,6 @@
 """The library's messages in the words of the command line: options in place of Python's names, and the next step.
 
-The library speaks to programs: it names arguments and classes. Whoever types a command can set neither, so that each of
+The library speaks to programs: it names arguments and classes. A user of commands can set neither, so that each of
 those names becomes the option that stands for it, here and nowhere else.
 """
 
@@ -35,7 +35,7 @@ CREDENTIAL_CODES = frozenset(
         "SignatureDoesNotMatch", "TokenRefreshRequired", "UnrecognizedClientException",
     }
 )  # fmt: skip
-"""What S3 and KMS answer to credentials that are none, or none any more."""
+"""What S3 and KMS answer to credentials that are wrong or have expired."""
 
 THROTTLING_CODES = frozenset(
     {
@@ -123,7 +123,7 @@ _COMPILED = tuple((re.compile(pattern), words) for pattern, words in _OPTIONS)
 
 
 def in_options(text: str) -> str:
-    """A message of the library with the options that stand for its arguments, and without botocore's frame."""
+    """Return the library's message with options in place of its arguments, and without botocore's frame."""
     while found := _FRAME.search(text):
         name, operation = found.groups()
         head, tail = text[: found.start()], text[found.end() :].strip()
@@ -134,13 +134,13 @@ def in_options(text: str) -> str:
 
 
 def service_text(code: str, message: str, operation: str) -> str:
-    """What S3 or KMS said, in one order: its code, its sentence, and what was asked."""
+    """Return what S3 or KMS said, always in the order of code, sentence and operation."""
     said = ": ".join(part for part in (code, message) if part)
     return f"{said} ({operation})"
 
 
 def region_of(error: ClientError) -> str | None:
-    """The Region in which S3 says the bucket lies, where it says so."""
+    """Return the Region in which the bucket lies, if S3 names it."""
     answer = error.response.get("Error", {})
     headers: Mapping[str, str] = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     found = headers.get("x-amz-bucket-region") or answer.get("Region")
@@ -148,7 +148,7 @@ def region_of(error: ClientError) -> str | None:
 
 
 def next_step(error: BaseException) -> str:
-    """What to do about an error that one sentence helps with; empty for the others, whose text says it."""
+    """Return what to do about an error, if one sentence helps; empty for the others, whose text says it."""
     if isinstance(error, ClientError):
         return _about_service(error)
     if isinstance(error, errors.KeyringError):

@@ -27,7 +27,7 @@ __all__ = ["audit"]
 
 @click.command(
     cls=Command,
-    short_help="Say what is in buckets, and what would block a migration.",
+    short_help="Show what is in buckets, and what would block a migration.",
     examples=(
         "s3ec audit s3://payroll",
         "s3ec audit s3://payroll --html audit.html --json > audit.json",
@@ -39,8 +39,8 @@ __all__ = ["audit"]
 @click.option("--all-buckets", is_flag=True, help="Every bucket that this identity can list.")
 @fail_on_option
 @list_option
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the page, too.")
-@click.option("--all-versions", is_flag=True, help="Look at old versions one by one, too.")
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Also write a page.")
+@click.option("--all-versions", is_flag=True, help="Also look at old versions, one by one.")
 @shared_options("connection", "workers", "json")
 @click.pass_obj
 def audit(
@@ -55,7 +55,7 @@ def audit(
 ) -> ExitCode:
     """Survey buckets: formats, keys, server-side modes, versions, locks; what would block a migration.
 
-    Needs no key, decrypts nothing and writes nothing. With --fail-on it ends with 1 where anything matches, or cannot
+    Needs no key, decrypts nothing and writes nothing. With --fail-on it ends with 1 if anything matches, or cannot
     be read: a check for a pipeline.
     """
     if bool(urls) == all_buckets:
@@ -99,7 +99,7 @@ class _Run:
     about: dict[str, Any] = field(default_factory=dict)
 
     def all(self, places: Iterator[S3Url]) -> Iterator[dict[str, Any]]:
-        """The document of each place; one that cannot be audited is a failure and ends no other."""
+        """Return the document of each place; a place that cannot be audited is a failure, and the others go on."""
         with Progress.of(self.environment.output, self.environment.options, "audited") as progress:
             for url in places:
                 try:

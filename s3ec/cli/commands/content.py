@@ -25,16 +25,16 @@ __all__ = ["cat", "head", "inspect"]
 CHUNK = 1024 * 1024
 _LOOK_INSIDE = "`s3ec ls` with a slash at the end shows what lies in it"
 
-_VERSION = click.option("--version-id", metavar="ID", help="A version that is not current.")
+_VERSION = click.option("--version-id", metavar="ID", help="Read this version, not the current one.")
 
 
 def pinned(version_id: str | None) -> dict[str, Any]:
-    """The request arguments for one version."""
+    """Return the request arguments for one version."""
     return {"VersionId": version_id} if version_id else {}
 
 
 def unencrypted(allow: bool) -> dict[str, Any]:
-    """The client option for ``--allow-unencrypted``."""
+    """Return the client option for ``--allow-unencrypted``."""
     return {"unencrypted_objects": "allow" if allow else "refuse"}
 
 
@@ -120,7 +120,7 @@ def head(output: Output, options: Options, url: S3Url, version_id: str | None) -
 
 @click.command(
     cls=Command,
-    short_help="Say how an object is encrypted; decrypts nothing.",
+    short_help="Show how an object is encrypted; decrypts nothing.",
     examples=(
         "s3ec inspect s3://payroll/2025/salaries.csv",
         "s3ec inspect s3://payroll/2025/salaries.csv --json",
@@ -131,7 +131,7 @@ def head(output: Output, options: Options, url: S3Url, version_id: str | None) -
 @shared_options("connection", "json")
 @click.pass_obj
 def inspect(output: Output, options: Options, url: S3Url, version_id: str | None) -> None:
-    """Say what an object is, decrypting nothing: format, suite, wrapping, context, where the metadata lies."""
+    """Show what an object is, decrypting nothing: format, suite, wrapping, context, where the metadata lies."""
     import s3ec
 
     environment = Environment(options, output)
@@ -146,7 +146,7 @@ def inspect(output: Output, options: Options, url: S3Url, version_id: str | None
 
 
 def plain(value: Any) -> Any:
-    """Dataclasses and enums as JSON has them."""
+    """Convert dataclasses and enums for JSON."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, enum.Enum):
@@ -187,7 +187,7 @@ def _said(value: Any) -> str:
 
 @contextlib.contextmanager
 def _inside(byte_range: str | None) -> Iterator[None]:
-    """A range past the end is the caller's: S3 has said no to nobody."""
+    """Report a range past the end as the caller's mistake: S3 refused no permission."""
     try:
         yield
     except ClientError as error:

@@ -29,7 +29,7 @@ __all__ = ["Talk", "copier", "cp", "mv", "talk_options"]
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """How much is said.
+    """How much is written.
 
     Attributes:
         quiet: no line for what is done.
@@ -43,7 +43,7 @@ class Talk:
 def talk_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options; the command receives a `Talk` as ``talk``."""
 
-    @click.option("--quiet", "--only-show-errors", "quiet", is_flag=True, help="Write errors alone.")
+    @click.option("--quiet", "--only-show-errors", "quiet", is_flag=True, help="Write errors only.")
     @click.option("--no-progress", is_flag=True, help="Show no progress on a terminal.")
     @functools.wraps(function)
     def wrapper(*args: Any, quiet: bool, no_progress: bool, **kwargs: Any) -> Any:
@@ -58,13 +58,13 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
     function = shared_options("key", "context", "legacy", "connection", "workers", "json")(function)
     function = talk_options(write_settings(filter_options(function)))
     function = click.option(
-        "--follow-symlinks/--no-follow-symlinks", default=True, help="Upload what links lead to (the default)."
+        "--follow-symlinks/--no-follow-symlinks", default=True, help="Upload what links point to (the default)."
     )(function)
     function = click.option("--allow-unencrypted", is_flag=True, help="Also read objects that are not encrypted.")(
         function
     )
-    function = click.option("--dry-run", "--dryrun", is_flag=True, help="Say what would be done; do nothing.")(function)
-    function = click.option("--recursive", is_flag=True, help="Everything under the source folder.")(function)
+    function = click.option("--dry-run", "--dryrun", is_flag=True, help="Show the plan; do nothing.")(function)
+    function = click.option("--recursive", is_flag=True, help="Take everything under the source folder.")(function)
     return click.argument("paths", nargs=-1, required=True, metavar="SOURCE... TARGET")(function)
 
 
@@ -164,7 +164,7 @@ def copier(
     many: bool,
     dry_run: bool,
 ) -> Copier:
-    """What copies between these ends, with the key and the server-side mode that it takes."""
+    """Return what copies between these ends, with the key and the server-side mode that it takes."""
     between = isinstance(target.place, S3Url) and all(isinstance(end.place, S3Url) for end in sources)
     mode = writing.mode
     if mode is None and isinstance(target.place, S3Url) and not dry_run:
@@ -183,10 +183,10 @@ def copier(
 
 
 def _remove_source(client: Any, step: Copy) -> None:
-    """Remove what was moved, unless somebody has changed it meanwhile.
+    """Remove what was moved, unless it has changed meanwhile.
 
     Raises:
-        FailureError: it is another one now.
+        FailureError: it has changed.
     """
     if isinstance(step.source, S3Url):
         head = client.head_object(Bucket=step.source.bucket, Key=step.source.key)
@@ -215,7 +215,7 @@ def _ends(paths: tuple[str, ...]) -> tuple[End, ...]:
 
 
 def _check(ends: tuple[End, ...], recursive: bool, has_filters: bool, options: Options, is_move: bool) -> None:
-    """Refuse what can mean nothing, or two things."""
+    """Refuse what has no meaning, or two."""
     *sources, target = ends
     problem = _problem_of_streams(ends, recursive, options, is_move)
     if problem:

@@ -30,11 +30,11 @@ __all__ = ["ls"]
     ),
 )
 @click.argument("url", type=S3_URL, required=False)
-@click.option("--recursive", is_flag=True, help="Everything under the prefix, not one level.")
-@click.option("--human-readable", is_flag=True, help="Sizes with units.")
+@click.option("--recursive", is_flag=True, help="List everything under the prefix, not one level.")
+@click.option("--human-readable", is_flag=True, help="Show sizes with units.")
 @click.option("--summarize", is_flag=True, help="Add totals.")
 @click.option(
-    "--fast", "--no-head", "fast", is_flag=True, help="The listing alone: stored sizes, no HEAD for each object."
+    "--fast", "--no-head", "fast", is_flag=True, help="Show the listing only: stored sizes, no HEAD for each object."
 )
 @shared_options("connection", "workers", "json")
 @click.pass_obj
@@ -80,7 +80,7 @@ def ls(
 
 
 def listed(entry: Entry) -> SurveyedObject:
-    """A row of the listing as it stands; its format is not known."""
+    """Return a row of the listing as it is; its format is not known."""
     modified = entry.last_modified.isoformat() if entry.last_modified else None
     return SurveyedObject(
         key=entry.key,

@@ -43,7 +43,7 @@ _DIRECT = (
 def _source_key_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that name the key of what is encrypted now; the command receives them as ``source_key``."""
 
-    @click.option("--from-kms-key", metavar="KEY", help="Opens what is encrypted now, where that is another key.")
+    @click.option("--from-kms-key", metavar="KEY", help="Key that opens what is encrypted now, if it is another one.")
     @click.option("--from-aes-key-file", type=_FILE, metavar="FILE", help="The same, for AES.")
     @click.option("--from-rsa-private-key", type=_FILE, metavar="FILE", help="The same, for RSA.")
     @functools.wraps(function)
@@ -85,16 +85,16 @@ def _source_key_options(function: Callable[..., Any]) -> Callable[..., Any]:
     show_default=True,
     help="Keep the content metadata in a file beside the object.",
 )
-@click.option("--ignore-tags", is_flag=True, help="Leave tags behind where they cannot be read.")
+@click.option("--ignore-tags", is_flag=True, help="Leave tags behind if they cannot be read.")
 @click.option("--trust-tag-count", is_flag=True, help="Ask for tags only where GET counts some: one request less.")
-@click.option("--ignore-acl", is_flag=True, help="Leave ACLs behind where they cannot be read or set.")
+@click.option("--ignore-acl", is_flag=True, help="Leave ACLs behind if they cannot be read or set.")
 @click.option("--skip-young", is_flag=True, help="Leave alone what its storage class would charge for.")
 @click.option(
     "--to-context",
     multiple=True,
     callback=pairs,
     metavar="NAME=VALUE",
-    help="Encryption context of what is written, where it is not that of --context. Repeatable.",
+    help="Encryption context of what is written, if it is not that of --context. Repeatable.",
 )
 @accept_moved_option
 @click.option("--etag-not-md5", is_flag=True, help="The server's ETags hold no MD5: do not compare what is read.")

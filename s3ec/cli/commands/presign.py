@@ -1,4 +1,4 @@
-"""``s3ec presign``: a URL that gives the ciphertext of one object to whoever holds it."""
+"""``s3ec presign``: a URL that gives the ciphertext of one object to its holder."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["presign"]
 
 _LONGEST = 7 * 24 * 3600
 _GIVES = (
-    "s3ec: the URL gives ciphertext with its metadata; whoever has the key opens it with "
+    "s3ec: the URL gives ciphertext with its metadata; with the key it is opened by "
     "s3ec.decrypt_presigned(url, keyring=…) in Python"
 )
 _NO_UPLOAD = (
-    "a presigned upload is refused: its holder would store plaintext where everybody expects ciphertext. "
+    "a presigned upload is refused: its holder would store plaintext where readers expect ciphertext. "
     "s3ec.presigned_upload in Python makes one whose holder encrypts, without AWS credentials"
 )
 
@@ -44,14 +44,14 @@ _NO_UPLOAD = (
     default="get",
     help="What the URL is for; put is refused, with the way out.",
 )
-@click.option("--version-id", metavar="ID", help="A version that is not current.")
+@click.option("--version-id", metavar="ID", help="Give this version, not the current one.")
 @click.option("--quiet", is_flag=True, help="Do not say on standard error what the URL gives.")
 @shared_options("connection", "json")
 @click.pass_obj
 def presign(
     output: Output, options: Options, url: S3Url, expires_in: int, method: str, version_id: str | None, quiet: bool
 ) -> None:
-    """Make a URL that anybody can use for a limited time. It gives ciphertext: opening it takes the key.
+    """Make a URL that anyone can use for a limited time. It gives ciphertext: opening it takes the key.
 
     Nothing is asked of S3: the URL of an object that is not there can be made, too.
     """

@@ -33,7 +33,7 @@ _FATES = {"would-remove": "removed", "kept": "kept"}
     " /--execute",
     default=True,
     show_default=True,
-    help="Only say what would be removed, or (--execute) remove it.",
+    help="Only show what would be removed, or (--execute) remove it.",
 )
 @click.option(
     "--history",
@@ -46,7 +46,7 @@ _FATES = {"would-remove": "removed", "kept": "kept"}
 def purge(output: Output, options: Options, url: S3Url, dry_run: bool, history: bool, accept_moved: bool) -> ExitCode:
     """Remove old plaintext versions whose content a later, encrypted version holds; both are read and compared.
 
-    Nothing is removed unless --execute is given. Whatever plaintext stays, for any cause, ends it non-zero.
+    Nothing is removed unless --execute is given. If any plaintext stays, the exit code is not zero.
     """
     environment = Environment(options, output)
     settings = MigrationSettings(
@@ -58,7 +58,7 @@ def purge(output: Output, options: Options, url: S3Url, dry_run: bool, history: 
         allow_legacy=environment.settings.allow_legacy,
         connection=environment.connection,
     )
-    environment.confirm(f"Remove old plaintext versions under {url} for ever?", dry_run=dry_run)
+    environment.confirm(f"Remove old plaintext versions under {url} forever?", dry_run=dry_run)
     entries: list[Purge] = []
     with located(str(url)), Progress.of(output, options, "examined") as progress:
         for entry in purge_plaintext_versions(settings, dry_run=dry_run, history=history):

@@ -27,9 +27,9 @@ __all__ = ["rm"]
     ),
 )
 @click.argument("url", type=S3_URL)
-@click.option("--recursive", is_flag=True, help="Everything under the folder.")
-@click.option("--dry-run", "--dryrun", is_flag=True, help="Say what would be deleted; delete nothing.")
-@click.option("--quiet", "--only-show-errors", "quiet", is_flag=True, help="Write errors alone.")
+@click.option("--recursive", is_flag=True, help="Delete everything under the folder.")
+@click.option("--dry-run", "--dryrun", is_flag=True, help="Show what would be deleted; delete nothing.")
+@click.option("--quiet", "--only-show-errors", "quiet", is_flag=True, help="Write errors only.")
 @filter_options
 @shared_options("connection", "workers", "json")
 @click.pass_obj
@@ -46,7 +46,7 @@ def rm(
     def delete(target: S3Url) -> S3Url | Failure:
         try:
             if not recursive:
-                # S3 calls the deletion of nothing a success; whoever mistypes a name wants to know.
+                # S3 calls the deletion of nothing a success; a user who mistypes a name wants to know.
                 with single_object(environment.s3, target, "--recursive deletes what lies in it"):
                     client.head_object(Bucket=target.bucket, Key=target.key)
             if not dry_run:

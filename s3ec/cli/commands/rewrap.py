@@ -31,10 +31,10 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
     ),
 )
 @click.argument("url", type=S3_URL)
-@click.option("--to-kms-key", metavar="KEY", help="KMS key that shall open the data keys.")
-@click.option("--to-aes-key-file", type=_FILE, metavar="FILE", help="AES key that shall: 16, 24 or 32 raw bytes.")
-@click.option("--to-rsa-public-key", type=_FILE, metavar="FILE", help="RSA key (PEM) that shall wrap them.")
-@click.option("--to-context", multiple=True, callback=pairs, metavar="NAME=VALUE", help="Encryption context to come.")
+@click.option("--to-kms-key", metavar="KEY", help="KMS key to wrap under.")
+@click.option("--to-aes-key-file", type=_FILE, metavar="FILE", help="AES key to wrap under: 16, 24 or 32 raw bytes.")
+@click.option("--to-rsa-public-key", type=_FILE, metavar="FILE", help="RSA key (PEM) to wrap under.")
+@click.option("--to-context", multiple=True, callback=pairs, metavar="NAME=VALUE", help="New encryption context.")
 @accept_moved_option
 @click.option("--read-back", is_flag=True, help="Open and authenticate each object with the new key afterwards.")
 @click.option("--dry-run", is_flag=True, help="Print the plan; write nothing.")
@@ -54,7 +54,7 @@ def rewrap(
     dry_run: bool,
     sources: Sources,
 ) -> ExitCode:
-    """Wrap data keys anew: another KMS key, another context, or a raw key on either side.
+    """Wrap data keys again: another KMS key, another context, or a raw key on either side.
 
     The key options name the key that opens them now; between KMS keys none is needed, since the data key stays in KMS.
     """
@@ -68,7 +68,7 @@ def rewrap(
         )
     target = _target(given, to_kms_key, to_aes_key_file, to_rsa_public_key) or source
     if source is not None and source.is_kms and source.key_id == to_kms_key and not environment.names_key:
-        # The default key was changed to the new one already: it says nothing about the key that opens them now.
+        # The default key may have been changed to the new one already: it does not tell which key opens them now.
         source = None
     if target is None:
         raise AssertionError("checked above")
@@ -84,7 +84,7 @@ def rewrap(
         read_back=read_back,
         connection=environment.connection,
     )
-    environment.confirm(f"Wrap the data keys under {url} anew, for {target.label}?", dry_run=dry_run)
+    environment.confirm(f"Wrap the data keys under {url} again, for {target.label}?", dry_run=dry_run)
     objects = sources.open(environment, url)
     with located(str(url)):
         if dry_run:

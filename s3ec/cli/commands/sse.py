@@ -44,14 +44,14 @@ def sse() -> None:
 @sse.command(
     "get",
     cls=Command,
-    short_help="Say which mode is the default, and which is required.",
+    short_help="Show which mode is the default, and which is required.",
     examples=("s3ec sse get s3://payroll",),
 )
 @click.argument("url", type=S3_URL)
 @shared_options("connection", "json")
 @click.pass_obj
 def get(output: Output, options: Options, url: S3Url) -> None:
-    """Say which mode S3 uses for objects that come without one, and which one the bucket's policy requires."""
+    """Show which mode S3 uses for objects that come without one, and which one the bucket's policy requires."""
     client = Environment(options, output).s3
     with located(str(url)):
         found = {"bucket": url.bucket, **describe(buckets.get_default_encryption(client, Bucket=url.bucket))}
@@ -142,7 +142,7 @@ def require(
     wanted = mode_of(mode, sse_kms_key, bucket_key)
     environment = Environment(options, output)
     with located(str(url)):
-        # Says what is wrong with the mode before anybody is asked.
+        # Reports what is wrong with the mode before asking for confirmation.
         buckets.upload_policy(Bucket=url.bucket, mode=wanted, require_secure_transport=require_https)
     output.note(
         f"s3ec: every upload to {url.bucket} must name {words(mode, sse_kms_key)} from then on; clients that rely on "
@@ -164,7 +164,7 @@ def require(
     examples=("s3ec sse unrequire s3://payroll --dry-run", "s3ec sse unrequire s3://payroll --yes"),
 )
 @click.argument("url", type=S3_URL)
-@click.option("--dry-run", "--dryrun", is_flag=True, help="Say which statements would go; change nothing.")
+@click.option("--dry-run", "--dryrun", is_flag=True, help="Show which statements would be removed; change nothing.")
 @shared_options("connection", "json", "yes")
 @click.pass_obj
 def unrequire(output: Output, options: Options, url: S3Url, dry_run: bool) -> None:

@@ -1,4 +1,4 @@
-"""``s3ec sync``: make one folder what another is, by copying what differs."""
+"""``s3ec sync``: make one folder equal to another, by copying what differs."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ __all__ = ["sync"]
 )
 @click.argument("source")
 @click.argument("target")
-@click.option("--delete", is_flag=True, help="Delete what the target has and the source has not.")
-@click.option("--size-only", is_flag=True, help="Compare sizes alone, not times.")
+@click.option("--delete", is_flag=True, help="Delete what the target has and the source does not.")
+@click.option("--size-only", is_flag=True, help="Compare only sizes, not times.")
 @click.option(
     "--exact-timestamps", is_flag=True, help="Downloads: also replace files that are older than their object."
 )
-@click.option("--dry-run", "--dryrun", is_flag=True, help="Say what would be done; do nothing.")
+@click.option("--dry-run", "--dryrun", is_flag=True, help="Show the plan; do nothing.")
 @click.option("--allow-unencrypted", is_flag=True, help="Also read objects that are not encrypted.")
-@click.option("--follow-symlinks/--no-follow-symlinks", default=True, help="Upload what links lead to (the default).")
+@click.option("--follow-symlinks/--no-follow-symlinks", default=True, help="Upload what links point to (the default).")
 @filter_options
 @write_settings
 @talk_options
@@ -116,7 +116,7 @@ def _folder(end: End) -> S3Url | Path:
 
 
 def _check(ends: tuple[End, End], size_only: bool, exact_timestamps: bool, writing: Writing) -> None:
-    """Refuse what can mean nothing."""
+    """Refuse what has no meaning."""
     source, target = (end.place for end in ends)
     uploads = isinstance(target, S3Url)
     problem = ""

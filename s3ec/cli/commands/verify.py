@@ -33,7 +33,7 @@ __all__ = ["verify"]
     help="Share of the objects, above 0 and up to 1; the same ones each time.",
 )
 @accept_moved_option
-@click.option("--allow-unencrypted", is_flag=True, help="Pass over objects that are not encrypted.")
+@click.option("--allow-unencrypted", is_flag=True, help="Skip objects that are not encrypted.")
 @source_options
 @shared_options("key", "context", "legacy", "connection", "journal", "workers", "json", "events")
 @click.pass_obj
@@ -46,7 +46,7 @@ def verify(
     allow_unencrypted: bool,
     sources: Sources,
 ) -> ExitCode:
-    """Read and authenticate everything (or a sample); write nothing. One object that fails makes the end non-zero.
+    """Read and authenticate everything (or a sample); write nothing. If one object fails, the exit code is not zero.
 
     Looks at everything each time; with --journal it goes on where an earlier run ended.
     """
