@@ -20,6 +20,7 @@ from s3ec.client.multipart_ledger import PartListError
 from s3ec.client.multipart_request import LAST_PART_NUMBER, create_upload
 from s3ec.client.multipart_state import UploadState
 from s3ec.client.part_copies import Read, copy_part
+from s3ec.client.resumed_uploads import resumed_uploads
 from s3ec.client.server_side_modes import SseC
 from s3ec.client.sources import open_source
 from s3ec.client.wire import Wire
@@ -69,14 +70,25 @@ class MultipartUploads:
         self.add(UploadState(upload))
         return response
 
-    def add(self, state: UploadState) -> None:
-        """Take an upload into this client's care."""
+    def add(self, state: UploadState, *, new: bool = False) -> None:
+        """Take an upload into this client's care.
+
+        Args:
+            state: of the upload.
+            new: refuse one that this client has already.
+
+        Raises:
+            MultipartStateError: with ``new``, where it has.
+        """
         forgotten = None
         with self._lock:
+            if new and state.upload.upload_id in self._states:
+                raise MultipartStateError("this client has the upload already, in a state of its own")
             self._states[state.upload.upload_id] = state
             if len(self._states) > _LIMIT:
                 forgotten = self._states.popitem(last=False)[1]
         if forgotten is not None:
+            resumed_uploads.release(forgotten)
             forgotten.close(f"more than {_LIMIT} uploads were begun since, and this one was forgotten; start it again")
 
     def find(self, upload_id: str) -> UploadState:
@@ -124,7 +136,10 @@ class MultipartUploads:
     def forget(self, upload_id: str) -> UploadState | None:
         """Let go of an upload."""
         with self._lock:
-            return self._states.pop(upload_id, None)
+            state = self._states.pop(upload_id, None)
+        if state is not None:
+            resumed_uploads.release(state)
+        return state
 
     def upload_part(self, wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
         """Encrypt and send one part; parts may come in any order and from any thread.
@@ -223,6 +238,7 @@ class MultipartUploads:
             self._completed[upload_id] = state
             if len(self._completed) > _COMPLETED_LIMIT:
                 self._completed.popitem(last=False)
+        resumed_uploads.release(state)
 
     def abort(self, wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
         """Give an upload up. The state goes first: whatever S3 answers, no part follows."""

@@ -42,6 +42,7 @@ from s3ec.client.multipart_snapshot import UploadSnapshot
 from s3ec.client.multipart_state import UploadState
 from s3ec.client.objects import EncryptedObject, describe
 from s3ec.client.resumable_format import ExportedUpload, Sealing, parse, read_header
+from s3ec.client.resumed_uploads import resumed_uploads
 from s3ec.client.wire import Wire
 from s3ec.errors import ConfigurationError, MultipartStateError
 from s3ec.formats import ContentMetadata, MetadataLocation
@@ -108,8 +109,8 @@ def resume_upload(
     Raises:
         AuthenticationError, MalformedMetadataError: the state was altered, or is none.
         KeyringError: the keyring does not open it.
-        MultipartStateError: the client has the upload already, or S3 has parts that the state does not know: it is not
-            the newest. Give the upload up and start it anew.
+        MultipartStateError: the client has the upload already, another client of this process resumed it, or S3 has
+            parts that the state does not know: it is not the newest. Give the upload up and start it anew.
         botocore.exceptions.ClientError: as S3 answers, ``NoSuchUpload`` among others.
     """
     wire, uploads = client._s3ec_wire, client._s3ec_uploads
@@ -118,10 +119,17 @@ def resume_upload(
         raise MultipartStateError("this client has the upload already, in a state of its own")
     upload = _upload_of(wire, exported, parameters)
     state = UploadState(upload, exported.snapshot)
-    at_s3, missing = _compare_with_s3(upload, exported.snapshot, state)
-    sealing = _sealing_for(upload)
-    state.keep_saved(lambda snapshot: save(sealing.seal(_exported(upload, snapshot))))
-    uploads.add(state)
+    resumed_uploads.take(state)
+    entered = False
+    try:
+        at_s3, missing = _compare_with_s3(upload, exported.snapshot, state)
+        sealing = _sealing_for(upload)
+        state.keep_saved(lambda snapshot: save(sealing.seal(_exported(upload, snapshot))))
+        uploads.add(state, new=True)
+        entered = True
+    finally:
+        if not entered:
+            resumed_uploads.release(state)
     place = {"Bucket": upload.request["Bucket"], "Key": upload.request["Key"], "UploadId": upload.upload_id}
     return {**place, "Parts": at_s3, "MissingParts": missing}
 

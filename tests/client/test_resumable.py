@@ -375,6 +375,31 @@ def test_the_client_that_has_it(begin: Callable[..., Run]) -> None:
         resume_upload(run.client, state, save=saved)
 
 
+@pytest.mark.parametrize("clients", [1, 2])
+def test_one_state_twice_at_once(
+    begin: Callable[..., Run], http_liar: LyingS3, lied_to: Callable[..., Any], clients: int
+) -> None:
+    """Of two threads one goes on with a state, on one client or on two; the next one may when it has let go."""
+    run = begin()
+    state = export_upload(run.client, run.id)
+    made = [lied_to(http_liar) for _ in range(clients)]
+    barrier = threading.Barrier(2)
+
+    def meet(state: bytes) -> None:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            barrier.wait(1)
+
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(resume_upload, client, state, save=meet) for client in (made[0], made[-1])]
+    assert [type(each.exception()) for each in both if each.exception()] == [MultipartStateError]
+    [owner] = [client for client in made if run.id in client._s3ec_uploads]
+    for client in made:
+        with pytest.raises(MultipartStateError, match="already"):
+            resume_upload(client, state, save=Saved())
+    state = export_upload(owner, run.id)
+    resume_upload(made[-1], state, save=Saved())
+
+
 class TestState:
     """The sealed state itself."""
 
