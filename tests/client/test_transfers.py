@@ -646,3 +646,29 @@ class TestPace:
         for _ in range(20):
             pace.took(4 * MiB)
         assert pace.workers == workers
+
+
+@pytest.mark.parametrize(
+    ("options", "extra", "named"),
+    [
+        ({}, {}, "CRC32"),
+        ({}, {"ChecksumAlgorithm": "SHA256"}, "SHA256"),
+        ({"config": Config(request_checksum_calculation="when_required")}, {}, None),
+    ],
+    ids=["default", "caller's own", "when_required"],
+)
+def test_the_checksum_that_an_upload_keeps(
+    http_liar: LyingS3,
+    lied_to: Callable[..., Any],
+    options: dict[str, Any],
+    extra: dict[str, str],
+    named: str | None,
+) -> None:
+    """As boto3's: CRC32 by default, the caller's own before it, none where the client asks for none."""
+    client, asked = lied_to(http_liar, **options), []
+    client.meta.events.register(
+        "before-call.s3.CreateMultipartUpload",
+        lambda params, **_: asked.append(params["headers"].get("x-amz-checksum-algorithm")),
+    )
+    client.upload_fileobj(io.BytesIO(DATA), "b", "k", ExtraArgs=extra, Config=SMALL)
+    assert asked == [named]
