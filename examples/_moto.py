@@ -1,6 +1,6 @@
-"""Lets every example run without an AWS account: an S3 and a KMS on loopback, made for one run.
+"""Local servers, so that every example runs without an AWS account: an S3 and a KMS on loopback, made for one run.
 
-Against real AWS none of this is needed: leave ``endpoint_url`` and the credentials out and boto3 finds its own.
+With real AWS none of this is needed: without ``endpoint_url`` and credentials boto3 finds its own.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ class Account:
 
     @property
     def kms(self) -> Any:
-        """A KMS client for the keyrings."""
+        """Make a KMS client for the keyrings."""
         return boto3.client("kms", **self.aws)
 
 
 @contextlib.contextmanager
 def local_account() -> Iterator[Account]:
-    """Runs the servers and prepares a bucket and a key."""
+    """Run the servers and prepare a bucket and a key."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # no log of requests between an example's lines
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()

@@ -1,4 +1,4 @@
-"""Bind an object to facts about it: who repeats them may read, and CloudTrail records them."""
+"""Bind an object to facts about it: readers who repeat them may read it, and CloudTrail records them."""
 
 from __future__ import annotations
 

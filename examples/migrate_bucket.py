@@ -1,4 +1,4 @@
-"""Encrypt a bucket of real files while somebody writes to it, and survive two kills.
+"""Encrypt a bucket of real files while another program writes to it, and survive two kills.
 
     python examples/migrate_bucket.py [number of files, 2000 unless told]
 
@@ -50,7 +50,7 @@ COMPARED = sorted(PROPERTIES.keys() - {"Tagging", "ACL"})
 
 
 def store_files(s3: Any, count: int) -> dict[str, bytes]:
-    """Put so many of Python's own files into the bucket; the same file may come more than once."""
+    """Put this many of Python's own files into the bucket; the same file may come more than once."""
     files = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("[a-z]*.py")) + [Path(os.devnull)]
     bodies: dict[str, bytes] = {}
     for number, path in enumerate(islice(cycle(files), count)):
@@ -67,7 +67,7 @@ def for_each(function: Callable[[str], Any], keys: Iterable[str]) -> dict[str, A
 
 
 def describe(s3: Any, key: str, headers: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Everything that hangs on an object beside its bytes and content metadata."""
+    """Return all properties of an object besides its bytes and content metadata."""
     headers = headers or s3.head_object(Bucket=BUCKET, Key=key)
     return {
         **{name: headers.get(name) for name in COMPARED},
@@ -78,7 +78,7 @@ def describe(s3: Any, key: str, headers: dict[str, Any] | None = None) -> dict[s
 
 
 def write_meanwhile(s3: Any, bodies: dict[str, bytes], keys: list[str]) -> None:
-    """What other people do while a bucket is migrated: overwrite some objects and add others."""
+    """Do what other people do while a bucket is migrated: overwrite some objects and add others."""
     for number, key in enumerate(keys):
         for name in (key, f"new/{number}"):
             bodies[name] = f"written meanwhile, {number}".encode()
@@ -86,7 +86,7 @@ def write_meanwhile(s3: Any, bodies: dict[str, bytes], keys: list[str]) -> None:
 
 
 def migrate_and_kill(settings: MigrationSettings, journal: Path, after: int) -> None:
-    """Run the migration in a process of its own and kill it, with no warning, once so many objects are done."""
+    """Run the migration in a process of its own and kill it, without warning, once this many objects are done."""
     command = [sys.executable, __file__, "--worker", settings.to_json(), str(journal)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603  # this very file
         assert process.stdout is not None
@@ -96,13 +96,13 @@ def migrate_and_kill(settings: MigrationSettings, journal: Path, after: int) -> 
 
 
 def work(settings: MigrationSettings, journal_path: str) -> None:
-    """What that process does; run again with the same journal it goes on where the last one was killed."""
+    """Do the work of that process; with the same journal it goes on where the last one was killed."""
     with Journal.open(journal_path, settings) as journal:
         run(settings, journal, workers=4, on_event=lambda event: print(event.kind, flush=True))
 
 
 def check(account: Account, s3: Any, bodies: dict[str, bytes], before: dict[str, dict[str, Any]]) -> None:
-    """The whole bucket, by a client that refuses everything that is not encrypted."""
+    """Read the whole bucket with a client that refuses everything that is not encrypted."""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
     listed = [entry["Key"] for page in pages for entry in page["Contents"]]
     assert sorted(listed) == sorted(bodies)

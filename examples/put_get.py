@@ -9,7 +9,7 @@ from s3ec import EncryptionClient, KmsKeyring
 
 
 def main(account: Account) -> None:
-    """The shortest way through."""
+    """Write and read one object."""
     s3 = EncryptionClient(keyring=KmsKeyring(account.kms_key, client=account.kms), **account.aws)
 
     s3.put_object(Bucket=account.bucket, Key="letter.txt", Body=b"Dear reader, this is private.")

@@ -13,14 +13,14 @@ from s3ec.errors import S3ECError
 
 
 def aes(account: Account) -> None:
-    """One AES key for writers and readers."""
+    """Use one AES key for writers and readers."""
     s3 = EncryptionClient(keyring=AesKeyring(os.urandom(32)), **account.aws)
     s3.put_object(Bucket=account.bucket, Key="aes", Body=b"wrapped with AES-GCM")
     print("AES:", s3.get_object(Bucket=account.bucket, Key="aes")["Body"].read().decode())
 
 
 def rsa_pair(account: Account) -> None:
-    """A writer that cannot read: it has the public key only."""
+    """Use a writer that cannot read: it has the public key only."""
     private_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     public_pem = private_key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -37,7 +37,7 @@ def rsa_pair(account: Account) -> None:
 
 
 def main(account: Account) -> None:
-    """Both kinds of raw key."""
+    """Show both kinds of raw key."""
     aes(account)
     rsa_pair(account)
 

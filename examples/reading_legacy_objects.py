@@ -1,4 +1,4 @@
-"""Read what a client of 2012 wrote: open exactly the leaves that it needs, then write it anew."""
+"""Read what a client of 2012 wrote: enable exactly the options that it needs, then write it again."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ WRAPPING_KEY = os.urandom(32)
 
 
 def encrypted(content: bytes, key: bytes, mode: modes.Mode) -> bytes:
-    """AES with PKCS #7 padding, as the first clients used it: nothing authenticates the result."""
+    """Encrypt by AES with PKCS #7 padding, as the first clients did: nothing authenticates the result."""
     padder = padding.PKCS7(128).padder()
     encryptor = Cipher(algorithms.AES(key), mode).encryptor()
     return encryptor.update(padder.update(content) + padder.finalize()) + encryptor.finalize()
 
 
 def write_as_an_old_client_did(account: Account, key: str, content: bytes) -> None:
-    """Stores an object in the V1 format: AES-CBC content, the data key wrapped with AES-ECB."""
+    """Store an object in the V1 format: AES-CBC content, the data key wrapped with AES-ECB."""
     data_key, iv = os.urandom(32), os.urandom(16)
     wrapped = encrypted(data_key, WRAPPING_KEY, modes.ECB())  # noqa: S305 - the format of its time
     boto3.client("s3", **account.aws).put_object(
@@ -40,7 +40,7 @@ def write_as_an_old_client_did(account: Account, key: str, content: bytes) -> No
 
 
 def main(account: Account) -> None:
-    """Refused by default, read by leave, then re-encrypted in today's format."""
+    """Be refused by default, read by opt-in, then re-encrypt in today's format."""
     place = {"Bucket": account.bucket, "Key": "old.txt"}
     write_as_an_old_client_did(account, place["Key"], b"written long ago")
 
@@ -57,7 +57,7 @@ def main(account: Account) -> None:
         **account.aws,
     )
     content = archive.get_object(**place)["Body"].read()
-    print("by leave:  ", content.decode())
+    print("by opt-in: ", content.decode())
 
     s3.put_object(**place, Body=content)
     response = s3.get_object(**place)

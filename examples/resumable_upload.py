@@ -16,11 +16,11 @@ PART = 5 * 1024 * 1024
 
 
 class Crash(BaseException):
-    """Stands for a power cut: nothing gets to clean up."""
+    """Stands for a power cut: no code runs to clean up."""
 
 
 def upload_file(s3: Any, source: Path, bucket: str, key: str, *, resume: Path) -> int:
-    """Uploads a file, or the rest of it; gives back how many parts were sent this time."""
+    """Upload a file, or the rest of it; return how many parts were sent this time."""
     with s3ec.UploadStateFile(resume) as state, source.open("rb") as file:
         if state.exists():
             upload = s3ec.resume_upload(s3, state.read(), save=state.save)

@@ -9,7 +9,7 @@ from s3ec import DsseKms, EncryptionClient, KmsKeyring, SseC, SseKms, SseS3
 
 
 def main(account: Account) -> None:
-    """Each mode as the default of a client, and what S3 then says about the object."""
+    """Use each mode as the default of a client, and show what S3 then says about the object."""
     keyring = KmsKeyring(account.kms_key, client=account.kms)
     for mode in (
         SseS3(),

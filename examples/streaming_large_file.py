@@ -1,4 +1,4 @@
-"""Carry a large file both ways in constant memory."""
+"""Transfer a large file both ways in constant memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIZE = int(os.environ.get("EXAMPLE_MIB", "24")) * 1024 * 1024
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         sha256 = hashlib.sha256()
         while chunk := file.read(1024 * 1024):

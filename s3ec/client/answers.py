@@ -1,6 +1,6 @@
 """What an answer of S3 says about itself: read in one place, and compared with what was asked.
 
-A server, or whoever stands before it, may leave out any header, or state in it what it likes. Nothing here is proof of
+A server, or a proxy in front of it, may leave out any header, or state in it what it likes. Nothing here is proof of
 anything; it is what must fit before the proof is worth the effort.
 """
 
@@ -68,7 +68,7 @@ def length_of(response: Mapping[str, Any]) -> int:
     length = response.get("ContentLength")
     if isinstance(length, int) and length >= 0:
         return length
-    raise AuthenticationError("the answer has no Content-Length: content could be cut off and nobody would notice")
+    raise AuthenticationError("the answer has no Content-Length: content could be cut off without anyone noticing")
 
 
 def stated_length(headers: Mapping[str, str]) -> int:
@@ -88,7 +88,7 @@ def status_of(response: Mapping[str, Any]) -> int | None:
 
 
 def is_partial(response: Mapping[str, Any]) -> bool:
-    """True for an answer with a part of the object, False for one with all of it.
+    """True if an answer has a part of the object, False if it has all of it.
 
     Raises:
         AuthenticationError: it says both.
@@ -116,7 +116,7 @@ def check_partial(response: Mapping[str, Any], asked: ByteRange) -> ContentRange
 
 
 def state_span(response: dict[str, Any], span: tuple[int, int] | None, length: int) -> None:
-    """Say that the answer holds these bytes of plaintext, of so many, as S3 says it of a range.
+    """Rewrite the answer to say that it holds these bytes of plaintext, of that many, as S3 describes a range.
 
     Where it holds none (a part that is our tag), the range has the form that HTTP has for that: ``bytes */length``.
     """

@@ -20,7 +20,7 @@ class Throttle:
         self._stopped = stopped
 
     def wait_for(self, size: int) -> None:
-        """Wait until so many bytes may pass."""
+        """Wait until this many bytes may pass."""
         if self._bucket is None:
             return
         token = RequestToken()

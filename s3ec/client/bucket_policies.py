@@ -1,7 +1,7 @@
 """The policy by which a bucket refuses uploads that do not name a server-side mode: write it, read it, take it back.
 
 Every function that talks to S3 takes any boto3 S3 client first. A policy belongs to the bucket's owner: statements
-that somebody else wrote are read, and never changed.
+that others wrote are read, and never changed.
 
 Source: Amazon S3 User Guide, "Examples of Amazon S3 bucket policies"; IAM User Guide, "Policy evaluation logic".
 """
@@ -36,9 +36,9 @@ class RequiredEncryption:
 
     Attributes:
         mode: `SseS3`, `SseKms` or `DsseKms`; None where no mode that carries no key of the caller's would do.
-        sse_c: True where uploads must bring an SSE-C key.
-        secure_transport: True where plain http is denied.
-        ours: True where s3ec wrote at least one of the statements, which `unrequire_encryption` takes back.
+        sse_c: True if uploads must bring an SSE-C key.
+        secure_transport: True if plain http is denied.
+        ours: True if s3ec wrote at least one of the statements, which `unrequire_encryption` takes back.
     """
 
     mode: SseS3 | SseKms | DsseKms | None = None
@@ -164,7 +164,7 @@ def required_encryption(
     *,
     Bucket: str,  # noqa: N803 - boto3's spelling
 ) -> RequiredEncryption | None:
-    """Read off the bucket's policy what uploads must name, whoever wrote it.
+    """Read off the bucket's policy what uploads must name, no matter who wrote it.
 
     Only statements that deny everybody's uploads to the whole bucket count; conditions beside the mode are taken to
     hold, since an upload that names the mode satisfies such a statement either way.

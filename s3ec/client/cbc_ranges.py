@@ -24,11 +24,11 @@ def serve(read: RangeRead, etag: str, total: int) -> dict[str, Any]:
 
     Args:
         read: the read.
-        etag: of the object.
+        etag: ETag of the object.
         total: bytes of ciphertext, in whole blocks.
 
     Raises:
-        UnauthenticatedRangeError: a partial range without that leave; no key is touched.
+        UnauthenticatedRangeError: a partial range without that opt-in; no key is touched.
         S3ECError: the one error for content that does not decrypt.
         botocore.exceptions.ClientError: 416 past the end.
     """

@@ -258,7 +258,7 @@ class EncryptingBody(CiphertextBody):
             raise
 
     def _fail(self, what: str) -> None:
-        """Latch the failure: whoever reads on, reads the same error."""
+        """Latch the failure: every further read raises the same error."""
         self.failure = SourceChangedError(
             f"{what}; none of them was sent, since two plaintexts under one key would give each other away"
         )

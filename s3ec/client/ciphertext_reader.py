@@ -34,7 +34,7 @@ class CiphertextReader:
 
         Args:
             body: as botocore made it.
-            has_tag: True where something stronger than a checksum covers every byte that will be read; the checksum
+            has_tag: True if something stronger than a checksum covers every byte that will be read; the checksum
                 that S3 sent is then left alone, since it costs more than the decryption.
         """
         self._body = body

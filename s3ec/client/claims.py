@@ -105,7 +105,7 @@ class PlaintextClaims:
         self._expected = {name: decoded(name, value) for name, value in expected.items()}
 
     def __bool__(self) -> bool:
-        """True where there is anything to verify."""
+        """True if there is anything to verify."""
         return bool(self._digests)
 
     def update(self, data: memoryview) -> None:
@@ -157,7 +157,7 @@ def decoded(name: str, value: str) -> bytes:
     """The bytes of a checksum that a request states in base64.
 
     Raises:
-        ConfigurationError: it is no base64.
+        ConfigurationError: it is not base64.
     """
     try:
         return base64.b64decode(value, validate=True)

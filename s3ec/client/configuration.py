@@ -1,4 +1,4 @@
-"""Which key and which settings are in force, where nobody names them in code: options, environment, AWS profile.
+"""Which key and which settings are in force if the code names none: options, environment, AWS profile.
 
 One function decides for everything that is not called from Python with arguments of its own. What was given on the
 spot wins over the environment (``S3EC_KMS_KEY``), which wins over the profile of the AWS configuration

@@ -309,7 +309,7 @@ def _refuse_unencrypted(
     if wire.options.unencrypted_objects == "allow" or formats.detect(metadata) is not Detection.NONE:
         return
     if source.key.endswith(formats.INSTRUCTION_FILE_SUFFIX):
-        # Content metadata, and no content: whoever copies it on its own knows why.
+        # Content metadata, and no content: a caller who copies it on its own knows why.
         place = {"Bucket": source.bucket, "Key": source.key}
         if instruction_objects.is_ours(wire, _look(place, parameters)):
             return

@@ -1,4 +1,4 @@
-"""delete_object and delete_objects: the default instruction file goes along where it is provably ours."""
+"""delete_object and delete_objects: the default instruction file is deleted too if it is provably ours."""
 
 from __future__ import annotations
 

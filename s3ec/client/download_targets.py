@@ -67,7 +67,7 @@ def _download_failed(replaced: ReplacedError, what: str) -> Exception:
 def to_file(download: Download, filename: str) -> None:
     """Write into a temporary file beside the target, and rename it once the tag has verified.
 
-    The temporary file holds plaintext that is not verified yet, under a random name, and nobody but its owner may open
+    The temporary file holds plaintext that is not verified yet, under a random name, and only its owner may open
     it from its first moment on; it is removed on every failure. Special files (a pipe, a device) get verified plaintext
     only.
     """

@@ -60,7 +60,7 @@ class _Pace:
         self._bytes = 0
 
     def took(self, count: int) -> None:
-        """Notice that so many bytes have arrived; where they are slow to come, all requests are let loose."""
+        """Notice that this many bytes have arrived; if they are slow to come, all requests are let loose."""
         if self.workers == self._most or self._bytes >= _ENOUGH_TO_TELL:
             return
         self._bytes += count
@@ -181,7 +181,7 @@ class Download:
     """One object on its way down; a context that ends every thread.
 
     Attributes:
-        handed_out: set by targets that keep what they get: from the first byte on there is no beginning again.
+        handed_out: set by targets that keep what they get: from the first byte on the download cannot start again.
     """
 
     def __init__(self, wire: Wire, parts: _Parts, cipher: ContentCipher, total: int, progress: Progress) -> None:
@@ -233,7 +233,7 @@ class Download:
 
     @property
     def delayed_by_option(self) -> bool:
-        """True where the client releases plaintext before it is verified."""
+        """True if the client releases plaintext before it is verified."""
         return self._wire.options.enable_delayed_authentication
 
 
@@ -277,7 +277,7 @@ class Progress:
         self._told = 0
 
     def __call__(self, count: int) -> None:
-        """So many bytes more, of plaintext or of what stands behind it."""
+        """Count this many more bytes, of plaintext or of what follows it."""
         count = min(count, self._left)
         self._left -= count
         self._told += count

@@ -127,8 +127,8 @@ class EncryptionClient(_Base):
             unique_id="s3ec-no-retry-of-own-errors",
         )
         seals.watch(self.meta.events)
-        # Behind every other handler, of the root event too (more specific ones come before it): whoever answers in the
-        # server's place gets the body as botocore made it, and nobody changes it after the last look at its seal.
+        # Behind every other handler, of the root event too (more specific ones come before it): what answers in the
+        # server's place gets the body as botocore made it, and nothing changes it after the last look at its seal.
         self.meta.events.register_last("before-send", framing.frame, unique_id="s3ec-frame-of-known-length")
         answers.refuse_senseless_numbers(self)
         carried.send_carried(self)
@@ -242,7 +242,7 @@ class EncryptionClient(_Base):
     ) -> str:
         """Presign a request; uploads are refused unless the client allows them.
 
-        The client's server-side mode is signed into it: whoever holds the URL sends those headers too.
+        The client's server-side mode is signed into it: the holder of the URL sends those headers too.
 
         Raises:
             ConfigurationError: a server-side mode that S3 would refuse.

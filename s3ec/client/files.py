@@ -44,8 +44,8 @@ def open_object(
 
     The object is read and authenticated once; up to ``buffer_size`` its plaintext is then in memory, above it only a
     keyed MAC per 64 KiB is kept, and each read fetches what it needs and is checked against them. There is no limit of
-    size, and memory is constant. All reads are pinned to what was opened, by its ETag: where the object is replaced
-    meanwhile, the former version is read on where the bucket keeps it and the caller may read versions, or else the
+    size, and memory is constant. All reads are pinned to what was opened, by its ETag: if the object is replaced
+    meanwhile, the former version is read on if the bucket keeps it and the caller may read versions; otherwise the
     read ends in S3's 412.
 
     Args:
@@ -57,7 +57,7 @@ def open_object(
         **parameters: other parameters of get_object, such as ``VersionId`` or ``InstructionFileSuffix``; no ranges.
 
     Returns:
-        A file for ``with``, to be closed. Whoever writes to it gets `io.UnsupportedOperation`.
+        A file for ``with``, to be closed. Writing to it raises `io.UnsupportedOperation`.
 
     Raises:
         UnsupportedOperationError: CBC content, which nothing can verify.
@@ -111,7 +111,7 @@ def _open(wire: Wire, request: ReadRequest) -> io.RawIOBase:
 
 
 class _SeekableFile(io.RawIOBase):
-    """Reads at any offset of so many bytes; `io.BufferedReader` above it reads ahead."""
+    """Reads any number of bytes at any offset; `io.BufferedReader` above it reads ahead."""
 
     def __init__(self, length: int) -> None:
         super().__init__()
@@ -212,7 +212,7 @@ class _ObjectFile(_SeekableFile):
             if status_of(error.response) != 412 or self._version_id in (None, self._pinned.get("VersionId")):
                 raise
             replaced = error
-        # Naming a version takes a permission that the caller may not have, hence only where nothing else is left.
+        # Naming a version takes a permission that the caller may not have, hence only if nothing else is left.
         named = {**self._pinned, "VersionId": self._version_id}
         try:
             response = self._wire.call("GetObject", {**named, "Range": str(asked)})

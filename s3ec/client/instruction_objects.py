@@ -60,7 +60,7 @@ def can_exist(key: str) -> bool:
 
 
 def not_found(error: ClientError) -> bool:
-    """True where S3 says that the instruction file is not there, or never can be; a 403 never says so."""
+    """True if S3 says that the instruction file is not there, or never can be; a 403 never says so."""
     return error.response.get("Error", {}).get("Code") in _NOT_FOUND
 
 
@@ -123,7 +123,7 @@ def _look(
 
 
 def is_marked(metadata: Mapping[str, str]) -> bool:
-    """True where an object's user metadata marks it as an instruction file; not every client writes the mark."""
+    """True if an object's user metadata marks it as an instruction file; not every client writes the mark."""
     return formats.INSTRUCTION_FILE_MARKER in {name.lower() for name in metadata}
 
 
@@ -204,9 +204,9 @@ def _put(wire: Wire, parameters: dict[str, Any], body: bytes) -> None:
 
 
 def is_ours(wire: Wire, parameters: Mapping[str, Any]) -> bool:
-    """True where the key holds an instruction file: it has the marker, or its body is content metadata and no more.
+    """True if the key holds an instruction file: it has the marker, or its body is content metadata and no more.
 
-    A user's own object that merely has such a name is nobody's instruction file.
+    A user's own object that merely has such a name is not an instruction file.
     """
     if not can_exist(parameters["Key"]):
         return False

@@ -38,9 +38,9 @@ class ReadRequest:
     """A caller's read, taken apart.
 
     Attributes:
-        parameters: what is S3's.
+        parameters: the parameters for S3.
         encryption_context: the caller's, `STORED_CONTEXT`, or None.
-        suffix: the instruction file's, where the caller named one.
+        suffix: the instruction file's suffix, if the caller named one.
     """
 
     parameters: dict[str, Any] = field(repr=False)  # an SSE-C key may be among them
@@ -48,7 +48,7 @@ class ReadRequest:
     suffix: str | None
 
     def pinned(self, etag: str) -> dict[str, Any]:
-        """The same read of the whole object, tied to the version that an answer was about.
+        """Return the same read of the whole object, tied to the version that an answer was about.
 
         By its ETag alone: naming a version takes another permission (``s3:GetObjectVersion``) than the caller's own
         request, who may not have it.
@@ -67,13 +67,13 @@ class EncryptedObject:
 
 
 def resolve(wire: Wire, request: ReadRequest, metadata: Mapping[str, str]) -> EncryptedObject | None:
-    """Say what an object is by its user metadata, or by its instruction file.
+    """Return what an object is by its user metadata, or by its instruction file.
 
     Returns:
-        None for an object that is not encrypted, where the client allows such.
+        None for an object that is not encrypted, if the client allows such objects.
 
     Raises:
-        NotEncryptedError: it is not, and the client does not.
+        NotEncryptedError: it is not encrypted, and the client does not allow that.
         MetadataError, SecurityError: it cannot be understood, or was tampered with.
     """
     if request.suffix is None:
@@ -98,7 +98,7 @@ def open_cipher(wire: Wire, request: ReadRequest, found: EncryptedObject) -> Con
 
 
 def check(wire: Wire, request: ReadRequest, found: EncryptedObject) -> decryption.Checked:
-    """Everything of the gate that metadata alone decides; no key is touched before the result is opened."""
+    """Check everything that metadata alone decides; no key is touched before the result is opened."""
     options = wire.options
     return decryption.check(
         found.content_metadata,
@@ -115,7 +115,7 @@ def check_stored_length(content_metadata: ContentMetadata, length: int) -> None:
     """Refuse what cannot be whole by its length alone, before any key is touched.
 
     Raises:
-        AuthenticationError: less than a tag.
+        AuthenticationError: there are fewer bytes than a tag has.
         S3ECError: the one error of CBC content that does not decrypt, for what is not whole blocks.
     """
     suite = content_metadata.algorithm_suite
@@ -127,7 +127,7 @@ def check_stored_length(content_metadata: ContentMetadata, length: int) -> None:
 
 
 def describe(found: EncryptedObject, *, authenticated: bool) -> dict[str, Any]:
-    """What an object was, for ``ResponseMetadata["ClientSideEncryption"]``."""
+    """Return what an object was, for ``ResponseMetadata["ClientSideEncryption"]``."""
     metadata = found.content_metadata
     return {
         "format": metadata.format.value,
@@ -140,14 +140,14 @@ def describe(found: EncryptedObject, *, authenticated: bool) -> dict[str, Any]:
 
 
 def _callers_context(metadata: ContentMetadata) -> dict[str, str] | None:
-    """The pairs that a caller has to give to read the object; None with raw keys, which bind no context."""
+    """Return the pairs that a caller has to give to read the object; None with raw keys, which bind no context."""
     if metadata.encrypted_data_key.wrapping_algorithm.family != "kms":
         return None
     return {name: value for name, value in metadata.description.items() if name not in RESERVED_CONTEXT_NAMES}
 
 
 def describe_unencrypted() -> dict[str, Any]:
-    """The same for an object that no client encrypted."""
+    """Return the same for an object that no client encrypted."""
     return {
         "format": None,
         "algorithm_suite": None,

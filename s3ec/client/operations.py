@@ -1,7 +1,7 @@
 """What becomes of each S3 operation: encrypted, passed or refused. Not listed means refused.
 
 A new operation of AWS fails a test of ours until it stands here; at run time it is refused, so that no customer's
-plaintext leaves by a door that nobody has looked at.
+plaintext leaves by a door that was never looked at.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ REFUSED = {
     "SelectObjectContent": "S3 would parse ciphertext; read the object through get_object and filter it here",
     "PutObjectAnnotation": (
         "annotations carry a payload that is not encrypted on the client side; use a plain boto3 client for those "
-        "that may be read by whoever can read the bucket"
+        "that may be read by anyone who can read the bucket"
     ),
     "WriteGetObjectResponse": (
         "it answers an Object Lambda caller with bytes that this client would not encrypt; use a plain boto3 client"

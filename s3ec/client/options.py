@@ -31,7 +31,7 @@ class Options:
         materials_manager: stands before a keyring, for instance to cache data keys.
         commitment_policy: which content is written and read with regard to key commitment.
         algorithm_suite: the suite that is written; None means the policy's own.
-        enable_legacy_unauthenticated_modes: read CBC content (the keyring has its own leave for legacy wrapping).
+        enable_legacy_unauthenticated_modes: read CBC content (the keyring has its own opt-in to legacy wrapping).
         enable_delayed_authentication: release plaintext before its tag is verified.
         enable_unauthenticated_ranges: serve partial ranges that nothing verifies.
         verified_range_limit: bytes of ciphertext up to which a partial range makes the client authenticate the object.
@@ -114,14 +114,14 @@ class Options:
 
     @property
     def manager(self) -> MaterialsManager:
-        """The materials manager, or the default one around the keyring."""
+        """Return the materials manager, or the default one around the keyring."""
         if self.materials_manager is not None:
             return self.materials_manager
         assert self.keyring is not None  # noqa: S101 - narrows the type; exactly one is given
         return DefaultMaterialsManager(self.keyring)
 
     def for_client(self, **arguments: Any) -> Options:
-        """These options, with a KMS keyring that reaches KMS as the client reaches S3, where it was not told how.
+        """Return these options, with a KMS keyring that reaches KMS as the client reaches S3, if it was not told how.
 
         Args:
             **arguments: ``session``, region and credentials that the client is made with.
@@ -131,9 +131,9 @@ class Options:
         return dataclasses.replace(self, keyring=self.keyring.with_client_defaults(**arguments))
 
     def summary(self) -> str:
-        """What a repr says: which kind of keyring with which key, and the policy; never a secret."""
+        """Describe the options for a repr: the keyring with its key, and the policy; never a secret."""
         given = self.keyring if self.keyring is not None else self.materials_manager
-        # Those of ours show which key it is; what others show, nobody has looked at.
+        # Those of ours show which key it is; what others show has not been reviewed.
         own = type(given).__module__.partition(".")[0] == "s3ec"
         return f"{repr(given) if own else type(given).__name__}, {self.commitment_policy.name}"
 
@@ -141,7 +141,7 @@ class Options:
     def split(
         cls, keywords: Mapping[str, Any], *, caller: str, others: frozenset[str] | None
     ) -> tuple[Options, dict[str, Any]]:
-        """Options out of a mixed set of keywords, and what is left for boto3.
+        """Split a mixed set of keywords into options and what is left for boto3.
 
         Args:
             keywords: by name.
@@ -149,7 +149,7 @@ class Options:
             others: all names that may be left; None leaves it to boto3 to refuse them.
 
         Raises:
-            TypeError: a name that is neither.
+            TypeError: a name is neither.
         """
         left = {name: value for name, value in keywords.items() if name not in OPTION_NAMES}
         for name in left:
@@ -164,18 +164,18 @@ OPTION_NAMES = frozenset(field.name for field in dataclasses.fields(Options))
 
 
 def _is_object_of(value: object, protocol: type) -> bool:
-    """True for what follows a protocol; a class that was not called has its members too."""
+    """True if an object follows a protocol; a class that was not called has its members too."""
     return isinstance(value, protocol) and not isinstance(value, type)
 
 
 def _policy_like(value: object) -> str:
-    """The policy that somebody means by a text."""
+    """Return the policy that a text stands for."""
     names = list(CommitmentPolicy.__members__)
     return next(iter(difflib.get_close_matches(str(value).upper(), names, 1)), names[-1])
 
 
 def _keyring_like(value: object) -> str:
-    """How to make a keyring of what was given for one. It may be a key: nothing of bytes is shown."""
+    """Say how to make a keyring of what was given for one. It may be a key: nothing of bytes is shown."""
     if isinstance(value, str) and len(value) <= _LONGEST_KEY_ID and "KEY-----" not in value:
         return f": KmsKeyring({value!r})"
     if isinstance(value, (bytes, bytearray, str)):

@@ -1,4 +1,4 @@
-"""put_object: forty bytes on the way in."""
+"""put_object: one request, from the caller's body to stored ciphertext."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def put_object(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
     """Encrypt a body and store it.
 
     Raises:
-        ConfigurationError, UnsupportedOperationError, ObjectTooLargeError: before any key is touched.
-        KeyringError: no data key was to be had; nothing is stored.
+        ConfigurationError, UnsupportedOperationError, ObjectTooLargeError: raised before any key is touched.
+        KeyringError: no data key could be obtained; nothing is stored.
         SourceChangedError: the body gave other bytes on a retry, or is not what a given checksum describes.
     """
     refuse_write_suffix(parameters)
@@ -40,7 +40,7 @@ def put_object(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def put_source(wire: Wire, parameters: dict[str, Any], source: Source) -> dict[str, Any]:
-    """The same for a body that was opened already; a managed upload has measured it."""
+    """Do the same for a body that was opened already; a managed upload has measured it."""
     context = parameters.pop("EncryptionContext", None)
     claims = take_claims(parameters)
     wire.validate("PutObject", parameters)

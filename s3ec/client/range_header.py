@@ -108,7 +108,7 @@ def parse_content_range(text: str) -> ContentRange:
     """Read a ``Content-Range`` header.
 
     Raises:
-        AuthenticationError: it makes no sense; whoever answers so may answer with any bytes.
+        AuthenticationError: it makes no sense; a server that answers so may answer with any bytes.
     """
     match = _CONTENT_RANGE.fullmatch(text)
     if match is not None:

@@ -38,7 +38,7 @@ class Part:
 
     @property
     def may_be_empty(self) -> bool:
-        """True for the last of several, which can hold our tag and no content."""
+        """True if it is the last of several, which can hold our tag and no content."""
         return self.count is not None and self.number == self.count > 1
 
 
@@ -60,11 +60,11 @@ class Question:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Of the first request."""
+        """Return the parameters of the first request."""
         return {**self.request.parameters, "Range": str(self.asked)}
 
     def pinned(self, etag: str) -> dict[str, Any]:
-        """Of the same request again, tied to the object that an answer was about."""
+        """Return those of the same request again, tied to the object that an answer was about."""
         return {**self.request.pinned(etag), "Range": str(self.asked)}
 
 
@@ -113,7 +113,7 @@ class RangeRead:
             release: makes plaintext of its body.
             span: first and last offset of the plaintext that is handed out; None for a part that holds none.
             length: bytes of plaintext in the object.
-            authenticated: True where the release verifies before it hands out.
+            authenticated: True if the release verifies before it hands out.
         """
         reader = CiphertextReader(response["Body"])
         size = 0 if span is None else span[1] - span[0] + 1

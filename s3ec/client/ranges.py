@@ -105,7 +105,7 @@ class RangeReader:
             return cbc_ranges.serve(read, etag_of(response), total)
         length = total - _TAG_LENGTH
         span = wanted.within(length)
-        # A server may give the whole object for any range; else it is here where all of it was wanted.
+        # A server may give the whole object for any range; otherwise all of it was wanted, and it is here.
         if (first, last) == (0, total - 1) and span is not None and (not ranged or span == (0, length - 1)):
             cipher = read.checked.open()
             return reads.decrypted_response(read.wire, read.question.request, response, read.found, cipher, span=span)
@@ -129,7 +129,7 @@ class RangeReader:
         return read.answer(response, release, span, verified.length, authenticated=True)
 
     def _first_of_the_same(self, read: RangeRead, response: dict[str, Any], verified: VerifiedObject) -> int:
-        """The offset of an answer to a pinned request, which is about the object that was verified."""
+        """Return the offset of an answer to a pinned request, which is about the object that was verified."""
         try:
             answered = check_partial(response, read.question.asked)
             if not verified.matches(etag_of(response), answered.total, read.found.content_metadata):
@@ -147,7 +147,7 @@ class RangeReader:
         return verified if matching else None
 
     def _verified(self, read: RangeRead, etag: str, total: int) -> VerifiedObject:
-        """The object as its tag covers it, with its key: as this client knows it, or by reading all of it once.
+        """Return the object as its tag covers it, with its key: remembered, or by reading all of it once.
 
         Raises:
             UnauthenticatedRangeError: it is too large for that.
@@ -213,7 +213,7 @@ class RangeReader:
         raise range_not_satisfiable(wire, question.wanted, length)
 
     def _get_part(self, wire: Wire, request: ReadRequest) -> dict[str, Any]:
-        """A part of a multipart upload, which is a range of the ciphertext; the last may hold the tag alone."""
+        """Return a part of a multipart upload, a range of the ciphertext; the last may hold only the tag."""
         response = wire.call("GetObject", request.parameters)
         number = request.parameters["PartNumber"]
         try:
@@ -249,7 +249,7 @@ class RangeReader:
 
 
 def _unencrypted(wire: Wire, question: Question, etag: str) -> dict[str, Any]:
-    """The range as the caller wrote it, of an object that is not encrypted: S3's own answer.
+    """Return S3's own answer to the range as the caller wrote it, for an object that is not encrypted.
 
     Pinned: an encrypted object put there meanwhile must not come back marked as unencrypted.
     """

@@ -47,7 +47,7 @@ def take_read_request(parameters: dict[str, Any]) -> ReadRequest:
     """Take a read apart; botocore refuses what it must when the request is sent, before any key is touched.
 
     Raises:
-        ConfigurationError: the context is no map of strings.
+        ConfigurationError: the context is not a map of strings.
     """
     context = take_read_context(parameters)
     suffix = parameters.pop("InstructionFileSuffix", None)
@@ -58,7 +58,7 @@ def get_whole_object(wire: Wire, request: ReadRequest) -> dict[str, Any]:
     """Read a whole object; ``Body`` verifies before it releases anything.
 
     Raises:
-        MetadataError, PolicyError, KeyringError, SecurityError: before any content is read.
+        MetadataError, PolicyError, KeyringError, SecurityError: raised before any content is read.
         botocore.exceptions.ClientError: as from a plain client.
     """
     response = wire.call("GetObject", request.parameters)
@@ -88,7 +88,7 @@ def decrypted_response(
     *,
     span: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
-    """Put the decrypting body and plaintext's own figures into an answer that carries the whole ciphertext.
+    """Put the decrypting body and the plaintext's own figures into an answer that carries the whole ciphertext.
 
     Args:
         wire: plain calls.
@@ -128,7 +128,7 @@ def decrypted_response(
 
 
 def head_object(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Head an object in plaintext's terms; always answers, whatever the object is, and touches no key.
+    """Head an object in plaintext's terms; answers for every kind of object, and touches no key.
 
     Raises:
         botocore.exceptions.ClientError: S3's own, 416 past the end of the plaintext among them.
@@ -167,7 +167,7 @@ def head_object(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def head_parameters(wire: Wire, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Of a HEAD that asks about what a GetObject was about; the caller's conditions go along.
+    """Return the parameters of a HEAD about the object of a GetObject, with the caller's conditions.
 
     A ``ChecksumMode`` does not: with it S3 asks for permission to use the object's KMS key.
     """
@@ -177,7 +177,7 @@ def head_parameters(wire: Wire, parameters: Mapping[str, Any]) -> dict[str, Any]
 
 
 def plaintext_length(head: Mapping[str, Any]) -> int:
-    """Bytes of plaintext of an object, by a plain HEAD of it; of ciphertext where only reading would tell."""
+    """Return the plaintext bytes of an object, by a plain HEAD; those of ciphertext if only reading would tell."""
     metadata = head.get("Metadata", {})
     try:
         detection = formats.detect(metadata)
@@ -190,7 +190,7 @@ def plaintext_length(head: Mapping[str, Any]) -> int:
 
 
 def noted_length(metadata: ContentMetadata, stored: int) -> int | None:
-    """Bytes of plaintext as the writer of CBC content noted them; None where it did not, or padding forbids it.
+    """Return the plaintext bytes as the writer of CBC content noted them; None if it did not, or padding forbids it.
 
     The note may lie by less than a block, which nothing but decrypting could tell.
     """

@@ -39,7 +39,7 @@ _METHODS = {
 
 
 class _MethodDocstring(ClientMethodDocstring):
-    """AWS's text, made when somebody asks for it, with ours before it."""
+    """Return AWS's text, made when it is asked for, with ours before it."""
 
     def _write_docstring(self, structure: Any, *args: Any, **keywords: Any) -> None:
         method = keywords.get("method_name")

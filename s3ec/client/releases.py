@@ -25,7 +25,7 @@ class Release(Protocol):
     """Plaintext that may be handed out."""
 
     def take(self, size: int) -> bytes | memoryview:
-        """The next bytes, ``size`` at most and 0 at the end only."""
+        """Return the next bytes: ``size`` at most, and none only at the end."""
         ...
 
     def close(self) -> None:
@@ -147,7 +147,7 @@ def _read_exactly(reader: Reader, size: int) -> bytes:
 
 
 def read_tag(reader: Reader) -> bytes:
-    """The 16 bytes with which an object of AES-GCM ends.
+    """Return the 16 bytes with which an object of AES-GCM ends.
 
     Raises:
         AuthenticationError: there are fewer, or more follow.
@@ -167,7 +167,7 @@ def open_plaintext(
     buffer_size: int,
     spool_directory: str | None,
 ) -> Release:
-    """Plaintext that may be released, verified first unless ``delayed``.
+    """Return plaintext that may be released, verified first unless ``delayed``.
 
     Args:
         reader: the whole ciphertext.
@@ -175,7 +175,7 @@ def open_plaintext(
         ciphertext_length: bytes of it, tag or padding included.
         delayed: release before verifying.
         buffer_size: bytes to hold in memory at most; above it ciphertext goes to disk.
-        spool_directory: where to, or None for the system's folder.
+        spool_directory: where it goes, or None for the system's folder.
 
     Raises:
         AuthenticationError: the content does not verify; nothing was released.
@@ -230,7 +230,7 @@ def _verify_on_disk(reader: Reader, cipher: ContentCipher, length: int, director
 
 
 class _Cbc(Ready):
-    """CBC plaintext, which nothing authenticates: the caller has allowed it by name."""
+    """CBC plaintext, which nothing authenticates: the caller has opted in by name."""
 
     def __init__(self, reader: Reader, cipher: ContentCipher, length: int) -> None:
         self._reader = reader

@@ -58,13 +58,13 @@ class SequentialUpload:
         Args:
             wire: plain calls.
             parameters: of ``create_multipart_upload``, with ``EncryptionContext``.
-            claims: what the caller says about the whole plaintext; held against it before the tag is made.
+            claims: what the caller says about the whole plaintext; checked against it before the tag is made.
             place: bucket and key as the caller named them, where handlers changed the request that creates the upload:
                 they will want to change those of its parts.
 
         Raises:
             ConfigurationError, UnsupportedOperationError: before any key is touched.
-            KeyringError: no data key was to be had; nothing was created.
+            KeyringError: no data key could be obtained; nothing was created.
         """
         self._place = dict(place or {})
         self._wire = wire
@@ -176,5 +176,5 @@ class SequentialUpload:
 
 
 def _without_number(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """A part's number is the place of its ciphertext, and nobody's to change."""
+    """The number of a part is the place of its ciphertext, and must not change."""
     return {name: value for name, value in parameters.items() if name != "PartNumber"}

@@ -155,12 +155,12 @@ def requested_mode(parameters: Mapping[str, Any]) -> ServerSideMode | None:
 
 
 def names_a_mode(parameters: Mapping[str, Any]) -> bool:
-    """Whether a request says anything about its server-side mode, so that a default has to step aside."""
+    """True if a request says anything about its server-side mode, so that a default has to step aside."""
     return any(member in parameters for member in (*_MODE_MEMBERS, *_SSE_C_MEMBERS))
 
 
 def takes_customer_key(operation_name: str) -> bool:
-    """Whether an operation takes the key of SSE-C."""
+    """True if an operation takes the key of SSE-C."""
     return operation_name in _SSE_C_OPERATIONS
 
 

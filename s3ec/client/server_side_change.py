@@ -1,6 +1,6 @@
 """How an object is encrypted on the server, and changing that in place.
 
-S3 has two ways. UpdateObjectEncryption wraps the object's data key anew and moves no data, but knows SSE-KMS only.
+S3 has two ways. UpdateObjectEncryption wraps the object's data key again and moves no data, but knows SSE-KMS only.
 Everything else is a copy of the object onto itself, which by default loses what this module carries along: storage
 class, access control list, website redirect and object lock. Client-side encryption is not touched by either: content
 metadata and ciphertext are carried as they are.
@@ -214,7 +214,7 @@ def _is_current(view: Any, target: Mapping[str, Any], version_id: str, customer_
 
 
 def _may_update(view: Any, before: ServerSideState, mode: ServerSideMode, update: bool | None) -> bool:
-    """Whether UpdateObjectEncryption knows both modes, and this endpoint knows UpdateObjectEncryption."""
+    """True if UpdateObjectEncryption knows both modes, and this endpoint knows UpdateObjectEncryption."""
     suits = (
         isinstance(mode, SseKms)
         and ":key/" in str(mode.key_id)
@@ -228,7 +228,7 @@ def _may_update(view: Any, before: ServerSideState, mode: ServerSideMode, update
 
 
 def _update(view: Any, named: Mapping[str, Any], mode: SseKms) -> bool:
-    """Wrap the object's data key anew; False where S3 says that this object or key is none for it."""
+    """Wrap the object's data key again; False if S3 says that it cannot do so for this object or key."""
     wanted = {"KMSKeyArn": mode.key_id}
     if mode.bucket_key is not None:
         wanted["BucketKeyEnabled"] = mode.bucket_key  # type: ignore[assignment]  # one map of two types
@@ -265,7 +265,7 @@ def _known(view: Any, operation_name: str, members: Mapping[str, Any]) -> dict[s
 
 
 def _has(state: ServerSideState, mode: ServerSideMode) -> bool:
-    """Whether an object provably has the mode already, so that nothing needs to be done."""
+    """True if an object provably has the mode already, so that nothing needs to be done."""
     if not isinstance(mode, SseKms | DsseKms):
         return _confirms(state, mode)
     # What cannot be read off the answer (the managed key, an alias, a context) is done rather than assumed.
@@ -277,7 +277,7 @@ def _has(state: ServerSideState, mode: ServerSideMode) -> bool:
 
 
 def _confirms(state: ServerSideState, mode: ServerSideMode) -> bool:
-    """Whether what an answer shows is what the mode would show."""
+    """True if what an answer shows is what the mode would show."""
     match mode:
         case SseS3():
             return state.name == "SSE-S3"

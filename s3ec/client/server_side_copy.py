@@ -41,7 +41,7 @@ _NO_SUCH_FEATURE = frozenset({"AccessControlListNotSupported", "MethodNotAllowed
 
 
 def speaks_to_aws(view: Any) -> bool:
-    """Whether a client's endpoint is one of AWS's own, and not another server that speaks its protocol."""
+    """True if a client's endpoint is one of AWS's own, and not another server that speaks its protocol."""
     host = urlsplit(str(view.meta.endpoint_url)).hostname or ""
     return host.endswith(_AWS_HOSTS)
 
@@ -67,7 +67,7 @@ def grants(view: Any, named: Mapping[str, Any]) -> dict[str, str]:
             return {}
         raise
     owner = acl.get("Owner", {}).get("ID")
-    # MinIO answers one grant that names nobody.
+    # MinIO answers one grant that names no grantee.
     named_grants = [grant for grant in acl.get("Grants", []) if {"ID", "URI"} & grant["Grantee"].keys()]
     if all(grant["Grantee"].get("ID") == owner for grant in named_grants):
         return {}
@@ -132,7 +132,7 @@ def copy_in_parts(
     try:
         with ThreadPoolExecutor(_THREADS) as pool:
             parts = list(pool.map(copy, _ranges(head["ContentLength"], part_limit)))
-        # IfMatch: whoever replaced the object since we looked keeps it.
+        # IfMatch: an object that was replaced since we looked is kept.
         done = view.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts}, **_known(view, finish))
     except BaseException:
         # Parts without an end are invisible and billed; what went wrong first is what the caller sees.
@@ -156,7 +156,7 @@ def _known(view: Any, members: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _checksum(head: Mapping[str, Any]) -> dict[str, str]:
-    """Keep the kind of checksum that the object has; S3 computes it anew from the same bytes."""
+    """Keep the kind of checksum that the object has; S3 computes it again from the same bytes."""
     found = [name for name in head if name.startswith("Checksum") and name != "ChecksumType"]
     if not found:
         return {}

@@ -42,7 +42,7 @@ class SseKms:
         bucket_key: True or False overrides what the bucket says about S3 Bucket Keys; None leaves it to the bucket.
 
     Raises:
-        ConfigurationError: an empty key, a context that is not a map of strings, a bucket key that is no bool.
+        ConfigurationError: an empty key, a context that is not a map of strings, a bucket key that is not a bool.
     """
 
     key_id: str | None = None
@@ -89,7 +89,7 @@ class DsseKms:
 class SseC:
     """SSE-C: a key of the caller's that S3 uses for the request and forgets.
 
-    Whoever loses the key loses the object. The key is never shown, and the object refuses to be pickled.
+    If the key is lost, so is the object. The key is never shown, and the object refuses to be pickled.
 
     Args:
         key: 32 raw bytes.

@@ -44,7 +44,7 @@ class _OneOff:
         forks.make_in_each_process(self, lock=threading.Lock)
 
     def name(self) -> str:
-        """A name of its own: a forked child keeps the hooks of threads that it does not have, for ever."""
+        """Return a unique name: a forked child keeps the hooks of threads that it does not have, forever."""
         return f"{_ONE_OFF}-{os.getpid()}-{next(self._numbers)}"
 
 
@@ -75,7 +75,7 @@ class _Hook:
             raise ConfigurationError("an asynchronous session cannot make encrypting clients; use a boto3.Session")
         document(class_attributes)
         if EncryptionClient in base_classes:
-            # The session encrypts already; what one client was told in person goes before what the session was.
+            # The session encrypts already; options given to one client override the session's.
             base_classes[0] = self._front
         else:
             generated = type("S3", tuple(base_classes), dict(class_attributes))
@@ -93,7 +93,7 @@ def make_client(
     Args:
         front: `EncryptionClient`, or a subclass of it.
         *args: none; for the error.
-        session: to be made from, or None for the default session.
+        session: the session to make it from, or None for the default session.
         **keywords: options of ours, and boto3's arguments.
 
     Raises:
@@ -129,7 +129,7 @@ def make_client(
 
 
 def _checked(client: Any, session: boto3.Session, front: type[EncryptionClient] = EncryptionClient) -> BaseClient:
-    """A client that a session made, if it is one that encrypts, whatever the session and its handlers do.
+    """Return a client that a session made, if it encrypts, whatever the session and its handlers do.
 
     Raises:
         ConfigurationError: it is not.
@@ -161,7 +161,7 @@ def install(session: boto3.Session, **options: Any) -> None:
         **options: as for `EncryptionClient`.
 
     Raises:
-        ConfigurationError: options that can never work, or the session encrypts already with others.
+        ConfigurationError: the options can never work, or the session already encrypts with others.
         TypeError: a misspelt option.
     """
     session = check_session(session, "install()")
@@ -198,7 +198,7 @@ def uninstall(session: boto3.Session) -> None:
 
 
 def is_encrypting(client_or_session: Any) -> bool:
-    """Say whether what this client, resource or session stores is encrypted.
+    """True if what this client, resource or session stores is encrypted.
 
     Args:
         client_or_session: a boto3 client, a resource, or a session of boto3 or botocore, whose new S3 clients count.
@@ -242,7 +242,7 @@ class Session(boto3.Session):
         """Make a client; see boto3. One for S3 encrypts.
 
         Raises:
-            ConfigurationError: a handler of the session's keeps it from that.
+            ConfigurationError: a handler of the session prevents that.
         """
         client: Any = super().client(service_name, *args, **keywords)
         return _checked(client, self) if service_name == "s3" and _installed(self) is not None else client

@@ -1,7 +1,7 @@
 """Which sessions this client can be made of, and what is said about all others.
 
 An asynchronous session (aioboto3, aiobotocore) passes for an ordinary one, and makes clients that know nothing of
-ours: whoever takes them for encrypting ones stores plaintext. So each kind is looked at, without importing any of them.
+ours: code that takes them for encrypting ones stores plaintext. So each kind is checked, without importing any of them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def check_session(session: Any, caller: str) -> boto3.Session:
 
 
 def is_asynchronous(thing: Any) -> bool:
-    """True for sessions and clients of asynchronous implementations of botocore, and what derives from them."""
+    """True if it is a session or client of an asynchronous botocore, or derives from one."""
     kind = thing if isinstance(thing, type) else type(thing)
     if any(base.__module__.partition(".")[0] in _ASYNCHRONOUS_PACKAGES for base in kind.__mro__):
         return True

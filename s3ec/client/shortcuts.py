@@ -62,7 +62,7 @@ def parse_date(value: Any) -> datetime.datetime:
         value: text or a number.
 
     Raises:
-        ValueError: it is no date.
+        ValueError: it is not a date.
     """
     if isinstance(value, str):
         try:

@@ -23,8 +23,8 @@ class Source(Protocol):
 
     Attributes:
         length: bytes in all, or None where only the end will tell.
-        rewindable: True where `rewind` works.
-        immutable: True where every reading must give the same bytes.
+        rewindable: True if `rewind` works.
+        immutable: True if every reading must give the same bytes.
     """
 
     length: int | None
@@ -76,10 +76,10 @@ class BytesSource:
         self._offset = 0
 
     def report_position(self, offset: int) -> None:
-        """Nobody counts the progress of bytes."""
+        """Do nothing: the progress of bytes is not counted."""
 
     def signal(self, name: str) -> None:
-        """Nobody counts the progress of bytes."""
+        """Do nothing: the progress of bytes is not counted."""
 
 
 # What these fill a buffer with is what they read; a class of the caller's own may change the one and not the other.
@@ -167,7 +167,7 @@ class FileSource(_Reader):
     def __init__(self, body: Any, start: int, length: int, *, may_grow: bool = False) -> None:
         """Take the body, its offset at call time and the bytes from there to its end.
 
-        With ``may_grow`` nothing is read past that end: what is appended later is no part of the content.
+        With ``may_grow`` nothing is read past that end: what is appended later is not part of the content.
         """
         super().__init__(body)
         self._start = start
@@ -233,7 +233,7 @@ class SourceBody(io.RawIOBase):
     """A source as a file: what the handlers of a managed upload see as ``Body``, as boto3's own transfers give one.
 
     Attributes:
-        touched: True where it does not stand at its start.
+        touched: True if it does not stand at its start.
     """
 
     def __init__(self, source: Source) -> None:
@@ -244,7 +244,7 @@ class SourceBody(io.RawIOBase):
 
     @property
     def touched(self) -> bool:
-        """True where it does not stand at its start any more."""
+        """True if it does not stand at its start any more."""
         return self._position != 0
 
     def readable(self) -> bool:
@@ -281,7 +281,7 @@ class SourceBody(io.RawIOBase):
 
 
 def is_readable_body(body: object) -> bool:
-    """True for every body that `open_source` takes."""
+    """True if it is a body that `open_source` takes."""
     return isinstance(body, (bytes, str, bytearray, memoryview, Iterator)) or hasattr(body, "read")
 
 

@@ -1,4 +1,4 @@
-"""Who may still use the key of a presigned upload: whoever is first, once, in the process that has it."""
+"""Who may still use the key of a presigned upload: the first user, once, in the process that has it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SpentKeys:
         """Take the right to use a key.
 
         Raises:
-            MultipartStateError: somebody has it.
+            MultipartStateError: it is already taken.
         """
         with self._lock:
             digest = self._unused(key)

@@ -20,7 +20,7 @@ def for_each(work: Callable[[T], object], items: Sequence[T], threads: int) -> N
     Args:
         work: the function.
         items: what it is called with.
-        threads: at most so many calls at a time.
+        threads: at most this many calls at a time.
 
     Raises:
         whatever ``work`` raises, for the first item that it raises for.

@@ -95,7 +95,7 @@ def _upload(
 
 
 def _nobody(_: int) -> None:
-    """Nobody wants to know."""
+    """Ignore the progress: the caller gave no callback."""
 
 
 def _read(source: Source, size: int) -> bytes:

@@ -89,7 +89,7 @@ class VerifiedObject:
             )
 
     def matches(self, etag: str, total: int, content_metadata: ContentMetadata) -> bool:
-        """True where an answer is about this very object, as far as headers can say; the MACs say the rest."""
+        """True if an answer is about this very object, as far as headers can say; the MACs say the rest."""
         return (etag, total, content_metadata) == (self.etag, self.total, self.content_metadata)
 
 
@@ -129,13 +129,13 @@ class _Entry:
 class VerifiedTable:
     """The verified objects of one client, the least recently used dropped first; safe for threads.
 
-    Opened keys are forgotten at their age, also those that nobody asks for again: at the next call of any kind.
+    Opened keys are forgotten at their age, also those that are not asked for again: at the next call of any kind.
     """
 
     def __init__(
         self, size: int = _TABLE_SIZE, *, max_age: float = MAX_KEY_AGE, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Keep so many bytes of MACs at most, and opened keys for so many seconds."""
+        """Keep at most this many bytes of MACs, and opened keys for this many seconds."""
         self._size = size
         self._max_age = max_age
         self._clock = clock

@@ -21,7 +21,7 @@ class Placement:
 
     Attributes:
         metadata: the whole user metadata of the object.
-        instruction_file: body of the instruction file, or None where there is none.
+        instruction_file: body of the instruction file, or None if there is none.
     """
 
     metadata: dict[str, str]
@@ -57,11 +57,11 @@ def begin_write(wire: Wire, parameters: dict[str, Any], context: object, plainte
         wire: plain calls.
         parameters: the request, without our own parameters, after `Wire.validate`.
         context: the caller's ``EncryptionContext``, or None.
-        plaintext_length: bytes that will follow, where they are known.
+        plaintext_length: bytes that will follow, if they are known.
 
     Raises:
-        ConfigurationError: before any key is touched.
-        KeyringError: no data key was to be had.
+        ConfigurationError: raised before any key is touched.
+        KeyringError: no data key could be obtained.
     """
     pairs = write_context(context, parameters, wire.options)
     metadata = parameters.get("Metadata") or {}

@@ -336,7 +336,7 @@ class TestJava:
 
     @pytest.mark.parametrize("new_key", ["aes192", "rsa2048"])
     def test_cbc_under_a_current_wrapping(self, reader: Reader, new_key: str) -> None:
-        """Java 4 rewraps a CBC object under a wrapping that says GCM, which binds nothing of it: both opt-ins read it."""
+        """Java 4 rewraps a CBC object under a wrapping that says GCM, which binds none of it: both opt-ins read it."""
         stored = vector(f"java/javasdk1-eo-aes256-instr-by-java4-re-{new_key}-17")
         assert reader.read(stored, legacy=True) == stored.plaintext
         reader.refused(stored, KeyUnwrapError, "enable_legacy_wrapping_algorithms", legacy=False)

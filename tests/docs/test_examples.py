@@ -35,7 +35,7 @@ PRINTS = {
     ],
     "reading_legacy_objects": [
         "by default: LegacyAlgorithmError - the option that decides: enable_legacy_unauthenticated_modes",
-        "by leave:   written long ago",
+        "by opt-in:  written long ago",
         "re-encrypted: V3 written long ago",
     ],
     "resumable_upload": [
