@@ -121,14 +121,14 @@ SETTINGS = list(itertools.product(CommitmentPolicy, (False, True), (False, True)
 
 
 class TestDecisionTable:
-    """Content, wrapping and policy against the leaves for legacy content and legacy wrapping, one test per cell."""
+    """Content, wrapping and policy against the opt-ins for legacy content and legacy wrapping, one test per cell."""
 
     @pytest.mark.parametrize("algorithm", SOUND, ids=lambda algorithm: algorithm.name)
     @pytest.mark.parametrize(("policy", "content", "wrapping"), SETTINGS)
     def test_committing_content(
         self, algorithm: WrappingAlgorithm, policy: CommitmentPolicy, content: bool, wrapping: bool
     ) -> None:
-        """Committing objects are read under every policy and with every leave."""
+        """Committing objects are read under every policy and with every opt-in."""
         self._decide(stored(algorithm, "115"), policy, content, wrapping, expected=None)
 
     @pytest.mark.parametrize("algorithm", SOUND, ids=lambda algorithm: algorithm.name)
@@ -136,7 +136,7 @@ class TestDecisionTable:
     def test_gcm_under_a_sound_wrapping(
         self, algorithm: WrappingAlgorithm, policy: CommitmentPolicy, content: bool, wrapping: bool
     ) -> None:
-        """Plain GCM needs a policy that allows it, and no leave."""
+        """Plain GCM needs a policy that allows it, and no opt-in."""
         expected = CommitmentPolicyError if policy is REQUIRE else None
         self._decide(stored(algorithm, headers.GCM), policy, content, wrapping, expected)
 
@@ -145,7 +145,7 @@ class TestDecisionTable:
     def test_gcm_under_a_legacy_wrapping(
         self, algorithm: WrappingAlgorithm, policy: CommitmentPolicy, content: bool, wrapping: bool
     ) -> None:
-        """Plain GCM whose wrapping binds nothing, Amazon SES's mail among it, needs the keyring's leave as well."""
+        """Plain GCM whose wrapping binds nothing, Amazon SES's mail among it, needs the keyring's opt-in as well."""
         expected = CommitmentPolicyError if policy is REQUIRE else None if wrapping else LegacyAlgorithmError
         self._decide(stored(algorithm, headers.GCM), policy, content, wrapping, expected)
 
@@ -154,7 +154,7 @@ class TestDecisionTable:
     def test_cbc_under_a_legacy_wrapping(
         self, algorithm: WrappingAlgorithm, policy: CommitmentPolicy, content: bool, wrapping: bool
     ) -> None:
-        """CBC needs both leaves and a policy that allows it."""
+        """CBC needs both opt-ins and a policy that allows it."""
         expected: type[PolicyError] | None = None
         if not content:
             expected = LegacyAlgorithmError
@@ -169,7 +169,7 @@ class TestDecisionTable:
     def test_cbc_under_a_sound_wrapping(
         self, algorithm: WrappingAlgorithm, policy: CommitmentPolicy, content: bool, wrapping: bool
     ) -> None:
-        """CBC under a wrapping that binds it needs the leave for content alone."""
+        """CBC under a wrapping that binds it needs the opt-in for content alone."""
         expected: type[PolicyError] | None = None
         if not content:
             expected = LegacyAlgorithmError
@@ -198,7 +198,7 @@ class TestDecisionTable:
 
 
 def test_a_refusal_names_every_setting_that_the_object_needs() -> None:
-    """Whoever meets an old object learns at once of all the leaves it takes, and of none that it has already."""
+    """Whoever meets an old object learns at once of all the opt-ins it takes, and of none that is there already."""
     cbc = stored(WrappingAlgorithm.KMS, headers.CBC)
     keys = FixedKeys()
     first = refused(LegacyAlgorithmError, cbc, keys=keys)
@@ -357,7 +357,7 @@ class TestDowngrades:
 
     @pytest.mark.parametrize("algorithm", LEGACY, ids=lambda algorithm: algorithm.name)
     def test_committing_content_under_a_legacy_wrapping(self, algorithm: WrappingAlgorithm) -> None:
-        """No client writes it, and with the leave for such wrappings it must still not be read."""
+        """No client writes it, and with the opt-in for such wrappings it must still not be read."""
         refused(ConflictingMetadataError, stored(algorithm, "115"), **self.LEAVES)
 
     @pytest.mark.parametrize(
@@ -630,7 +630,7 @@ class TestOracles:
     def test_pkcs1_padding(
         self, in_file: bool, policy: CommitmentPolicy, content: bool, wrapping: bool, shape: str
     ) -> None:
-        """Sound and broken padding end in one error of one text, under every policy and with every leave."""
+        """Sound and broken padding end in one error of one text, under every policy and with every opt-in."""
         keyring = RsaKeyring(private_key=self.RSA_KEY, enable_legacy_wrapping_algorithms=wrapping)
         manager = CountingManager(DefaultMaterialsManager(keyring))
         outcomes = {}

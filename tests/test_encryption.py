@@ -135,7 +135,7 @@ def test_reserved_names_are_refused(name: str) -> None:
     ids=ascii,
 )
 def test_a_context_is_text(context: Any) -> None:
-    """Whatever is no map of text that UTF-8 can carry is refused before KMS sees it."""
+    """Whatever is not a map of text that UTF-8 can carry is refused before KMS sees it."""
     manager = CountingManager(FixedKeys())
     with pytest.raises(ConfigurationError, match="text to text"):
         begin(manager, encryption_context=context)

@@ -398,7 +398,7 @@ def test_what_is_changed_after_encryption_is_refused(
 
 
 def test_what_is_written_into_the_body(make: Callable[..., Any], server: LyingS3) -> None:
-    """The body itself is no place for plaintext either."""
+    """The body itself must not hold plaintext either."""
     client = make()
 
     def write_into(request: Any, **_: Any) -> None:

@@ -41,7 +41,7 @@ class Written:
 
 @functools.cache
 def manager(kind: str) -> MaterialsManager:
-    """A reader's keyring with every leave, so that nothing but the formats and the gate stands in the way."""
+    """A reader's keyring with every opt-in, so that nothing but the formats and the gate stands in the way."""
     if kind == "aes":
         return DefaultMaterialsManager(AesKeyring(bytes(range(32)), enable_legacy_wrapping_algorithms=True))
     pem = vector("java/java4-rsa2048-meta-17").key["private_pem"]

@@ -85,7 +85,7 @@ def read(vector: Vector, manager: CountingManager, *, body: bytes | None = None,
 
 @every
 def test_every_vector_opens_with_the_fewest_switches(vector: Vector, manager: Callable[..., CountingManager]) -> None:
-    """Each object comes out as its writer put it in, with one keyring call and no leave that it does not need."""
+    """Each object comes out as its writer put it in, with one keyring call and no opt-in that it does not need."""
     assert hashlib.sha256(vector.body).hexdigest() == vector.body_sha256
     counting = manager(vector)
     assert read(vector, counting) == vector.plaintext

@@ -58,7 +58,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 def serve() -> None:
-    """Print the URL, and answer for ever."""
+    """Print the URL, and answer until the end of the process."""
     with _Server(("127.0.0.1", 0), _Handler) as server:
         print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
         server.serve_forever()

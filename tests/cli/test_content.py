@@ -81,7 +81,7 @@ def test_copies_between_keys_need_no_key_and_stay_ciphertext(run: Any, key: Any,
 
 
 def test_cp_refuses_to_spread_plaintext(run: Any, bucket: str, plain_s3: Any):
-    """An unencrypted object is copied only by explicit leave."""
+    """An unencrypted object is copied only with the explicit opt-in."""
     plain_s3.put_object(Bucket=bucket, Key="plain", Body=b"open")
     refused = run("cp", f"s3://{bucket}/plain", f"s3://{bucket}/copy")
     assert refused.code == 6

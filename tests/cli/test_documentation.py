@@ -28,7 +28,7 @@ def commands() -> list[click.Command]:
 
 @pytest.mark.parametrize("command", commands(), ids=lambda command: str(command.name))
 def test_every_option_is_documented(command: click.Command):
-    """An option that nobody can read about is none."""
+    """An option that nobody can read about does not exist for them."""
     if command.name == "demo":
         pytest.skip("its own page is the README")
     text = PAGE.read_text("utf-8")

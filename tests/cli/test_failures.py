@@ -163,7 +163,7 @@ def test_a_file_that_is_no_aes_key(run: Any, bucket: str, tmp_path: Path, conten
 
 
 def test_an_unencrypted_object(run: Any, key: Any, bucket: str, plain_s3: Any, tmp_path: Path):
-    """Plaintext is refused, and shown only by explicit leave."""
+    """Plaintext is refused, and shown only with the explicit opt-in."""
     plain_s3.put_object(Bucket=bucket, Key="p", Body=b"open")
     ended = run("cat", f"s3://{bucket}/p", *key)
     assert (ended.code, ended.out) == (6, b"")

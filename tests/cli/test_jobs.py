@@ -151,7 +151,7 @@ def test_upgrade_from_v2(run: Any, key: Any, bucket: str, make_client: Any):
 
 
 def test_an_upgrade_from_v1_needs_its_leave(run: Any, key: Any, bucket: str, plain_s3: Any, tmp_path: Path):
-    """A V1 object that was wanted and not read is named, and the end is the policy family's; with leave it is done."""
+    """A V1 object that could not be read is named, and the end is the policy family's; with the opt-in it is done."""
     stored = cbc_object(b"content")
     metadata = {name.removeprefix("x-amz-meta-"): value for name, value in stored.metadata.items()}
     plain_s3.put_object(Bucket=bucket, Key="v1", Body=stored.body, Metadata=metadata)

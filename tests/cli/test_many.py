@@ -188,7 +188,7 @@ def test_a_second_ctrl_c_ends_at_once(spawn: Any, run: Any, key: Any, bucket: st
         held: list[socket.socket] = []
 
         def hold() -> None:
-            # Takes connections to KMS and says nothing for ever.
+            # Takes connections to KMS and never says anything.
             while True:
                 try:
                     held.append(silent.accept()[0])

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 
 def test_set_then_get(run: Any, bucket: str, kms_key: str):
-    """What is set is what is shown, in words and in JSON; without leave nothing is set."""
+    """What is set is what is shown, in words and in JSON; without a yes nothing is set."""
     words = ("sse", "set", f"s3://{bucket}", "--mode", "sse-kms", "--sse-kms-key", kms_key, "--bucket-key")
     assert run(*words).code == 2
     assert run(*words, "--yes", "--json").json["mode"] == "sse-kms"

@@ -313,7 +313,7 @@ def test_a_refusal_of_kms_names_the_key_that_was_asked(run: Any, key: Any, bucke
 
 
 def test_a_context_that_differs(run: Any, key: Any, bucket: str, make_client: Any):
-    """The same name with another value is no contradiction, and the way out is an option."""
+    """The same name with another value is not a contradiction, and the way out is an option."""
     make_client().put_object(Bucket=bucket, Key="k", Body=b"1", EncryptionContext={"team": "hr", "a": "b"})
     line = run("cat", f"s3://{bucket}/k", *key, "--context", "team=it", "--context", "a=b").line
     assert "the value of 'team' differs" in line

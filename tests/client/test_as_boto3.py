@@ -114,7 +114,7 @@ def test_heads_of_ranges(client: Any, bucket: str, header: str, expected: Any) -
 def test_heads_of_parts(
     client: Any, plain_s3: Any, bucket: str, sizes: list[int], expected: list[int], *, says_range: bool
 ) -> None:
-    """Parts one after another give the object; the last has the tag behind it, which is no content.
+    """Parts one after another give the object; the last has the tag behind it, which is not content.
 
     moto's own answer leaves out the metadata.
     """

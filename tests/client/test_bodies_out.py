@@ -645,7 +645,7 @@ class TestCbc:
         assert answer["ResponseMetadata"]["ClientSideEncryption"]["format"] == "V1"
 
     def test_refused_by_default(self, http_liar: LyingS3, make: Callable[..., Any]) -> None:
-        """Without the leave for it nothing is read."""
+        """Without the opt-in nothing is read."""
         http_liar.state.objects["b/k"] = cbc_object(b"x")
         client = make(http_liar, **cbc_options(enable_legacy_unauthenticated_modes=False))
         with pytest.raises(LegacyAlgorithmError, match="enable_legacy_unauthenticated_modes"):

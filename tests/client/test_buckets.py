@@ -408,7 +408,7 @@ def test_an_object_without_checksum_is_copied_without(aws_s3: tuple[Any, Wire]) 
 
 
 def test_an_object_in_parts_keeps_its_checksum_on_aws(aws_s3: tuple[Any, Wire]) -> None:
-    """S3 computes the checksum anew while it copies, in the kind that the object had."""
+    """S3 computes the checksum again while it copies, in the kind that the object had."""
     client, wire = aws_s3
     head = {
         "ETag": '"e"',
@@ -523,7 +523,7 @@ KMS_HEAD = {"ETag": '"e"', "Content-Length": "7", "x-amz-version-id": "v", "x-am
 
 
 def test_update_moves_no_data_on_aws(aws_s3: tuple[Any, Wire]) -> None:
-    """On AWS the data key is wrapped anew, for the very version that was looked at."""
+    """On AWS the data key is wrapped again, for the very version that was looked at."""
     client, wire = aws_s3
     _skip_without_update(client)
     states = iter([{**KMS_HEAD, "x-amz-server-side-encryption": "AES256"}, KMS_HEAD])
@@ -558,7 +558,7 @@ def test_the_caller_decides_about_the_update(
     ("same_key", "outcome"), [(True, contextlib.nullcontext()), (False, pytest.raises(UnsupportedOperationError))]
 )
 def test_the_customer_key_is_confirmed_by_its_digest(aws_s3: tuple[Any, Wire], same_key: bool, outcome: Any) -> None:
-    """SSE-C alone is no proof: the answer must name the key that was given."""
+    """SSE-C alone is not a proof: the answer must name the key that was given."""
     client, wire = aws_s3
     mode = SseC(bytes(32))
     prefix = "x-amz-server-side-encryption-customer"

@@ -81,7 +81,7 @@ class TestCopyObject:
         assert body_of(client, bucket, "m") == b"first"
 
     def test_pinned(self, http_liar: LyingS3, lied_to: Callable[..., Any]) -> None:
-        """The copy names the ETag that was looked at; the caller's conditions are held against that one."""
+        """The copy names the ETag that was looked at; the caller's conditions are checked against that one."""
         client = lied_to(http_liar)
         put(client, "b")
         etag = http_liar.state.objects["b/k"].etag
@@ -369,7 +369,7 @@ class TestDeletes:
         assert keys(plain_s3, bucket) == ["k.instruction"]
 
     def test_emptying_a_bucket(self, make_client: Callable[..., Any], plain_s3: Any, bucket: str) -> None:
-        """Who names the files himself needs no further request for them."""
+        """Callers who name the files themselves need no further request for them."""
         client = make_client(instruction_file_writes=True)
         put(client, bucket)
         answer = client.delete_objects(

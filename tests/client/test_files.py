@@ -252,7 +252,7 @@ def test_a_connection_that_is_cut(http_liar: LyingS3, make: Callable[..., Any], 
 
 
 def test_tampered_after_opening(http_liar: LyingS3, make: Callable[..., Any]) -> None:
-    """Each later answer is held against what was verified."""
+    """Each later answer is compared with what was verified."""
     client = make(**SPOOLED)
     put(client)
     with opened(client, read_ahead=100) as file:

@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
 ]
 
-PATIENCE = 90  # seconds; a child that hangs does so for ever
+PATIENCE = 90  # seconds; a child that hangs does so forever
 WRAPPING_KEY = bytes(range(32))
 CREDENTIALS = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
 
@@ -215,7 +215,7 @@ def test_a_kms_client_being_made(aws: dict[str, Any], kms_key: str, bucket: str,
 
 
 def test_a_child_begins_with_an_empty_cache(http_liar: LyingS3) -> None:
-    """What is kept may be used so many times; parent and child do not share the right to."""
+    """What is kept may be used a limited number of times; parent and child do not share the right to."""
     manager = CachingMaterialsManager(AesKeyring(WRAPPING_KEY), max_messages=10)
     with contextlib.closing(EncryptionClient(materials_manager=manager, **http_liar.arguments())) as client:
         client.put_object(Bucket="b", Key="parent", Body=b"x")

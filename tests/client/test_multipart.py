@@ -147,7 +147,7 @@ def test_a_gap_that_closes(start: Callable[..., Upload]) -> None:
 
 @pytest.mark.parametrize("buffer_size", [3 * MiB, 64 * MiB], ids=["on disk", "in memory"])
 def test_uneven_parts_from_threads(start: Callable[..., Upload], buffer_size: int) -> None:
-    """Sizes that are no multiples of 16, as awswrangler sends them, from eight threads in any order."""
+    """Sizes that are not multiples of 16, as awswrangler sends them, from eight threads in any order."""
     upload = start({"buffer_size": buffer_size})
     parts = {number: os.urandom(5 * MiB + 1 + 7 * number) for number in range(1, 7)} | {7: os.urandom(242_934)}
     order = list(parts)
@@ -736,7 +736,7 @@ class TestChecksums:
         upload.check()
 
     def test_of_the_object(self, start: Callable[..., Upload]) -> None:
-        """The whole plaintext is held against it, in whatever order the parts came."""
+        """The whole plaintext is checked against it, in whatever order the parts came."""
         skip_unless_known("CreateMultipartUpload", "ChecksumType")
         upload = start(ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT")
         upload.part(2, b"b" * 70)

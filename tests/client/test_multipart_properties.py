@@ -145,7 +145,7 @@ class Interleavings(RuleBasedStateMachine):
 
     @rule()
     def abort(self) -> None:
-        """Give up and begin anew."""
+        """Give up and begin again."""
         self.client.abort_multipart_upload(**PLACE, UploadId=self.id)
         with pytest.raises(MultipartStateError):
             self._part(1, b"too late")

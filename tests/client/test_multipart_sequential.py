@@ -72,7 +72,7 @@ def test_too_many_parts(begin: Callable[..., SequentialUpload], monkeypatch: pyt
 
 
 def test_checksums_of_the_whole(http_liar: LyingS3, begin: Callable[..., SequentialUpload]) -> None:
-    """What the caller says about the plaintext is held against it before the tag is made."""
+    """What the caller says about the plaintext is checked against it before the tag is made."""
     claims = take_claims({"ChecksumCRC32": "AAAAAA=="})
     upload = begin(claims=claims)
     upload.encrypt_next(b"first", bytearray(100), last=False)

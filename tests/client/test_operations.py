@@ -61,7 +61,7 @@ def test_a_refused_operation_says_why_and_sends_nothing(
 def test_what_other_servers_mistake_goes_to_aws_only(
     http_liar: LyingS3, lied_to: Callable[..., Any], operation_name: str
 ) -> None:
-    """A server that does not know these operations would destroy the object; on AWS they are no refused ones."""
+    """A server that does not know these operations would destroy the object; on AWS they are not refused."""
     if operation_name not in MODEL.operation_names:
         pytest.skip(f"this botocore has no {operation_name}")
     client = lied_to(http_liar)

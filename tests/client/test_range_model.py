@@ -125,7 +125,7 @@ def test_ranges_of_every_kind(
 
 
 def test_ranges_of_cbc(http_liar: LyingS3, make: Callable[..., Any]) -> None:
-    """Content without a tag, with every leave; a HEAD knows what the writer noted."""
+    """Content without a tag, with every opt-in; a HEAD knows what the writer noted."""
     client = make(**cbc_options(enable_unauthenticated_ranges=True))
     for size in SIZES:
         stored = cbc_object(DATA[:size])

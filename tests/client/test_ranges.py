@@ -185,7 +185,7 @@ class TestForms:
 
 
 class TestVerified:
-    """No byte of a range leaves that the object's tag did not cover."""
+    """No byte of a range is handed out that the object's tag did not cover."""
 
     def test_one_pass_for_all_ranges(
         self, http_liar: LyingS3, make: Callable[..., Any], counting: CountingManager
@@ -603,7 +603,7 @@ class TestCbc:
 
     @pytest.mark.parametrize("size", SIZES)
     def test_against_a_slice(self, http_liar: LyingS3, make: Callable[..., Any], size: int) -> None:
-        """With every leave, each form gives the slice of the plaintext; padding is never part of it."""
+        """With every opt-in, each form gives the slice of the plaintext; padding is never part of it."""
         http_liar.state.objects["b/k"] = cbc_object(DATA[:size])
         client = make(**cbc_options(enable_unauthenticated_ranges=True))
         for header in [form for form in FORMS if expected(form, DATA[:size]) != "whole"]:
@@ -621,7 +621,7 @@ class TestCbc:
     def test_the_whole_object_is_no_more_than_without_a_range(
         self, http_liar: LyingS3, make: Callable[..., Any], header: str
     ) -> None:
-        """A range that takes in everything needs the same leave as reading without one, and that is all."""
+        """A range that takes in everything needs the same opt-in as reading without one, and that is all."""
         http_liar.state.objects["b/k"] = cbc_object(DATA)
         answer = get(make(**cbc_options()), header)
         assert answer["Body"].read() == DATA
@@ -632,14 +632,14 @@ class TestCbc:
 
     @pytest.mark.parametrize("header", ["bytes=3-9", "bytes=1-", "bytes=-5", f"bytes=0-{len(DATA) - 1}"])
     def test_refused_without_leave(self, http_liar: LyingS3, make: Callable[..., Any], header: str) -> None:
-        """Without the leave for unverified ranges there is none, nor one that only its padding makes the whole."""
+        """Without the opt-in no unverified range is given, not even one that lacks only the padding of the whole."""
         http_liar.state.objects["b/k"] = cbc_object(DATA)
         with pytest.raises(UnauthenticatedRangeError, match="CBC") as refusal:
             get(make(**cbc_options()), header)
         assert refusal.value.setting == "enable_unauthenticated_ranges"
 
     def test_refused_without_the_leave_for_cbc(self, http_liar: LyingS3, make: Callable[..., Any]) -> None:
-        """The leave for ranges is none for CBC."""
+        """The opt-in for ranges is not one for CBC."""
         http_liar.state.objects["b/k"] = cbc_object(DATA)
         options = cbc_options(enable_unauthenticated_ranges=True, enable_legacy_unauthenticated_modes=False)
         with pytest.raises(S3ECError, match="enable_legacy_unauthenticated_modes"):
@@ -770,7 +770,7 @@ class TestParts:
 
     @pytest.mark.parametrize("cbc", [False, True])
     def test_unverified_parts(self, http_liar: LyingS3, make: Callable[..., Any], *, cbc: bool) -> None:
-        """With the option for unverified ranges parts are such, the empty one too; padding is no content."""
+        """With the option for unverified ranges parts are such, the empty one too; padding is not content."""
         options = {"enable_unauthenticated_ranges": True}
         client = make(**cbc_options(**options)) if cbc else make(**options)
         if cbc:

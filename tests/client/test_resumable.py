@@ -349,7 +349,7 @@ def test_hand_over_under_way(begin: Callable[..., Run], monkeypatch: pytest.Monk
 def test_from_hand_to_hand(
     begin: Callable[..., Run], resume: Callable[..., tuple[Run, dict[str, Any]]], http_liar: LyingS3
 ) -> None:
-    """Every part by another client, at lengths that are no blocks: still one stream."""
+    """Every part by another client, at lengths that are not whole blocks: still one stream."""
     run = begin()
     metadata = http_liar.state.uploads[run.id][1]
     state = export_upload(run.client, run.id)

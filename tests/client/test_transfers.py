@@ -467,7 +467,7 @@ class TestDownloads:
         assert os.listdir(tmp_path) == []
 
     def test_cbc(self, http_liar: LyingS3, make: Callable[..., Any], tmp_path: Path) -> None:
-        """Legacy content is downloaded with its leaves."""
+        """Legacy content is downloaded with its opt-ins."""
         http_liar.state.objects["b/k"] = cbc_object(DATA[:300_000])
         make(**cbc_options()).download_file("b", "k", str(tmp_path / "f"), Config=DOWN)
         assert (tmp_path / "f").read_bytes() == DATA[:300_000]

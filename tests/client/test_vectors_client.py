@@ -101,7 +101,7 @@ def test_whole(door: Door, stored: Vector) -> None:
 
 @every
 def test_range(door: Door, stored: Vector) -> None:
-    """A range is that slice, verified; of CBC it needs its own leave."""
+    """A range is that slice, verified; of CBC it needs its own opt-in."""
     first, last = len(stored.plaintext) // 3, len(stored.plaintext) // 2
     if len(stored.plaintext) < 3:
         pytest.skip("too small to have a part")

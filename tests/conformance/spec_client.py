@@ -134,7 +134,7 @@ SECTIONS: tuple[Section, ...] = (
         "Key Commitment",
         (
             must("the policy is configurable", POLICY_SUITES),
-            must("the algorithm is held against it", SUITES),
+            must("the algorithm is checked against it", SUITES),
             must("an incompatible one is an error", SUITES),
         ),
     ),

@@ -33,7 +33,7 @@ SECTIONS: tuple[Section, ...] = (
         (
             must("the configured algorithm is used", POLICY_SUITES, PUT_AND_GET),
             must(
-                "the plaintext's length is held against the maximum",
+                "the plaintext's length is checked against the maximum",
                 "client/test_bodies_in.py::test_more_than_one_key_may_encrypt_is_refused_before_byte_one",
                 f"{CONTENT}::test_nothing_is_processed_past_the_greatest_length",
             ),
@@ -131,7 +131,7 @@ SECTIONS: tuple[Section, ...] = (
         "key-commitment",
         "Key Commitment",
         (
-            must("the suite is held against the policy before decryption", POLICY_FIRST, EVERY_SETTING),
+            must("the suite is checked against the policy before decryption", POLICY_FIRST, EVERY_SETTING),
             must("a policy that requires commitment refuses other content", POLICY_FIRST, EVERY_SETTING),
         ),
     ),

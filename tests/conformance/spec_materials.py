@@ -112,7 +112,7 @@ SECTIONS: tuple[Section, ...] = (
         (
             must_not("encrypts in KmsV1 mode", f"{CLIENT}::test_nobody_wraps_with_kms_v1"),
             must("decrypts in KmsV1 mode", KMS_V1, EVERY_VECTOR),
-            must("KmsV1 needs the leave for legacy wrapping", KMS_V1, EVERY_SETTING),
+            must("KmsV1 needs the opt-in for legacy wrapping", KMS_V1, EVERY_SETTING),
             must("encrypts in Kms+Context mode", KMS_ROUND),
             must("decrypts in Kms+Context mode", KMS_ROUND),
             must("Kms+Context is not legacy", EVERY_VECTOR),

@@ -226,7 +226,7 @@ def test_a_flipped_bit_does_not_verify(cipher: ContentCipher, plaintext: bytes, 
 
 @pytest.mark.parametrize("length", [0, 1, 4, 12, 15, 17, 32])
 def test_a_tag_of_another_length_does_not_verify(length: int) -> None:
-    """A shortened tag is no tag: else four bytes could be guessed."""
+    """A shortened tag is not a tag: else four bytes could be guessed."""
     ciphertext, tag = encrypt(GCM_CIPHER, b"content")
     decryptor = GCM_CIPHER.decryptor()
     decryptor.update(ciphertext)

@@ -64,7 +64,7 @@ def test_a_file_asked_for_wins_over_the_object() -> None:
 
 @pytest.mark.parametrize("own", [headers.v1(), headers.v2_cbc()])
 def test_a_second_wrapping_of_a_v2_object_must_be_of_the_same_content(own: dict[str, str]) -> None:
-    """Beside complete V1 or V2 metadata a file may wrap the key anew, but bring no other IV and no other cipher."""
+    """Beside complete V1 or V2 metadata a file may wrap the key again, but bring no other IV and no other cipher."""
     wrapped = {"x-amz-key-v2": headers.b64(headers.EDK_AES_GCM), "x-amz-wrap-alg": "AES/GCM", "x-amz-tag-len": "0"}
     again = headers.v2_cbc(**{**wrapped, "x-amz-matdesc": "{}"})
     content_metadata = parse_instruction_file(file(again), own)
@@ -132,7 +132,7 @@ def test_spoofed_v3_headers_do_not_make_a_v2_file_committing() -> None:
     [{}, {"team": "hr"}, {"x-amz-unencrypted-content-length": 17}, {"x-amz-key": ""}],
 )
 def test_a_file_without_a_data_key(fields: dict[str, object]) -> None:
-    """JSON that holds no encrypted data key is no instruction file."""
+    """JSON that holds no encrypted data key is not an instruction file."""
     with pytest.raises(InstructionFileError):
         parse_instruction_file(file(fields), {})
     assert not is_instruction_file_body(file(fields))
@@ -193,7 +193,7 @@ def test_numbers_and_null() -> None:
 @pytest.mark.parametrize("value", [1, True, False, [], {}, ["QQ=="], 1.5])
 @pytest.mark.parametrize("name", ["x-amz-iv", "x-amz-key-v2", "x-amz-matdesc", "x-amz-wrap-alg", "x-amz-cek-alg"])
 def test_values_are_text(name: str, value: object) -> None:
-    """Elsewhere a number, or anything else that is not text, is no value."""
+    """Elsewhere a number, or anything else that is not text, is not a value."""
     with pytest.raises(InstructionFileError):
         parse_instruction_file(file({**headers.v2(), name: value}), {})
 
@@ -210,7 +210,7 @@ def test_a_number_is_still_the_right_number(value: object) -> None:
 )
 @pytest.mark.parametrize("value", ["QQ==", "", None, 1])
 def test_unknown_names_of_amazon_are_refused(name: str, value: object) -> None:
-    """A name that looks like content metadata and is none was put there by nobody's client."""
+    """A name that looks like content metadata without being it was not written by any client."""
     with pytest.raises(InstructionFileError):
         parse_instruction_file(file({**headers.v2(), name: value}), {})
     assert not is_instruction_file_body(file({**headers.v2(), name: value}))

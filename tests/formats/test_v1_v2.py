@@ -161,7 +161,7 @@ def test_v2_without_a_description_is_read() -> None:
     [("17", 17), ("0", 0), ("-1", None), ("x", None), ("1.5", None), ("１７", None), ("²", None), ("9" * 20, None)],
 )
 def test_the_noted_length_is_only_informational(stated: str, length: int | None) -> None:
-    """A length that is none does not make an object unreadable: nothing is ever sized by it."""
+    """A length that is not a number does not make an object unreadable: nothing is ever sized by it."""
     for metadata in (headers.v1(), headers.v2()):
         metadata["x-amz-unencrypted-content-length"] = stated
         assert parse_object(metadata).stored_plaintext_length == length

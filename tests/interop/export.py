@@ -241,7 +241,7 @@ def content_of(case: Case) -> str:
 
 
 def main() -> None:
-    """Writes the folder anew."""
+    """Writes the folder again."""
     FOLDER.mkdir(exist_ok=True)
     for old in FOLDER.iterdir():
         old.unlink()

@@ -1,4 +1,4 @@
-"""Data keys that Java wrapped anew are read by s3ec, and those that s3ec wrapped anew by Java."""
+"""Data keys that Java wrapped again are read by s3ec, and those that s3ec wrapped again by Java."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from s3ec.migrate import (
 
 pytestmark = pytest.mark.interop
 
-HEADING = "Data keys wrapped anew for another key"
+HEADING = "Data keys wrapped again for another key"
 DESCRIPTION = {"key": "name-2"}
 
 
 @dataclass(frozen=True)
 class Rewrap:
-    """Who writes an object, who wraps its data key anew, for which key and into which file."""
+    """Who writes an object, who wraps its data key again, for which key and into which file."""
 
     writer: str
     client: str

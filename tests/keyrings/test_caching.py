@@ -189,20 +189,20 @@ def test_the_answer_is_the_callers_own(make: Make) -> None:
 
 
 def keys_of(manager: CachingMaterialsManager, count: int, length: int | None = 0) -> list[bytes]:
-    """The data keys of so many writes."""
+    """The data keys of this many writes."""
     request = write_request(plaintext_length=length)
     return [manager.get_encryption_materials(request).plaintext_data_key for _ in range(count)]
 
 
 def test_the_limit_of_messages(make: Make) -> None:
-    """A data key encrypts so many objects and not one more."""
+    """A data key encrypts as many objects as the limit says and not one more."""
     keys = keys_of(make(max_messages=3), 7)
     assert keys[0] == keys[2] != keys[3] == keys[5] != keys[6]
     assert len(set(keys_of(make(max_messages=1), 3))) == 3
 
 
 def test_the_limit_of_bytes(make: Make, keyring: CountingKeyring) -> None:
-    """A data key encrypts so many bytes and not one more; what alone is above the limit has its own."""
+    """A data key encrypts as many bytes as the limit says and not one more; what alone is above it has its own."""
     keys = keys_of(make(max_bytes=100), 5, length=50)
     assert keys[0] == keys[1] != keys[2] == keys[3] != keys[4]
     manager = make(max_bytes=100)
@@ -222,7 +222,7 @@ def test_an_unknown_length_counts_as_the_greatest(make: Make) -> None:
 
 
 def test_the_limit_of_age(make: Make, clock: Clock, keyring: CountingKeyring) -> None:
-    """A data key and an answer are kept so many seconds; their age counts from before the keyring was asked."""
+    """A data key and an answer are kept that many seconds; their age counts from before the keyring was asked."""
     manager = make(max_age=10)
     written = manager.get_encryption_materials(write_request())
     manager.decrypt_materials(read_back(written))
@@ -358,7 +358,7 @@ def test_who_waited_in_vain_asks_alone(make: Make, keyring: CountingKeyring) -> 
 
 
 def test_threads_never_exceed_the_limits(make: Make, keyring: CountingKeyring) -> None:
-    """Under any interleaving a data key encrypts at most so many objects and bytes."""
+    """Under any interleaving a data key encrypts at most that many objects and bytes."""
     manager = make(max_messages=5, max_bytes=40)
     with ThreadPoolExecutor(8) as pool:
         keys = [key for keys in pool.map(lambda _: keys_of(manager, 50, length=10), range(8)) for key in keys]

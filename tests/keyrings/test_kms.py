@@ -120,7 +120,7 @@ def test_grant_tokens_go_with_every_call(stub: Stubber, kms: Any) -> None:
 
 @pytest.mark.parametrize("length", [16, 24, 32])
 def test_the_legacy_wrapping(stub: Stubber, kms: Any, length: int) -> None:
-    """`kms` is opened with the leave only, by the configured key and the whole stored map; any length of key goes."""
+    """`kms` is opened with the opt-in only, by the configured key and the whole stored map; any length of key goes."""
     stored = {"kms_cmk_id": "alias/of-old", "team": "hr"}
     request = read_request(EncryptedDataKey(BLOB, WrappingAlgorithm.KMS), CBC, stored)
     with pytest.raises(LegacyAlgorithmError, match="enable_legacy_wrapping_algorithms"):

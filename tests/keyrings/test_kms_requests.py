@@ -368,7 +368,7 @@ def _client(url: str, **options: Any) -> Any:
 
 @contextlib.contextmanager
 def _scripted(answers: list[Any]) -> Iterator[tuple[str, list[tuple[dict[str, str], bytes]]]]:
-    """Gives each answer once, in order: status and JSON, text that is none, or None for a connection that ends."""
+    """Gives each answer once, in order: status and JSON, text that is not JSON, or None for a connection that ends."""
     seen: list[tuple[dict[str, str], bytes]] = []
     left = list(answers)
 

@@ -147,7 +147,7 @@ def read_error(content_metadata: ContentMetadata, body: bytes, *, legacy: bool) 
 
 @pytest.mark.parametrize("legacy", [False, True])
 def test_a_reader_is_no_padding_oracle(legacy: bool) -> None:
-    """Bad padding, a wrong length and content that does not decrypt end in one error, with and without the leave."""
+    """Bad padding, a wrong length and content that does not decrypt end in one error, with and without the opt-in."""
     public_key = rsa_key().public_key()
     wrong_padding = pow(2, 65537, public_key.public_numbers().n).to_bytes(256, "big")
     # A block that decrypts to no padding under any of these keys, so that the content must fail.

@@ -130,7 +130,7 @@ def test_a_rewrap_there_and_back_and_there_again(
     plain_s3: Any,
     make_client: Callable[..., Any],
 ) -> None:
-    """One, two, back to one, two again: the third is no repetition of the first, though it is the same command."""
+    """One, two, back to one, two again: the third does not repeat the first, though it is the same command."""
     if versioned:
         plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     _put(make_client(), bucket)

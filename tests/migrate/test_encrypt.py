@@ -142,7 +142,7 @@ def _any_settings() -> Any:
 
 
 def test_planning_anew_is_bounded(bucket: str) -> None:
-    """After so many attempts the object is given up, and its last outcome says why."""
+    """After the last attempt the object is given up, and its last outcome says why."""
     last = Outcome(task=Task(bucket=bucket, key="k", attempt=1), result=Result.CHANGED)
     assert next_task(last, _any_settings()) is None
     assert last.leaves_undone

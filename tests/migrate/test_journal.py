@@ -101,7 +101,7 @@ def test_leases_of_a_silent_host_end_after_a_while(tmp_path: Path) -> None:
     ],
 )
 def test_a_journal_of_another_plan_is_refused(tmp_path: Path, other: MigrationSettings) -> None:
-    """Books of one plan are never continued with another; a change of mere speed is no other plan."""
+    """Books of one plan are never continued with another; a change of mere speed does not make another plan."""
     with Journal.open(tmp_path / "j", SETTINGS):
         pass
     with pytest.raises(MigrationError, match="journal of another plan"):

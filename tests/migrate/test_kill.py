@@ -94,7 +94,7 @@ def _kill_repeatedly(job: MigrationSettings, journal: Path, *, processes: int = 
 
 
 def _kill_after_each(job: MigrationSettings, journal: Path, operations: dict[str, int], *, seed: int) -> None:
-    """Kill one run for each operation: right after S3 has answered one of its first so many requests of that kind."""
+    """Kill one run for each operation: right after S3 has answered one of its first requests of that kind."""
     generator = random.Random(seed)
     for operation, most in operations.items():
         command = [sys.executable, "-c", _SUICIDAL_CHILD, job.to_json(), str(journal), operation]
@@ -187,7 +187,7 @@ def test_a_killed_rewrap_goes_on_where_it_was(
     plain_s3: Any,
     make_client: Callable[..., Any],
 ) -> None:
-    """Every data key is wrapped anew exactly once, and every object opens with the other key."""
+    """Every data key is wrapped again exactly once, and every object opens with the other key."""
     _keep_versions(plain_s3, bucket)
     bodies = _fill(make_client(instruction_file_writes=in_file), bucket, 20, large=1)
     other_key = create_kms_key(aws)

@@ -221,7 +221,7 @@ def _lives(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    # One that has ended and that nobody has taken leave of is no living one.
+    # A process that has ended, and that nobody has waited for, is not alive.
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 

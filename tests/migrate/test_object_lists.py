@@ -32,7 +32,7 @@ PARQUET_SCHEMA = (
 
 
 def test_listings_give_keys_as_they_are(bucket: str, plain_s3: Any) -> None:
-    """ListObjectsV2 and ListObjectVersions give each key, ETag and size; delete markers are no objects."""
+    """ListObjectsV2 and ListObjectVersions give each key, ETag and size; delete markers are not objects."""
     plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     for key in STORABLE:
         plain_s3.put_object(Bucket=bucket, Key=key, Body=b"old")

@@ -52,7 +52,7 @@ def _do(context: MigrationContext, bucket: str, key: str = "k") -> Outcome:
 def test_what_may_not_be_read_is_not_left_behind_silently(
     operation: str, reason: SkipReason, leave: str, settings: Settings, open_context: Open, bucket: str, plain_s3: Any
 ) -> None:
-    """Without permission the object is left alone and listed; with the explicit leave it is done without."""
+    """Without permission the object is left alone and listed; with the explicit opt-in it is done without."""
     etag = plain_s3.put_object(Bucket=bucket, Key="k", Body=b"x", Tagging="a=b")["ETag"]
     context = open_context(settings())
     _answer(context.s3, operation, "AccessDenied")
@@ -67,7 +67,7 @@ def test_what_may_not_be_read_is_not_left_behind_silently(
 def test_an_object_of_another_owner_is_left_alone(
     settings: Settings, open_context: Open, bucket: str, plain_s3: Any
 ) -> None:
-    """Written anew it would belong to somebody else, and its ACL could not be set from here."""
+    """Written again it would belong to somebody else, and its ACL could not be set from here."""
     plain_s3.put_object(Bucket=bucket, Key="k", Body=b"x")
     context = open_context(settings())
     context._facts[bucket] = replace(context.facts(bucket), owner_id="somebody-else")
@@ -116,7 +116,7 @@ def test_annotations_are_set_again_where_versions_keep_the_old_ones(
 def test_annotations_without_versions_stop_the_task(
     settings: Settings, open_context: Open, bucket: str, plain_s3: Any
 ) -> None:
-    """A kill between object and annotation would lose it for ever, so the object is left alone and listed."""
+    """A kill between object and annotation would lose it forever, so the object is left alone and listed."""
     if not hasattr(plain_s3, "put_object_annotation"):
         pytest.skip("this SDK knows no annotations")
     plain_s3.put_object(Bucket=bucket, Key="k", Body=b"x")

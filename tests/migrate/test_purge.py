@@ -61,7 +61,7 @@ def test_plaintext_without_an_encrypted_successor_stays(
 def test_a_successor_that_does_not_verify_protects_the_plaintext(
     settings: Settings, step: Step, versioned: str, plain_s3: Any
 ) -> None:
-    """A damaged encrypted version is no reason to remove the last good copy."""
+    """A damaged encrypted version is not a reason to remove the last good copy."""
     plain_s3.put_object(Bucket=versioned, Key="k", Body=b"precious")
     step("k")
     stored = plain_s3.get_object(Bucket=versioned, Key="k")

@@ -212,7 +212,7 @@ def test_a_missing_bucket_stops_the_job(settings: Settings) -> None:
 
 
 def test_a_key_that_cannot_wrap_stops_the_job(settings: Settings, bucket: str, plain_s3: Any) -> None:
-    """A missing KMS key is no fault of any object: the first one that meets it ends the run, and none is written."""
+    """A missing KMS key is not the fault of any object: the first that meets it ends the run, and none is written."""
     bodies = _fill(plain_s3, bucket, 5)
     job = settings(keyring=KeyringSpec(kind="kms", key_id="alias/no-such-key"))
     with Journal.open(":memory:", job) as journal, pytest.raises(KeyringError, match="NotFoundException"):

@@ -106,7 +106,7 @@ def test_old_formats_move_as_they_are(
 
 
 def test_legacy_objects_take_their_leave(step: Step, bucket: str, plain_s3: Any, tmp_path: Path) -> None:
-    """Without the leave a V1 object is listed as wanted and not done, and stands."""
+    """Without the opt-in a V1 object is listed as wanted and not done, and stands."""
     vector = next(vector for vector in RAW if vector.has_legacy_content)
     _store(vector, plain_s3, bucket)
     outcome = step("k", action=Action.UPGRADE, source_keyring=_spec(vector, tmp_path))

@@ -70,7 +70,7 @@ def test_servers_whose_etags_are_no_md5(settings: Settings, open_context: Open, 
 def test_server_side_modes_of_every_kind_arrive(
     encrypted: dict[str, str], step: Step, bucket: str, plain_s3: Any
 ) -> None:
-    """Where the ETag is no MD5 of the content it is not taken for one."""
+    """Where the ETag is not an MD5 of the content it is not taken for one."""
     plain_s3.put_object(Bucket=bucket, Key="k", Body=BODY, **encrypted)
     assert step("k").result is Result.DONE
 

@@ -179,7 +179,7 @@ def test_checksums_are_of_what_the_server_gets(
 
 
 def test_checksums_of_the_plaintext_are_verified_here(minio: Server, client_for: Make, new_bucket: Make) -> None:
-    """What the caller says about the plaintext is held against it, and not sent for the ciphertext."""
+    """What the caller says about the plaintext is checked against it, and not sent for the ciphertext."""
     bucket = new_bucket(minio)
     client = client_for(minio)
     sha256 = base64.b64encode(hashlib.sha256(CONTENT).digest()).decode()

@@ -110,7 +110,7 @@ def test_a_bucket_becomes_encrypted(
 def test_keys_are_rotated_and_formats_upgraded(
     minio: Server, plain: Make, client_for: Make, new_bucket: Make, settings: Make, tmp_path: Path
 ) -> None:
-    """Older objects become committing ones, then all data keys are wrapped anew; the content is never another one."""
+    """Older objects become committing ones, then all data keys are wrapped again; the content is never another one."""
     storage, bucket = plain(minio), new_bucket(minio)
     older = client_for(minio, commitment_policy=CommitmentPolicy.FORBID_ENCRYPT_ALLOW_DECRYPT)
     for key, body in {"small": SMALL, "large": LARGE}.items():

@@ -324,7 +324,7 @@ def test_an_open_file_stays_with_its_object(minio: Server, client_for: Make, new
 
 
 def test_a_verified_range_of_a_replaced_object(minio: Server, client_for: Make, new_bucket: Make) -> None:
-    """After a replacement a range is of the new object, whole and verified anew."""
+    """After a replacement a range is of the new object, whole and verified again."""
     bucket = new_bucket(minio)
     client = client_for(minio)
     named = {"Bucket": bucket, "Key": "k"}

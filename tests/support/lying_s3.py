@@ -54,12 +54,12 @@ class Lies:
         cut_answers: close the connection ``cut_by`` bytes before the end of a body.
         cut_by: see there.
         ignore_ranges: answer every range with the whole object.
-        wrong_range: answer with a range so many bytes further on, and say so.
-        shifted_bytes: answer with a range so many bytes further on, and say that it is the one that was asked for.
+        wrong_range: answer with a range this many bytes further on, and say so.
+        shifted_bytes: answer with a range this many bytes further on, and say that it is the one that was asked for.
         total: state this length of the object, and answer as if it had it.
-        total_answers: in so many answers to GET.
+        total_answers: in this many answers to GET.
         head_total: state this length in answers to HEAD alone.
-        refuse_ranges: answer so many ranges with 416.
+        refuse_ranges: answer this many ranges with 416.
         without: leave out these headers; without ``Content-Length`` the connection is closed at the end.
         headers: send these in place of the true ones.
         tamper: what is done to a body on its way out.

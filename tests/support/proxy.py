@@ -42,7 +42,7 @@ class Answer:
     headers: dict[str, str]
     body: bytes
     cut_at: int | None = None
-    """After so many bytes of the body the connection is reset."""
+    """After that many bytes of the body the connection is reset."""
 
 
 Fault = Callable[[Request, Callable[[], Answer]], Answer | None]

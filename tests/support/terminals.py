@@ -15,7 +15,7 @@ __all__ = ["on_a_terminal"]
 def on_a_terminal(
     words: tuple[object, ...], environment: dict[str, str], typed: bytes = b"", *, columns: int = 60
 ) -> tuple[int, str]:
-    """Run a command on a pseudo-terminal so many columns wide; returns its code and all that the terminal got."""
+    """Run a command on a pseudo-terminal this many columns wide; returns its code and all that the terminal got."""
     master, slave = pty.openpty()
     values = {**environment, "TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": "24"}
     command = [sys.executable, "-m", "s3ec", *(str(word) for word in words)]

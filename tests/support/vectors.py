@@ -134,7 +134,7 @@ class Vector:
 
         Args:
             kms_client: a boto3 client for `recorded_kms`; only for objects under KMS.
-            legacy: the leave for legacy wrapping; None gives it where the object needs it.
+            legacy: the opt-in for legacy wrapping; None gives it where the object needs it.
         """
         leave = self.has_legacy_wrapping if legacy is None else legacy
         if self.key["kind"] == "aes":

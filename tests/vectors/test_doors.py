@@ -72,7 +72,7 @@ class Doors:
         return self._client(wanted, vector.keyring(self._kms), **vector.read_options, **options)
 
     def rewrapped_client(self, vector: Vector) -> EncryptionClient:
-        """The client that reads a vector whose data key was wrapped anew."""
+        """The client that reads a vector whose data key was wrapped again."""
         return self._client("new", s3ec.AesKeyring(NEW_KEY), **vector.read_options)
 
     def _client(self, wanted: str, keyring: Any, **options: Any) -> EncryptionClient:

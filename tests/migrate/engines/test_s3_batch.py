@@ -125,7 +125,7 @@ def _succeeded(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_bucket_that_is_not_there_is_a_failure(invoke: Any):
-    """HEAD answers as for a missing object; that is no success, whatever the object."""
+    """HEAD answers as for a missing object; that is not a success, whatever the object."""
     job = {"source": Location(bucket="bucket-that-is-not-there")}
     for key in ("k", "a+b"):
         result = invoke(event("2.0", "bucket-that-is-not-there", key), **job)
