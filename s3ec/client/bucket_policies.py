@@ -35,7 +35,7 @@ class RequiredEncryption:
     """What a bucket's policy wants every upload to name.
 
     Attributes:
-        mode: `SseS3`, `SseKms` or `DsseKms`; None where no mode that carries no key of the caller's would do.
+        mode: `SseS3`, `SseKms` or `DsseKms`; None if no mode without a key of the caller's would do.
         sse_c: True if uploads must bring an SSE-C key.
         secure_transport: True if plain http is denied.
         ours: True if s3ec wrote at least one of the statements, which `unrequire_encryption` takes back.
@@ -54,7 +54,7 @@ def upload_policy(
     require_secure_transport: bool = False,
     partition: str = "aws",
 ) -> dict[str, Any]:
-    """A bucket policy that denies every upload whose request does not name the mode.
+    """Return a bucket policy that denies every upload whose request does not name the mode.
 
     Uploads that rely on the bucket's default are denied too: the policy sees the request, not what becomes of it.
     A bucket key and an encryption context are not visible to policies. For DSSE-KMS and SSE-KMS with a key, only that
@@ -138,7 +138,7 @@ def unrequire_encryption(
     Args:
         client: any boto3 S3 client.
         Bucket: the bucket.
-        dry_run: only say what would go.
+        dry_run: only say what would be removed.
 
     Returns:
         The statements that are gone; empty where there was none of ours.
@@ -196,7 +196,7 @@ def required_encryption(
 
 
 def _required_mode(names: list[list[str]], keys: list[list[str]]) -> SseS3 | SseKms | DsseKms | None:
-    """One mode that satisfies all statements, where there is one."""
+    """Return one mode that satisfies all statements, if there is one."""
     exact = [set(each) for each in names if each]
     allowed = set.intersection(*exact) if exact else ({"aws:kms"} if keys else {"AES256"} if names else set())
     key_ids = set.intersection(*map(set, keys)) if keys else set()
@@ -211,7 +211,7 @@ def _required_mode(names: list[list[str]], keys: list[list[str]]) -> SseS3 | Sse
 
 
 def _statements(policy: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A policy's statements; one may stand without a list."""
+    """Return a policy's statements; a single one may come without a list."""
     present = policy.get("Statement", [])
     return [present] if isinstance(present, dict) else list(present)
 
@@ -233,7 +233,7 @@ def _conditions(statement: Mapping[str, Any]) -> Iterator[tuple[str, str, list[s
 
 
 def _listed(value: Any) -> list[Any]:
-    """IAM takes a single value in place of a list."""
+    """Return a list: IAM takes a single value in place of one."""
     if value is None:
         return []
     return list(value) if isinstance(value, list) else [value]

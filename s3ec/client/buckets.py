@@ -45,7 +45,7 @@ def get_default_encryption(
     *,
     Bucket: str,  # noqa: N803 - boto3's spelling, as in every call beside it
 ) -> ServerSideMode | None:
-    """The mode that S3 uses for objects that come without one.
+    """Return the mode that S3 uses for objects that come without one.
 
     Returns:
         `SseS3`, `SseKms` or `DsseKms`; None where the server reports no default (AWS always has one).

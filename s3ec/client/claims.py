@@ -32,7 +32,7 @@ class Digest(Protocol):
         ...
 
     def digest(self) -> bytes:
-        """The checksum so far."""
+        """Return the checksum so far."""
         ...
 
 
@@ -84,14 +84,14 @@ class PlaintextClaims:
 
     Attributes:
         length: ``ContentLength``, or None.
-        algorithm: of a checksum over the ciphertext that is to be sent instead of those given; None where none was.
+        algorithm: algorithm of a checksum over the ciphertext, sent instead of those given; None if none was.
     """
 
     def __init__(self, length: int | None, expected: dict[str, str]) -> None:
         """Start a digest for each checksum given.
 
         Raises:
-            ConfigurationError: for a checksum that cannot be verified here.
+            ConfigurationError: a checksum cannot be verified here.
             botocore.exceptions.ParamValidationError: a length that is not a whole number from 0 on.
         """
         whole: object = length
@@ -139,7 +139,7 @@ class PlaintextClaims:
 
 
 def digest_for(name: str) -> Digest:
-    """A fresh digest for a checksum of S3's, by the request member's name.
+    """Make a fresh digest for a checksum of S3's, by the request member's name.
 
     Raises:
         ConfigurationError: this client cannot compute it.
@@ -154,7 +154,7 @@ def digest_for(name: str) -> Digest:
 
 
 def decoded(name: str, value: str) -> bytes:
-    """The bytes of a checksum that a request states in base64.
+    """Return the bytes of a checksum that a request states in base64.
 
     Raises:
         ConfigurationError: it is not base64.
@@ -173,7 +173,7 @@ def take_claims(parameters: dict[str, Any]) -> PlaintextClaims:
     under Object Lock without one.
 
     Raises:
-        ConfigurationError: for a checksum that cannot be verified here.
+        ConfigurationError: a checksum cannot be verified here.
     """
     length = parameters.pop("ContentLength", None)
     names = [

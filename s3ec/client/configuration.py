@@ -61,7 +61,7 @@ class Configuration:
 
     @property
     def kind(self) -> str | None:
-        """``"kms"``, ``"aes-file"`` or ``"rsa-file"``; None where no key is named."""
+        """``"kms"``, ``"aes-file"`` or ``"rsa-file"``; None if no key is named."""
         if self.kms_key is not None:
             return "kms"
         if self.aes_key_file is not None:
@@ -71,15 +71,15 @@ class Configuration:
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
-    """One place in which settings stand."""
+    """One place that can hold settings."""
 
     values: Mapping[str, Any]
     words: Mapping[str, str]
-    """How each setting is called there, for messages."""
+    """What each setting is called there, for messages."""
 
 
 def profile_values(profile_name: str | None = None) -> tuple[str, dict[str, Any]]:
-    """The settings of a profile of the AWS configuration, and the profile's name.
+    """Return the settings of a profile of the AWS configuration, and the profile's name.
 
     Args:
         profile_name: or None for the environment's (``AWS_PROFILE``), else ``default``.
@@ -102,14 +102,14 @@ def resolve(
     """Decide what is in force.
 
     Args:
-        given: what was named on the spot, by the names of `NAMES`; None, False and empty values were not.
+        given: what the caller named directly, by the names of `NAMES`; None, False and empty values were not.
         environ: the process's environment.
         profile: values of a profile, as `profile_values` reads them.
         profile_name: its name, for messages.
         words: how `given` calls its settings, for messages.
 
     Raises:
-        ConfigurationError: a value that means nothing, or keys of two kinds in one place. The text names the place.
+        ConfigurationError: a value has no meaning, or two kinds of key are in one place. The text names the place.
     """
     layers = (
         _Layer({name: value for name, value in given.items() if value}, words or {}),
@@ -126,7 +126,7 @@ def resolve(
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    # An empty variable is not set, as the AWS SDKs have it.
+    # An empty variable counts as not set, as in the AWS SDKs.
     found = {name: environ.get(f"S3EC_{name.upper()}", "") for name in NAMES}
     return {name: value for name, value in found.items() if value}
 
@@ -136,7 +136,7 @@ def _profile(profile: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _key(layers: tuple[_Layer, ...]) -> Iterator[tuple[str, Any, str]]:
-    """The settings that name a key, all from the first place in which any stands."""
+    """Return the settings that name a key, all from the first place that has any."""
     for layer in layers:
         found = [name for name in _KEY_NAMES if name in layer.values]
         kinds = {name.partition("_")[0] for name in found}
@@ -149,7 +149,7 @@ def _key(layers: tuple[_Layer, ...]) -> Iterator[tuple[str, Any, str]]:
 
 
 def _without_context_of_kms(layers: tuple[_Layer, ...], key: list[tuple[str, Any, str]]) -> tuple[_Layer, ...]:
-    """Raw keys bind no context: one that stands behind the place of a raw key was meant for the KMS key there."""
+    """Drop a context from a place after that of a raw key: raw keys bind none, so it was meant for a KMS key there."""
     if not key or key[0][0] == "kms_key":
         return layers
     place = next(index for index, layer in enumerate(layers) if key[0][0] in layer.values)
@@ -168,7 +168,7 @@ def _others(layers: tuple[_Layer, ...]) -> Iterator[tuple[str, Any, str]]:
 
 
 def _read(name: str, value: Any, origin: str) -> Any:
-    """A value as it stands in a place, in its own type."""
+    """Return a value from a place in its own type."""
     if name == "context":
         return _context(value, origin)
     if name == "allow_legacy":

@@ -48,7 +48,7 @@ class CopySource:
     version_id: str | None = None
 
     def parameters(self) -> dict[str, str]:
-        """Parameters of a read of it."""
+        """Return the parameters of a read of it."""
         named = {"Bucket": self.bucket, "Key": self.key}
         return named if self.version_id is None else {**named, "VersionId": self.version_id}
 
@@ -57,7 +57,7 @@ def parse_copy_source(source: object) -> CopySource:
     """Read ``CopySource`` in each of boto3's forms: a map, ``bucket/key?versionId=…``, or an access point's ARN.
 
     Raises:
-        ConfigurationError: it is none of them.
+        ConfigurationError: it has none of these forms.
     """
     if isinstance(source, Mapping) and isinstance(source.get("Bucket"), str) and isinstance(source.get("Key"), str):
         return CopySource(source["Bucket"], source["Key"], source.get("VersionId"))
@@ -85,7 +85,7 @@ def source_request(parameters: Mapping[str, Any], source: CopySource) -> dict[st
 
 
 def head_source(wire: Wire, parameters: Mapping[str, Any], source: CopySource) -> dict[str, Any]:
-    """HEAD of the source, as `source_request` has it.
+    """Send the HEAD of the source that `source_request` describes.
 
     Raises:
         botocore.exceptions.ClientError: as S3 answers a copy of what is not there, or is not as the caller wants it.
@@ -102,7 +102,7 @@ def head_source(wire: Wire, parameters: Mapping[str, Any], source: CopySource) -
 
 @contextmanager
 def of_the_copy(wire: Wire, operation_name: str = "CopyObject") -> Iterator[None]:
-    """Answer a read's conditions as S3 answers those of the copy."""
+    """Answer a read's conditions the way S3 answers those of the copy."""
     try:
         yield
     except ClientError as error:
@@ -113,7 +113,7 @@ def of_the_copy(wire: Wire, operation_name: str = "CopyObject") -> Iterator[None
 
 
 def without_conditions(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy's parameters without the conditions on its source, which held for what was looked at."""
+    """Return a copy's parameters without the conditions on its source, which were met when it was looked at."""
     return {name: value for name, value in parameters.items() if name not in _SOURCE_CONDITIONS}
 
 
@@ -126,13 +126,13 @@ def _say_what_is_missing(wire: Wire, request: Mapping[str, Any]) -> None:
 
 
 def own_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
-    """The content metadata among an object's user metadata, as it stands."""
+    """Return the content metadata among an object's user metadata, unchanged."""
     own = {name: value for name, value in metadata.items() if formats.is_content_metadata_key(name)}
     return dict(carried({"Metadata": own}, ("Metadata",)).get("Metadata", {}))
 
 
 def refuse_bound_copy(metadata: Mapping[str, str], source: CopySource, target: Mapping[str, Any]) -> None:
-    """An object whose context holds its ARN opens under no other name.
+    """Refuse a copy of an object whose context holds its ARN: it opens under no other name.
 
     Raises:
         UnsupportedOperationError: the copy would be unreadable.
@@ -148,7 +148,7 @@ def refuse_bound_copy(metadata: Mapping[str, str], source: CopySource, target: M
 def _description_in_file(
     wire: Wire, parameters: Mapping[str, Any], source: CopySource, metadata: Mapping[str, str]
 ) -> Mapping[str, str]:
-    """The encryption context in an object's instruction file; none where it is unreadable."""
+    """Return the encryption context in an object's instruction file; none if it is unreadable."""
     look = {**source.parameters(), **server_side.source_companion(parameters)}
     look.pop("VersionId", None)  # the file is one for all versions
     if owner := parameters.get("ExpectedSourceBucketOwner"):
@@ -168,7 +168,7 @@ def _refuse_bound(description: Mapping[str, str]) -> None:
 
 
 def copy_object(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Copy an object with its content metadata, and with its instruction file where it has one.
+    """Copy an object with its content metadata, and with its instruction file if it has one.
 
     ``MetadataDirective="REPLACE"`` replaces the caller's own metadata only. The copy is pinned to the version that was
     looked at, so that content metadata of one object never meets the body of another.
@@ -206,7 +206,7 @@ def copy_object(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
 def _look_first(
     wire: Wire, parameters: Mapping[str, Any]
 ) -> tuple[tuple[dict[str, Any], dict[str, Any]] | None, ClientError | None]:
-    """Look at the source that the caller names, before handlers hear of the copy: what stubs of tests expect.
+    """Look at the source that the caller names, before handlers hear of the copy, as stubs of tests expect.
 
     Returns:
         The HEAD and its answer, or None where it is for handlers to name the source; and how S3 refused it.
@@ -224,7 +224,7 @@ def _look_first(
 
 
 def heard_source(source: object) -> CopySource:
-    """The source as botocore's own handler has written it: quoted for a header."""
+    """Return the source as botocore's own handler has written it: quoted for a header."""
     if not isinstance(source, str):
         return parse_copy_source(source)
     path, found, version = source.partition("?versionId=")
@@ -236,7 +236,7 @@ def send_keeping(wire: Wire, own: Mapping[str, str], operation_name: str, parame
 
     Args:
         wire: the client's.
-        own: content metadata of the source.
+        own: the content metadata of the source.
         operation_name: as botocore spells it.
         parameters: as s3transfer wants them sent.
     """
@@ -279,7 +279,7 @@ def copy_instruction_file_if_any(
 def _instruction_file(
     wire: Wire, parameters: Mapping[str, Any], source: CopySource, metadata: Mapping[str, str]
 ) -> dict[str, str] | None:
-    """Where the source's instruction file is, or None."""
+    """Return where the source's instruction file is, or None."""
     if not wire.options.instruction_file_reads:
         return None
     detection = formats.detect(metadata)

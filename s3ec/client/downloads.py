@@ -69,7 +69,7 @@ class _Pace:
 
 
 class _Parts:
-    """The ciphertext of one pinned version, fetched in parallel and read in order (a `CiphertextReader` in kind)."""
+    """The ciphertext of one pinned version, fetched in parallel and read in order, like a `CiphertextReader`."""
 
     def __init__(
         self,
@@ -138,7 +138,7 @@ class _Parts:
             self._window.append(part if self._executor is None else self._executor.submit(self._fetch, *part))
 
     def _fetch(self, start: int, size: int) -> deque[bytes]:
-        """Fetch one part, again where the connection broke."""
+        """Fetch one part, and again if the connection broke."""
         for _ in range(1, self._attempts):
             with contextlib.suppress(*S3_RETRYABLE_DOWNLOAD_ERRORS):
                 return self._fetch_once(start, size)
@@ -194,7 +194,7 @@ class Download:
         self.handed_out = False
 
     def __enter__(self) -> Download:
-        """Nothing to do: the first parts are on their way."""
+        """Do nothing: the first parts are on their way."""
         return self
 
     def __exit__(self, *details: object) -> None:
@@ -206,7 +206,7 @@ class Download:
         self._progress.take_back()
 
     def release(self, *, delayed: bool) -> Release:
-        """Plaintext, verified first unless ``delayed``; see `s3ec.client.releases.open_plaintext`."""
+        """Return plaintext, verified first unless ``delayed``; see `s3ec.client.releases.open_plaintext`."""
         options = self._wire.options
         return open_plaintext(
             self._parts,
@@ -268,7 +268,7 @@ def begin(wire: Wire, parameters: dict[str, Any], config: TransferConfig, callba
 
 
 class Progress:
-    """Tells the caller's callback of plaintext bytes, whose sum is exact."""
+    """Reports plaintext bytes to the caller's callback; their sum is exact."""
 
     def __init__(self, callback: Any, length: int) -> None:
         """Take the caller's callback or None, and the bytes of plaintext."""
@@ -285,7 +285,7 @@ class Progress:
             self._callback(count)
 
     def take_back(self) -> None:
-        """Begin again at nothing."""
+        """Begin again at zero."""
         told, self._told = self._told, 0
         self._left += told
         if self._callback is not None and told:

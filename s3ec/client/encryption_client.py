@@ -50,7 +50,7 @@ __all__ = ["EncryptionClient", "plain_view", "raw_view"]
 _log = logging.getLogger("s3ec")
 
 
-# A copy is headed before its parameters are anybody's, as `copies` says.
+# The source of a copy is looked at before handlers see its parameters; see `copies`.
 _HEARING_THEMSELVES = frozenset({"CopyObject", "UploadPartCopy"})
 
 
@@ -61,7 +61,7 @@ class EncryptionClient(_Base):
     given by keyword. ``session`` takes a `boto3.Session` to be made from.
 
     Raises:
-        ConfigurationError: options that can never work, or a session that makes other clients.
+        ConfigurationError: the options can never work, or the session makes other clients.
         TypeError: a misspelt option.
     """
 
@@ -88,7 +88,7 @@ class EncryptionClient(_Base):
         if wire is None:
             return "<s3ec.EncryptionClient that is not made yet>"
         endpoint = urlsplit(self.meta.endpoint_url)
-        # Without what a URL may hold besides: a user's name and password.
+        # Without the user name and password that a URL may hold.
         place = f"{endpoint.scheme}://{endpoint.netloc.rpartition('@')[2]}"
         how = wire.options.summary()
         return f"<s3ec.EncryptionClient for S3 in {self.meta.region_name} at {place}: encrypts with {how}>"
@@ -139,7 +139,7 @@ class EncryptionClient(_Base):
     _s3ec_shared_uploads: multipart.SharedUploads
 
     def _s3ec_send(self, operation_name: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        # Looked up at each call, so that who patches botocore's method later is heard.
+        # Looked up at each call, so that a later patch of botocore's method takes effect.
         response: dict[str, Any] = super()._make_api_call(operation_name, parameters)
         return response
 
@@ -159,7 +159,7 @@ class EncryptionClient(_Base):
             raise (error if place is None else error.locate(place)) from error.__cause__
 
     def _get_credentials(self) -> None:
-        """None, which tells boto3 that the CRT transfer client cannot serve: it bypasses every Python client.
+        """Return None, which tells boto3 that the CRT transfer client cannot be used: it bypasses every Python client.
 
         The same holds for libraries that start the AWS CLI with a client's credentials: it would store plaintext.
         """

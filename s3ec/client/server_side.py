@@ -87,7 +87,7 @@ def apply(
     """
     if default is None and _EVERY_MEMBER.isdisjoint(parameters):
         return dict(parameters)
-    # The request alone comes first: a default must not complete what the caller left half said.
+    # The request alone comes first: a default must not complete what the caller left incomplete.
     check(operation_name, parameters, secure=secure)
     completed = {**_default_members(operation_name, parameters, default), **parameters}
     if isinstance(default, SseC):
@@ -127,7 +127,7 @@ def check(operation_name: str, parameters: Mapping[str, Any], *, secure: bool) -
 
 
 def requested_mode(parameters: Mapping[str, Any]) -> ServerSideMode | None:
-    """The mode that a request names, in boto3's own parameters.
+    """Return the mode that a request names, in boto3's own parameters.
 
     Returns:
         The mode, or None where the request names none (or one that is S3's alone, such as ``aws:fsx``).
@@ -178,7 +178,7 @@ def companion(parameters: Mapping[str, Any]) -> dict[str, str]:
 
 
 def source_companion(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """The SSE-C key of a copy's *source*, spelt for a request (HEAD, GET) about that source.
+    """Return the SSE-C key of a copy's *source*, spelt for a request (HEAD, GET) about that source.
 
     Returns:
         The three ``SSECustomer…`` members in wire form, or an empty dict.
@@ -192,7 +192,7 @@ def source_companion(parameters: Mapping[str, Any]) -> dict[str, str]:
 
 
 def warn_unless_confirmed(operation_name: str, parameters: Mapping[str, Any], response: Mapping[str, Any]) -> bool:
-    """Notice a server that takes the order and does not carry it out.
+    """Notice a server that accepts the mode but does not apply it.
 
     S3 answers with the mode that it used; several servers that speak its protocol answer 200 and store the object as it
     came. The content is encrypted by the client all the same, so this is a warning of the logger ``s3ec`` and no error.
@@ -233,7 +233,7 @@ def warn_unless_confirmed(operation_name: str, parameters: Mapping[str, Any], re
 def _default_members(
     operation_name: str, parameters: Mapping[str, Any], default: ServerSideMode | None
 ) -> dict[str, Any]:
-    """What the client default adds to a request: all of it, or nothing."""
+    """Return what the client default adds to a request: all of it, or nothing."""
     if default is None:
         return {}
     members: dict[str, Any] = {}
@@ -280,7 +280,7 @@ def _kms_mode(parameters: Mapping[str, Any]) -> SseKms | DsseKms:
 
 
 def _decode_context(text: object) -> Mapping[str, str]:
-    """The encryption context of a request's own SSEKMSEncryptionContext."""
+    """Decode the encryption context of a request's own SSEKMSEncryptionContext."""
     try:
         context = json.loads(base64.b64decode(text, validate=True)) if isinstance(text, str) else None
     except (binascii.Error, ValueError):
@@ -293,7 +293,7 @@ def _decode_context(text: object) -> Mapping[str, str]:
 
 
 def _customer_key(parameters: Mapping[str, Any], prefix: str) -> SseC:
-    """The SSE-C key of a request: raw as boto3 takes it, or base64 with its digest beside it."""
+    """Return the SSE-C key of a request: raw as boto3 takes it, or base64 with its digest beside it."""
     algorithm, key, digest = (parameters.get(f"{prefix}{part}") for part in ("Algorithm", "Key", "KeyMD5"))
     if algorithm is None or key is None:
         raise ConfigurationError(f"SSE-C needs both {prefix}Algorithm='AES256' and {prefix}Key")

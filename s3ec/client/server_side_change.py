@@ -73,7 +73,7 @@ class ServerSideChange:
     """What `change_server_side_encryption` did.
 
     Attributes:
-        method: ``none`` (it was so already), ``update`` (no data moved), ``copy`` or ``multipart-copy``.
+        method: ``none`` (it had the mode already), ``update`` (no data moved), ``copy`` or ``multipart-copy``.
         before: the state found.
         after: the state that a HEAD showed afterwards.
         version_id: the version that now has the mode; a copy makes a new one where versioning is on, and the old one
@@ -122,9 +122,9 @@ def change_server_side_encryption(
         client: any boto3 S3 client; of an encrypting one neither the encryption nor the default mode is used.
         Bucket: the object's bucket.
         Key: the object's key.
-        mode: the mode that it shall have.
+        mode: the mode that it is to have.
         VersionId: a version. One that is not the current one can only be updated, as a copy of it would become current.
-        customer_key: the SSE-C key that the object has now, where it has one.
+        customer_key: the SSE-C key that the object has now, if it has one.
         keep_acl: False spares the reading of the access control list, for callers who may not read it.
         update: whether UpdateObjectEncryption may be used. None allows it on endpoints of AWS only: a server that does
             not know it takes it for a PutObject and overwrites the object with the request.
@@ -186,7 +186,7 @@ def _verified(
     named: Mapping[str, Any],
     secure: bool,
 ) -> ServerSideChange:
-    """Look again: some servers report success for what they did not do."""
+    """Look again: some servers report success for something they did not do."""
     named = {name: value for name, value in named.items() if value is not None}
     head = _head(view, named, mode if isinstance(mode, SseC) else None, secure)
     after = server_side_state(head)
@@ -246,7 +246,7 @@ def _update(view: Any, named: Mapping[str, Any], mode: SseKms) -> bool:
 
 
 def _copy_members(view: Any, named: Mapping[str, Any], head: Mapping[str, Any], *, keep_acl: bool) -> dict[str, Any]:
-    """What a copy has to be told so that nothing gets lost."""
+    """Return what a copy has to be told so that nothing gets lost."""
     kept = {name: head[name] for name in _NOT_COPIED if head.get(name) is not None}
     until = kept.get("ObjectLockRetainUntilDate")
     if isinstance(until, datetime) and until <= datetime.now(timezone.utc):
@@ -259,7 +259,7 @@ def _copy_members(view: Any, named: Mapping[str, Any], head: Mapping[str, Any], 
 
 
 def _known(view: Any, operation_name: str, members: Mapping[str, Any]) -> dict[str, Any]:
-    """The members that the installed botocore has for an operation."""
+    """Return the members that the installed botocore has for an operation."""
     shape = view.meta.service_model.operation_model(operation_name).input_shape
     return {name: value for name, value in members.items() if name in shape.members}
 

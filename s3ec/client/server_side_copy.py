@@ -47,7 +47,7 @@ def speaks_to_aws(view: Any) -> bool:
 
 
 def grants(view: Any, named: Mapping[str, Any]) -> dict[str, str]:
-    """The access control list of an object as members of a request that makes one.
+    """Return an object's access control list as members of a request that makes one.
 
     Args:
         view: a plain S3 client.
@@ -150,7 +150,7 @@ def _ranges(length: int, part_limit: int) -> Iterator[tuple[int, str]]:
 
 
 def _known(view: Any, members: Mapping[str, Any]) -> dict[str, Any]:
-    """The members that the installed botocore has for CompleteMultipartUpload: IfMatch came late."""
+    """Return the members that the installed botocore has for CompleteMultipartUpload: IfMatch came late."""
     shape = view.meta.service_model.operation_model("CompleteMultipartUpload").input_shape
     return {name: value for name, value in members.items() if name in shape.members}
 
@@ -165,7 +165,7 @@ def _checksum(head: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _tags(view: Any, named: Mapping[str, Any]) -> dict[str, str]:
-    """The tags, always asked for: HEAD hides their number from those who may not read them."""
+    """Return the tags, always asked for: HEAD hides their number from those who may not read them."""
     try:
         tags = view.get_object_tagging(**named)["TagSet"]
     except ClientError as error:

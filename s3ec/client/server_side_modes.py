@@ -27,7 +27,7 @@ class SseS3:
     """SSE-S3: AES-256 with keys that S3 owns."""
 
     def parameters(self) -> dict[str, Any]:
-        """The members that ask for this mode where an object is made."""
+        """Return the members that ask for this mode when an object is made."""
         return {"ServerSideEncryption": "AES256"}
 
 
@@ -57,7 +57,7 @@ class SseKms:
             )
 
     def parameters(self) -> dict[str, Any]:
-        """The members that ask for this mode where an object is made."""
+        """Return the members that ask for this mode when an object is made."""
         members = _kms_parameters("aws:kms", self.key_id, self.context)
         return members if self.bucket_key is None else {**members, "BucketKeyEnabled": self.bucket_key}
 
@@ -81,7 +81,7 @@ class DsseKms:
         _check_kms(self.key_id, self.context)
 
     def parameters(self) -> dict[str, Any]:
-        """The members that ask for this mode where an object is made."""
+        """Return the members that ask for this mode when an object is made."""
         return _kms_parameters("aws:kms:dsse", self.key_id, self.context)
 
 
@@ -102,7 +102,7 @@ class SseC:
 
     def __init__(self, key: bytes) -> None:
         secret = Secret(key)
-        del key  # what is refused below is in no report of the error
+        del key  # keep what is refused below out of any error report
         if not isinstance(secret.reveal(), bytes):
             raise ConfigurationError(f"an SSE-C key is 32 raw bytes, not {type(secret.reveal()).__name__}")
         if len(secret) != _SSE_C_KEY_LENGTH:
@@ -114,11 +114,11 @@ class SseC:
 
     @property
     def key(self) -> bytes:
-        """The 32 raw bytes."""
+        """Return the 32 raw bytes."""
         return self._secret.reveal()
 
     def parameters(self, prefix: str = "SSECustomer") -> dict[str, str]:
-        """The three members, with `prefix` ``SSECustomer`` or ``CopySourceSSECustomer``.
+        """Return the three members, with `prefix` ``SSECustomer`` or ``CopySourceSSECustomer``.
 
         They are in wire form, base64 with the digest: botocore encodes raw keys for some operations only
         (not for ListParts and GetObjectAttributes) and leaves a key alone that comes with its digest.
@@ -131,7 +131,7 @@ class SseC:
 
     @property
     def key_md5(self) -> str:
-        """Base64 of the key's MD5, which S3 answers and stores: it tells keys apart without showing one."""
+        """Return the key's MD5 in base64, which S3 answers and stores: it tells keys apart without showing one."""
         return base64.b64encode(hashlib.md5(self.key, usedforsecurity=False).digest()).decode()
 
     def __repr__(self) -> str:

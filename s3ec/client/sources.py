@@ -1,4 +1,4 @@
-"""Bodies on the way in: whatever the caller gives becomes one thing, a reader with a length.
+"""Request bodies: whatever the caller gives becomes one thing, a reader with a length.
 
 Accepted is all that plain boto3 takes, and memoryviews, iterators of bytes and read-only streams besides.
 """
@@ -19,10 +19,10 @@ CHUNK_SIZE = 1024 * 1024
 
 
 class Source(Protocol):
-    """Plaintext to be read in order, once or more often.
+    """Plaintext to be read in order, once or several times.
 
     Attributes:
-        length: bytes in all, or None where only the end will tell.
+        length: bytes in all, or None if only the end will tell.
         rewindable: True if `rewind` works.
         immutable: True if every reading must give the same bytes.
     """
@@ -32,7 +32,7 @@ class Source(Protocol):
     immutable: bool
 
     def read_chunk(self, size: int) -> memoryview:
-        """The next ``size`` bytes; fewer only at the end. The view is valid until the next call."""
+        """Return the next ``size`` bytes; fewer only at the end. The view is valid until the next call."""
         ...
 
     def rewind(self) -> None:
@@ -142,7 +142,7 @@ def _there(answer: T | None) -> T:
 
 
 def _octets(data: Any) -> memoryview:
-    """What a body gave, as bytes.
+    """Return what a body gave as bytes.
 
     Raises:
         ConfigurationError: it is something else.
@@ -192,7 +192,7 @@ class FileSource(_Reader):
 
 
 class StreamSource(_Reader):
-    """A body that can be read once only."""
+    """A body that can be read only once."""
 
     rewindable = False
 
@@ -202,11 +202,11 @@ class StreamSource(_Reader):
         self.length = length
 
     def rewind(self) -> None:
-        """Never asked: what is read once is kept as ciphertext."""
+        """Never called: what is read once is kept as ciphertext."""
         raise io.UnsupportedOperation("a stream cannot be rewound")
 
     def report_position(self, offset: int) -> None:
-        """A stream's reading was its progress."""
+        """Do nothing: reading the stream was its progress."""
 
 
 _END = object()
@@ -248,11 +248,11 @@ class SourceBody(io.RawIOBase):
         return self._position != 0
 
     def readable(self) -> bool:
-        """Always."""
+        """Return True: it is readable."""
         return True
 
     def seekable(self) -> bool:
-        """Where the source can be read again."""
+        """True if the source can be read again."""
         return self._source.rewindable and self._source.length is not None
 
     def readinto(self, buffer: Any) -> int:
@@ -268,7 +268,7 @@ class SourceBody(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """To any place: from the start again, and by reading up to there."""
+        """Move to any place: from the start again, and by reading up to there."""
         if not self.seekable():
             raise io.UnsupportedOperation("this body can be read once only")
         target = max(offset + (0, self._position, self._source.length or 0)[whence], 0)
@@ -320,7 +320,7 @@ def _open(body: Any, declared_length: int | None) -> Source:
 
 
 def _place_and_length(body: Any) -> tuple[int, int] | None:
-    """Offset and remaining bytes of a body that can be read again, or None."""
+    """Return offset and remaining bytes of a body that can be read again, or None."""
     if not hasattr(body, "seek") or not hasattr(body, "tell"):
         return None
     if not isinstance(body, mmap.mmap) and hasattr(body, "seekable") and not body.seekable():

@@ -44,7 +44,7 @@ _CONTENT_HEADERS = (
 
 
 class _Manager(TransferManager):
-    """s3transfer's own manager, which lets our parameters and the newer ones of boto3's operations through."""
+    """s3transfer's own manager, but it lets our parameters and newer ones of boto3's operations through."""
 
     ALLOWED_UPLOAD_ARGS = [  # noqa: RUF012 - s3transfer's own shape
         *dict.fromkeys(
@@ -213,7 +213,7 @@ def copy(
 
 
 def _keeping_view(client: EncryptionClient, metadata: Mapping[str, str]) -> Any:
-    """The raw view for one copy, whose objects keep the content metadata of its source."""
+    """Return the raw view for one copy, which keeps the content metadata of its source."""
     wire, own = client._s3ec_wire, copies.own_metadata(metadata)
 
     def call(_: Any, operation_name: str, api_params: dict[str, Any]) -> dict[str, Any]:
@@ -226,7 +226,7 @@ def _keeping_view(client: EncryptionClient, metadata: Mapping[str, str]) -> Any:
 
 
 def _whole_metadata(extra: dict[str, Any], head: dict[str, Any], config: TransferConfig) -> dict[str, Any]:
-    """Name all metadata where S3 or s3transfer would not carry it over on its own."""
+    """Name all metadata if S3 or s3transfer would not carry it over on its own."""
     own = copies.own_metadata(head.get("Metadata", {}))
     if extra.get("MetadataDirective") == "REPLACE":
         return {**extra, "Metadata": {**extra.get("Metadata", {}), **own}}
@@ -262,7 +262,7 @@ def _manager(client: Any, config: Any, more_arguments: Sequence[str] = ()) -> Tr
 
 
 def _classic(config: TransferConfig | None) -> TransferConfig:
-    """The caller's configuration, on a copy that never chooses the CRT.
+    """Return a copy of the caller's configuration that never chooses the CRT.
 
     Raises:
         UnsupportedOperationError: the caller asks for the CRT by name.

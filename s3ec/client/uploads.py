@@ -1,4 +1,4 @@
-"""Uploads: one hand encrypts the parts in order, many send them.
+"""Uploads: one thread at a time encrypts the parts in order, many threads send them.
 
 The plaintext is read once, into the buffer of a part, and encrypted where it lies; the buffers go round. Nothing of the
 object's size is ever held, and as many parts are on their way as plain boto3 would have.
@@ -48,7 +48,7 @@ def upload(
         body: a path, or a file-like object, seekable or not, read from where it stands.
         parameters: bucket, key and the extra arguments.
         config: sizes, threads and bandwidth.
-        callback: told of plaintext bytes as they are sent; their sum is exact.
+        callback: called with plaintext bytes as they are sent; their sum is exact.
 
     Raises:
         S3ECError: as `put_object` does; an upload that was begun is aborted.
@@ -78,7 +78,7 @@ def _upload(
     report = callback if callback is not None else _nobody
     head = b""
     if known is None:
-        # Whether it is worth parts shows only by reading as far as the threshold.
+        # Whether it needs parts is known only after reading up to the threshold.
         head = _read(source, config.multipart_threshold)
         known = len(head) if len(head) < config.multipart_threshold else None
         source = BytesSource(head) if known is not None else _Joined(head, source)
@@ -87,7 +87,7 @@ def _upload(
         parameters.pop("ChecksumType", None)
         heard, other = hear_source(wire.hear, "PutObject", parameters, source)
         puts.put_source(wire.after(heard), heard.parameters, source if other is None else other)
-        if known:  # callers divide by what they hear of
+        if known:  # callers divide by what is reported
             report(known)
         return
     check_length(known)
@@ -107,7 +107,7 @@ def _read(source: Source, size: int) -> bytes:
 
 
 class _Joined:
-    """What was read already, and then the rest."""
+    """Yield what was read already, and then the rest."""
 
     length: int | None = None
     rewindable: bool = False
@@ -196,7 +196,7 @@ class _PartedUpload:
 
     @staticmethod
     def _raise_early(pending: set[Future[None]]) -> set[Future[None]]:
-        """The parts still on their way; the first failure ends the upload."""
+        """Wait for the parts still on their way; the first failure ends the upload."""
         done = {future for future in pending if future.done()}
         for future in done:
             future.result()
@@ -216,7 +216,7 @@ class _PartedUpload:
                 self._report(part.plaintext_length)
 
     def _parts(self) -> Iterator[tuple[EncryptedPart, bytearray]]:
-        """Read, encrypt and give the parts in order, each with the buffer that it lies in."""
+        """Read, encrypt and yield the parts in order, each with its buffer."""
         chunk = self._source.read_chunk(CHUNK_SIZE)
         total = 0
         while True:
@@ -235,7 +235,7 @@ class _PartedUpload:
                 return
 
     def _encrypted(self, plaintext: memoryview, buffer: bytearray, *, last: bool) -> EncryptedPart:
-        """The next part, of what the caller's handlers make of it."""
+        """Return the next part, from what the caller's handlers make of it."""
         heard, other = self._upload.hear_next(plaintext)
         if other is not None:
             plaintext = memoryview(_read(other, sys.maxsize))
@@ -250,7 +250,7 @@ class _PartedUpload:
             )
 
     def _buffer(self) -> bytearray:
-        """A part's buffer: one that is free, a new one while there may be more, or the next that becomes free."""
+        """Return a part's buffer: one that is free, a new one while there may be more, or the next to become free."""
         try:
             return self._buffers.get_nowait()
         except queue.Empty:
