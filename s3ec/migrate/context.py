@@ -99,7 +99,7 @@ class UploadLog(Protocol):
         """An upload is about to begin; gives the name to call it by until S3 has given it its id."""
 
     def upload_opened(self, name: str, upload_id: str, *, is_only_one: bool = True) -> None:
-        """It has begun; or it is not the only one, and another one may stand under the name, whose id nobody knows."""
+        """It has begun; or it is not the only one, and another one may stand under the name, whose id is not known."""
 
     def upload_closed(self, upload_id: str) -> None:
         """It was completed or aborted, or (by its name) never begun."""
@@ -110,13 +110,13 @@ class BucketFacts:
     """What is true of a whole bucket, asked for once.
 
     Attributes:
-        keeps_versions: True where each write makes a version (versioning on).
-        has_acls: False where the bucket's owner owns every object and ACLs are off.
+        keeps_versions: True if each write makes a version (versioning on).
+        has_acls: False if the bucket's owner owns every object and ACLs are off.
         owner_id: canonical user, or None where it may not be read.
-        has_lock: True where Object Lock is on.
-        has_replication: True where a replication rule is set.
-        has_lifecycle: True where a lifecycle rule is set.
-        has_notifications: True where writes raise events.
+        has_lock: True if Object Lock is on.
+        has_replication: True if a replication rule is set.
+        has_lifecycle: True if a lifecycle rule is set.
+        has_notifications: True if writes raise events.
     """
 
     keeps_versions: bool
@@ -242,7 +242,7 @@ class MigrationContext:
     def mac(self, sha256: str | None) -> str | None:
         """What an outcome may say of a plaintext: a MAC of its SHA-256 (both in hex) under the key of the books.
 
-        The SHA-256 alone would tell whoever reads it whether a guess at the plaintext is right (CVE-2022-2582).
+        The SHA-256 alone would tell its readers whether a guess at the plaintext is right (CVE-2022-2582).
         """
         if self.mac_key is None or sha256 is None:
             return None
@@ -254,7 +254,7 @@ class MigrationContext:
             self._lost_files.add(hash((bucket, key)))
 
     def lost_file(self, bucket: str, key: str) -> bool:
-        """Whether this process has removed the instruction file of the object."""
+        """True if this process has removed the instruction file of the object."""
         with self._lock:
             return hash((bucket, key)) in self._lost_files
 
@@ -263,7 +263,7 @@ class MigrationContext:
         return answer.get("VersionId") if self.facts(bucket).keeps_versions else None
 
     def has_annotations(self, bucket: str, key: str) -> bool:
-        """Whether SDK and server know object annotations; probed on the first object of a bucket, without retries."""
+        """True if SDK and server know object annotations; probed on the first object of a bucket, without retries."""
         with self._lock:
             if bucket not in self._annotations:
                 known = hasattr(self.s3, "list_object_annotations") and self._probe(bucket, key)
@@ -273,7 +273,7 @@ class MigrationContext:
             return self._annotations[bucket]
 
     def lacks_annotations_unsaid(self, bucket: str) -> bool:
-        """True for one caller alone, after the probe found that SDK or server know no annotations in this bucket."""
+        """True to one caller only, after the probe found that SDK or server know no annotations in this bucket."""
         with self._lock:
             unsaid = bucket in self._unsaid
             self._unsaid.discard(bucket)

@@ -1,6 +1,6 @@
 """Copies inside S3: the ciphertext moves, or gets other metadata, and no byte of it is read.
 
-A copy within one name keeps the ETag, so that ETags show neither that it was done nor that somebody else did the same.
+A copy within one name keeps the ETag, so that ETags show neither that it was done nor that another writer did the same.
 The source is therefore pinned by its version where there is one, and what stands there afterwards is looked at. What
 slipped in between is for `yielding.give_place_back`.
 """

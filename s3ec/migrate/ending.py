@@ -165,7 +165,7 @@ def _by_s3ec(error: S3ECError) -> TaskEndedError | None:
 
 
 def _is_about_access(error: S3ECError) -> bool:
-    """Whether KMS cannot be asked at all: no credentials, none that are valid, no Region."""
+    """True if KMS cannot be asked at all: no credentials, none that are valid, no Region."""
     cause = error.__cause__
     if not isinstance(error, KeyringError):
         return False
@@ -175,7 +175,7 @@ def _is_about_access(error: S3ECError) -> bool:
 
 
 def _is_about_the_wrapping_key(error: S3ECError) -> bool:
-    """Whether the key that everything is to be wrapped with cannot be used: the next object would meet the same."""
+    """True if the key that everything is to be wrapped with cannot be used: the next object would meet the same."""
     cause = error.__cause__
     return (
         isinstance(error, KeyringError)

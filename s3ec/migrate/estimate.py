@@ -1,4 +1,4 @@
-"""What a run sends and costs, reckoned from what a dry run has seen; the tests hold it against what runs really send.
+"""What a run sends and costs, reckoned from what a dry run has seen; the tests compare it with what runs really send.
 
 Prices are list prices of us-east-1 in US dollars (aws.amazon.com/s3/pricing, aws.amazon.com/kms/pricing); they give the
 order of magnitude, not the bill.
@@ -93,7 +93,7 @@ def kms_calls_for(outcome: Outcome, settings: MigrationSettings) -> int:
 
 
 def writes_file(outcome: Outcome, settings: MigrationSettings) -> bool:
-    """Whether a run writes an instruction file for it."""
+    """True if a run writes an instruction file for it."""
     if outcome.result is not Result.PLANNED:
         return False
     if settings.action is Action.REWRAP:

@@ -93,7 +93,7 @@ def _take_back(file: InstructionFile, version: str | None, sealed: Sealing, targ
 
 
 def holds_old_key(file: InstructionFile) -> bool:
-    """Whether a file is whole and of V1 or V2; beside an object of V3 such a one opens older versions alone."""
+    """True if a file is whole and of V1 or V2; beside an object of V3 such a one opens older versions alone."""
     return (
         formats.is_instruction_file_body(file.body)
         and formats.judge_instruction_file(file.body, {}, is_marked=True) is not None

@@ -1,4 +1,4 @@
-"""The books of one migration: SQLite, one row for every object, one line for every outcome, leases for whoever works.
+"""The books of one migration: SQLite, one row for every object, one line for every outcome, leases for the workers.
 
 What `kill -9` leaves behind is a row that says "leased" by a run that is gone. Its lease ends as soon as the run's
 process is seen to be dead, or its heartbeat is old; the object is then tried again, and the conditional requests of
@@ -56,7 +56,7 @@ class Journal(JournalRuns):
     Use it as a context manager: a heartbeat runs while it is open.
 
     Attributes:
-        path: of the file, or ``":memory:"``.
+        path: path of the file, or ``":memory:"``.
         run_id: what names this opening of it in the books.
         mac_key: 32 bytes of its own, kept beside it in ``PATH.key``; under it the MACs of plaintexts are made.
     """
@@ -83,10 +83,10 @@ class Journal(JournalRuns):
 
     @classmethod
     def open(cls, path: str | Path, settings: MigrationSettings) -> Journal:
-        """Open or make the journal of this plan; ``":memory:"`` for one that nobody keeps.
+        """Open or make the journal of this plan; ``":memory:"`` for one that is not kept.
 
         Raises:
-            s3ec.errors.MigrationError: the file belongs to another plan, is no journal, or cannot be written.
+            s3ec.errors.MigrationError: the file belongs to another plan, is not a journal, or cannot be written.
         """
         return cls(path, settings)
 
@@ -163,7 +163,7 @@ class Journal(JournalRuns):
         """Take a listing in. Returns how many objects in it are to be done.
 
         An object that was dealt with stays so while S3 still shows what was read or what was written; where it shows
-        something else, somebody has written since, and the object is open again.
+        something else, another writer has written since, and the object is open again.
         """
         batch: list[Task] = []
         opened = 0
@@ -237,7 +237,7 @@ class Journal(JournalRuns):
         return self._settings.action is Action.VERIFY
 
     def finish(self, object_id: int, outcome: Outcome, *, again: Task | None = None, delay: float = 0.0) -> None:
-        """Write an outcome down; with ``again`` the object is open anew as that task, ``delay`` seconds from now.
+        """Write an outcome down; with ``again`` the object is open again as that task, ``delay`` seconds from now.
 
         It reaches the file with the next transaction: after a few dozen outcomes, a new lease, a look at the journal or
         a heartbeat. What a kill loses of it costs one more look at each object.
@@ -292,7 +292,7 @@ class Journal(JournalRuns):
         )
 
     def is_idle(self) -> bool:
-        """True where nothing is open, nor leased by anybody who lives."""
+        """True if nothing is open, nor leased by a living worker."""
         with self._change() as database:
             self._release_dead(database, time.time())
             return database.execute("SELECT 1 FROM objects WHERE state != 'done' LIMIT 1").fetchone() is None

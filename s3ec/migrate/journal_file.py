@@ -114,7 +114,7 @@ class JournalFile:
         with self._lock, self._faults():
             self._database.execute("BEGIN IMMEDIATE")
             try:
-                # What waits goes first, so that whoever reads in this transaction reads it as well.
+                # What waits goes first, so that reads in this transaction see it as well.
                 self._write_waiting(self._database)
                 yield self._database
                 # A full disk often shows here for the first time.

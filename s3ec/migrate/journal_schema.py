@@ -54,13 +54,13 @@ LOOKED_AT_AGAIN = (
 
 
 def is_moved(outcome: Outcome) -> bool:
-    """Says whether the object was written under another name than it was listed."""
+    """True if the object was written under another name than it was listed."""
     where = (outcome.destination_bucket, outcome.destination_key)
     return where not in ((None, None), (outcome.task.bucket, outcome.task.key))
 
 
 def stands(outcome: Outcome) -> str | None:
-    """The ETag that S3 shows for the listed object as long as nobody writes it after this outcome."""
+    """The ETag that S3 shows for the listed object as long as it is not written after this outcome."""
     written = None if is_moved(outcome) else outcome.etag_out
     return written or outcome.etag_in or outcome.task.etag
 
@@ -84,7 +84,7 @@ def task_of(row: tuple[object, ...], *, pinned: bool = True) -> Task:
 
 
 def is_alive(pid: int) -> bool:
-    """Says whether a process of this machine lives; True where that cannot be known."""
+    """True if a process of this machine lives, or if that cannot be known."""
     if os.name != "posix":
         return True  # signal 0 is a question on POSIX only; elsewhere the heartbeat decides
     try:

@@ -1,4 +1,4 @@
-"""Whether the keys of a job are there at all, asked before the first object: no object can succeed without them."""
+"""A check that the keys of a job are there at all, made before the first object: no object can succeed without them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def check_keys(
 ) -> tuple[str, ...]:
     """Ask KMS once for each key of the job (DescribeKey), and refuse a job whose keys are absent or switched off.
 
-    An identity that may not describe keys may still use them: such an answer is no reason to stop.
+    An identity that may not describe keys may still use them: such an answer is not a reason to stop.
 
     Args:
         settings: the job.
@@ -40,7 +40,7 @@ def check_keys(
         s3ec.errors.KeyringError: a key is absent, disabled or waiting for its deletion, or KMS cannot be asked.
     """
     doubts = []
-    # Nobody has begun yet, so that nobody needs to wait long for a network that is not there.
+    # Nothing has begun yet, so there is no need to wait long for a network that is not there.
     connection = replace(settings.connection, max_attempts=min(settings.connection.max_attempts, _ATTEMPTS))
     source = settings.source_keyring
     for spec in (settings.keyring, *([source] if source is not None and source != settings.keyring else [])):

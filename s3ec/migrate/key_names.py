@@ -44,7 +44,7 @@ def _name(spec: KeyringSpec, context: MigrationContext) -> str:
             raise
         refusal = error
     try:
-        # Whoever may wrap learns from each answer which key it was.
+        # An identity that may wrap learns from each answer which key it was.
         context.meter.before_call()
         return str(context.kms_client(spec).generate_data_key(KeyId=alias, KeySpec="AES_256")["KeyId"])
     except ClientError as error:

@@ -20,7 +20,7 @@ __all__ = ["KmsMeter", "MemoryBudget", "MeteredKeyring", "TokenBucket"]
 
 
 class TokenBucket:
-    """Lets so many calls a second through, with a burst of one second's worth; the rest waits its turn."""
+    """Lets this many calls a second through, with a burst of one second's worth; the rest waits its turn."""
 
     def __init__(self, rate: float) -> None:
         """Take the rate in calls per second."""
@@ -101,7 +101,7 @@ class MeteredKeyring:
 
 
 class MemoryBudget:
-    """So many bytes of object content at a time; who needs more than there are waits."""
+    """Limits the bytes of object content held at a time; a caller who needs more than are free waits."""
 
     def __init__(self, limit: int) -> None:
         """Take the limit in bytes."""
@@ -111,7 +111,7 @@ class MemoryBudget:
 
     @contextlib.contextmanager
     def reserve(self, count: int) -> Iterator[None]:
-        """Hold ``count`` bytes for a while; more than the limit counts as the limit, so that nothing waits for ever."""
+        """Hold ``count`` bytes for a while; more than the limit counts as the limit, so that nothing waits forever."""
         count = min(count, self._limit)
         with self._condition:
             self._condition.wait_for(lambda: self._free >= count)

@@ -1,7 +1,7 @@
 """The engine that comes built in: threads of one process, fed from the journal; more processes share the journal.
 
 A pass lists, does what is open, and lists again: what was written meanwhile shows there. Passes are bounded, so that a
-busy writer cannot keep a run going for ever; what is left is listed, and the run counts as not finished.
+busy writer cannot keep a run going forever; what is left is listed, and the run counts as not finished.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Summary(Jsonable):
         requests: to S3, by operation, of this run.
         kms_calls: of this run.
         seconds: it took.
-        interrupted: True where it was stopped before its end.
+        interrupted: True if it was stopped before its end.
         notes: what an operator should know, and how many objects it is about.
     """
 
@@ -145,7 +145,7 @@ def _end(journal: Journal, before: str, after: str, *, finished: bool) -> None:
     """Close the books of a run.
 
     Raises:
-        s3ec.errors.MigrationError: an alias was moved to another key meanwhile: nobody knows which object has which.
+        s3ec.errors.MigrationError: an alias was moved to another key meanwhile: it is not known which object has which.
     """
     journal.end(finished=finished and before == after)
     if before != after:
@@ -193,7 +193,7 @@ def _go(
 
 
 def _ignore(event: Event) -> None:
-    """Nobody listens."""
+    """Do nothing: there is no listener."""
 
 
 def clear_leftovers(journal: Journal, context: MigrationContext, *, own: bool = False) -> None:
@@ -201,7 +201,7 @@ def clear_leftovers(journal: Journal, context: MigrationContext, *, own: bool = 
 
     Args:
         journal: where they are noted.
-        context: of the job.
+        context: context of the job.
         own: at the end of a run: also those of its own that could not be aborted, or that S3 began without saying so.
     """
     for bucket, key, name, opening in journal.leftover_uploads(own=own):

@@ -1,7 +1,7 @@
 """What passes between the planner, the engines and the one pure step: frozen values, JSON in and JSON out.
 
 An engine knows nothing of encryption. It takes a `Task` (one object), calls `s3ec.migrate.migrate_one` somewhere, and
-hands the `Outcome` to whoever keeps the books. A task may run twice, at once or one after the other: conditional
+hands the `Outcome` to the keeper of the books. A task may run twice, at once or one after the other: conditional
 requests make the second run end as `Result.ALREADY`, `Result.CHANGED` or `Result.GONE`, never as a second encryption.
 """
 
@@ -33,7 +33,7 @@ class Result(enum.Enum):
     """How one task ended.
 
     Attributes:
-        is_final: False where the task is to be planned or tried again.
+        is_final: False if the task is to be planned or tried again.
     """
 
     DONE = ("done", True)
@@ -47,7 +47,7 @@ class Result(enum.Enum):
     FAILED = ("failed", True)
     """It cannot be done, and trying again would not help."""
     CHANGED = ("changed", False)
-    """Another writer was there first; its object stands, and is to be planned anew."""
+    """Another writer was there first; its object stands, and is to be planned again."""
     RETRY = ("retry", False)
     """A passing fault (throttling, a conflict, a lost connection); nothing was committed."""
     PLANNED = ("planned", True)
@@ -67,7 +67,7 @@ class SkipReason(enum.Enum):
     """Why an object was left alone.
 
     Attributes:
-        leaves_undone: True where something that was asked for has not been done: the run ends non-zero.
+        leaves_undone: True if something that was asked for has not been done: the run ends non-zero.
         advice: what to do about it.
     """
 
@@ -128,7 +128,7 @@ class Task(Jsonable):
         storage_class: as listed, or None.
         has_instruction_file: whether ``key.instruction`` was in the list too; None where the list cannot say.
         replaces: ETag that this job gave the object's copy at another destination, where the source has changed since.
-        attempt: how often the object has been planned anew, from 0.
+        attempt: how often the object has been planned again, from 0.
     """
 
     bucket: str
@@ -193,7 +193,7 @@ class Outcome(Jsonable):
 
     @property
     def leaves_undone(self) -> bool:
-        """True where something that was asked for has not been done."""
+        """True if something that was asked for has not been done."""
         if self.result is Result.SKIPPED:
             return self.reason is None or self.reason.leaves_undone
         return self.result in (Result.FAILED, Result.CHANGED, Result.RETRY)

@@ -25,9 +25,9 @@ class ObjectList(Protocol):
     """Objects to be dealt with. It may be gone through again, and then shows the objects as they are by then.
 
     Attributes:
-        is_complete: True where every object under the prefix is in it, so that an instruction file that is not in it
+        is_complete: True if every object under the prefix is in it, so that an instruction file that is not in it
             does not exist.
-        is_live: True where going through it again shows what has been written since.
+        is_live: True if going through it again shows what has been written since.
     """
 
     is_complete: bool
@@ -133,7 +133,7 @@ class KeyFile:
     is; keys that hold line feeds are parted by NUL instead.
 
     Attributes:
-        path: of the file, UTF-8.
+        path: path of the file, which is UTF-8.
         bucket: for lines that name none; a line that names another one is refused.
     """
 

@@ -1,8 +1,8 @@
 """Nothing that was put in another object's place is made good: the one rule of all that rewrites, blesses or deletes.
 
-Whoever may write to a bucket can copy one encrypted object over another. Its context still says where it belongs: the
+Any writer to a bucket can copy one encrypted object over another. Its context still says where it belongs: the
 pair ``aws:s3:arn``, where its writer bound it, and the pairs that tell tenants or records apart. A reader who asks for
-them refuses such an object. Encrypted again under the place that it lies in, it would pass for ever.
+them refuses such an object. Encrypted again under the place that it lies in, it would pass forever.
 Source: Amazon S3 user guide, "Encryption context" (the pair ``aws:s3:arn``).
 """
 
@@ -30,7 +30,7 @@ def refuse_misplaced(
     No key is touched, and raw keys bind no context: a material description is never compared.
 
     Args:
-        content_metadata: of the object.
+        content_metadata: metadata of the object.
         bucket: where it lies.
         key: where it lies.
         settings: the job: its ``source_context``, what it writes, and whether moved objects are accepted.

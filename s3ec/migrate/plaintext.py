@@ -64,7 +64,7 @@ def plaintext_of(source: Source, cipher: ContentCipher | None, *, etag_is_md5: b
     Args:
         source: the object.
         cipher: of an encrypted one.
-        etag_is_md5: False where the server's ETags are not what S3's are.
+        etag_is_md5: False if the server's ETags are not what S3's are.
 
     Raises:
         s3ec.errors.AuthenticationError: it does not verify.

@@ -52,7 +52,7 @@ def plan(
     Args:
         settings: the job.
         objects: what to do; None lists the source.
-        context: of the process, with ``dry_run``; None builds one.
+        context: context of the process, with ``dry_run``; None builds one.
         workers: threads.
         on_outcome: told what would become of each object.
 

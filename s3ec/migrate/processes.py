@@ -2,7 +2,7 @@
 
 The processes share nothing but the journal's file. Each is to it what another run would be: it leases what it does, and
 whatever it leaves when it is killed is taken up by the others. Each tells its parent through a pipe of its own, so that
-one that is killed in the middle of a word blocks nobody else.
+one that is killed in the middle of a word blocks no other.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def work_in_processes(
     emit: Callback,
     stop: threading.Event,
 ) -> None:
-    """Do what is open in the journal, as `s3ec.migrate.workers.work` does, with so many processes.
+    """Do what is open in the journal, as `s3ec.migrate.workers.work` does, with this many processes.
 
     Raises:
         s3ec.errors.MigrationError: a process met what stops the whole job, or all of them were killed.
@@ -65,7 +65,7 @@ def work_in_processes(
             leashes.append(leash)
         errors = _listen(set(children), leashes, on_outcome, emit, stop)
     finally:
-        # Whatever ended the listening: children that nobody listens to stop.
+        # Whatever ended the listening: children without a listener stop.
         _let_go(leashes)
         for ear, child in children.items():
             ear.close()
@@ -123,11 +123,11 @@ def _work(settings_json: str, path: str, workers: int, mouth: Any, leash: Any, p
                 pass
         stop.set()
         if os.getppid() != parent and not ended.wait(_GRACE_SECONDS):
-            # Nobody will ever look here again. To S3 and the journal it is a kill, which they survive.
+            # Nothing will ever look here again. To S3 and the journal it is a kill, which they survive.
             os._exit(1)
 
     def say(kind: str, text: str) -> None:
-        # Nobody may be left to listen; then there is nobody to work for either.
+        # There may be no listener left; then there is no one to work for either.
         try:
             with speaking:
                 mouth.send((kind, text))

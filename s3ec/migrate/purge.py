@@ -43,7 +43,7 @@ class Purge(Jsonable):
         size: its stored bytes.
         action: ``"removed"``, ``"would-remove"`` (a dry run) or ``"kept"``.
         because: why it is kept, or which encrypted version holds the same content.
-        leaves_undone: True where plaintext, or what may be plaintext, stays, and where what should replace it is
+        leaves_undone: True if plaintext, or what may be plaintext, stays, and where what should replace it is
             damaged.
         error: class of the error behind it, or the service's code; None where there is none.
     """
@@ -73,7 +73,7 @@ def purge_plaintext_versions(
 
     Args:
         settings: an ``Action.VERIFY`` job: source, keyring and connection.
-        context: of the process; None builds one.
+        context: context of the process; None builds one.
         dry_run: only say what would be removed.
         history: also remove contents that no encrypted version holds, where any later version is encrypted and
             verified. They are lost for good.
@@ -103,7 +103,7 @@ def _versions(context: MigrationContext, settings: MigrationSettings) -> Iterato
     pages = context.s3.get_paginator("list_object_versions").paginate(
         Bucket=settings.source.bucket, Prefix=settings.source.prefix
     )
-    # Newest first within a key; delete markers hold nothing and are no evidence of anything.
+    # Newest first within a key; delete markers hold nothing and are not evidence of anything.
     for page in pages:
         check_page(page)
         yield from page.get("Versions", [])
@@ -161,7 +161,7 @@ class _Key:
             else:
                 because = {"encrypted": "it is encrypted", "file": "it is an instruction file"}.get(state)
                 yield self._kept(entry, because or "what it is cannot be seen", ended)
-        # Whoever relies on the current version learns that it is damaged, also where an older one took its place here.
+        # Users of the current version learn that it is damaged, even if an older one took its place here.
         for successor in self._successors:
             fault = successor.fault
             if fault is not None and successor.entry["IsLatest"] and successor.version_id not in self._named:
@@ -198,7 +198,7 @@ class _Key:
         return self._kept(entry, "no encrypted version holds its content: it is history", undone=True)
 
     def _may_hold(self, successor: _Successor, length: int) -> bool:
-        """Whether its size allows it to hold so much plaintext; reading costs more than comparing."""
+        """True if its size allows it to hold this much plaintext; reading costs more than comparing."""
         return successor.is_read or int(successor.entry["Size"]) == length + TAG_LENGTH
 
     def _holds(self, successor: _Successor, length: int, digest: str) -> bool:
@@ -259,7 +259,7 @@ class _Key:
             return False
 
     def _had_instruction_file(self) -> bool:
-        """Whether any version of an instruction file is known for this key, deleted ones included."""
+        """True if any version of an instruction file is known for this key, deleted ones included."""
         for suffix in (formats.INSTRUCTION_FILE_SUFFIX, formats.LEGACY_DOTNET_SUFFIX):
             name = self._key + suffix
             answer = self._context.s3.list_object_versions(Bucket=self._bucket, Prefix=name, MaxKeys=1)
@@ -273,7 +273,7 @@ class _Key:
             return self._entry(entry, "would-remove", because)
         version = {"Bucket": self._bucket, "Key": self._key, "VersionId": entry["VersionId"]}
         try:
-            # The null version alone can be another one by now: whoever writes without versions replaces it.
+            # The null version alone can be another one by now: a write without versions replaces it.
             if entry["VersionId"] == "null" and self._context.s3.head_object(**version)["ETag"] != entry["ETag"]:
                 return self._kept(entry, "another writer has replaced it", undone=True)
             self._context.s3.delete_object(**version)

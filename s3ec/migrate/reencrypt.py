@@ -120,7 +120,7 @@ def _already(source: Source, context: MigrationContext, calls: Calls) -> Outcome
         and instruction_files.holds_old_key(file)
     ):
         if context.settings.action is not Action.UPGRADE:
-            # It may be what older versions need, and nobody has asked for its removal.
+            # It may be what older versions need, and its removal was not asked for.
             notes = (f"{file.key!a} lies beside it, which it does not need",)
         elif not context.dry_run:
             stands = Written(etag=source.etag, version_id=source.version_id, length=source.length)
@@ -157,7 +157,7 @@ def _target(source: Source, properties: Properties, context: MigrationContext, c
 
 
 def _is_copy(source: Source, found: Mapping[str, Any]) -> bool:
-    """Whether the object there is this ciphertext; no two encryptions share their metadata or their ETag."""
+    """True if the object there is this ciphertext; no two encryptions share their metadata or their ETag."""
     return (
         source.content_metadata is not None
         and found["ContentLength"] == source.length
@@ -167,7 +167,7 @@ def _is_copy(source: Source, found: Mapping[str, Any]) -> bool:
 
 
 def _is_same(source: Source, properties: Properties, there: Task, context: MigrationContext, calls: Calls) -> bool:
-    """Whether a killed run had written this very object: encrypted, with the plaintext and metadata of the source."""
+    """True if a killed run had written this very object: encrypted, with the plaintext and metadata of the source."""
     try:
         existing = open_source(there, context=context, calls=calls, with_body=True, is_ours=True)
     except (TaskEndedError, S3ECError):

@@ -36,13 +36,13 @@ _ORPHANED = "orphaned-instruction-file"
 
 _ADVICE = {
     _CONFLICTING: "evidence of tampering, or of a copy gone wrong: compare with a backup before anything else",
-    _FORBIDDEN: "allow s3:GetObject for whoever audits and migrates",
+    _FORBIDDEN: "allow s3:GetObject to the identity that audits and migrates",
     _LOCKED: "the new version is encrypted, but the old one stays readable until its lock ends",
     _ORPHANED: "its object is gone: delete it once nothing can restore that object",
     "plaintext": "migrate: such objects are refused by default",
     "V1": "migrate --upgrade --allow-legacy: content that is not authenticated",
     "V2": "migrate --upgrade: content that does not commit to its key",
-    UNREADABLE: "nobody can tell what it is: find out why its headers cannot be read",
+    UNREADABLE: "its kind is unknown: find out why its headers cannot be read",
 }
 
 _UPGRADE = "s3ec migrate {place} --upgrade --kms-key KEY"
@@ -58,7 +58,7 @@ _COMMANDS = {
     SkipReason.MALFORMED.value: _INSPECT,
     _ORPHANED: "s3ec rm {example} --dry-run",
 }
-"""Each shows what would happen first; KEY stands for whoever's key it is."""
+"""Each shows what would happen first; KEY stands for the reader's own key."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Charts as inline SVG, each with its numbers in words for whoever cannot see colours or pictures."""
+"""Charts as inline SVG, each with its numbers in words for readers who cannot see colours or pictures."""
 
 from __future__ import annotations
 

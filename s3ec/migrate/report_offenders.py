@@ -28,7 +28,7 @@ CONDITIONS: Mapping[str, Callable[[SurveyedObject], bool]] = {
     "forged": lambda found: found.error == "ConflictingMetadataError",
     "unreadable": lambda found: found.format == UNREADABLE,
 }
-"""What can be told from headers, by the word that stands for it. An instruction file is no object of its own."""
+"""What can be told from headers, by the word that stands for it. An instruction file is not an object of its own."""
 
 COLUMNS = (
     "bucket", "key", "version_id", "is_current", "matched", "format", "size", "last_modified", "etag",

@@ -1,7 +1,7 @@
 """The audit as one HTML page that needs nothing beside it: styles and charts are in it, scripts there are none.
 
 Every text from the bucket is escaped, and the page forbids itself to load anything: a key or a name in the metadata is
-chosen by whoever may write to the bucket, and the page is opened by whoever audits it.
+chosen by anyone who may write to the bucket, and the page is opened by its auditors.
 """
 
 from __future__ import annotations
@@ -228,6 +228,6 @@ def _footer(version: object = None) -> str:
     return (
         "<footer><p>Formats: V1 and V2 are what earlier Amazon S3 encryption clients wrote; V3 adds key commitment, so "
         "that no ciphertext opens under two keys. S3's own (server-side) encryption protects objects at rest; "
-        "whoever may read the bucket reads them; client-side encryption keeps them from S3 and that reader, too.</p>"
+        "anyone who may read the bucket reads them; client-side encryption keeps S3 and those readers out.</p>"
         f"<p>Made by {by}.</p></footer>"
     )

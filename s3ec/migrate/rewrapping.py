@@ -86,7 +86,7 @@ def _checked(stored: ContentMetadata, manager: MaterialsManager) -> decryption.C
 
 
 def _by_kms(stored: ContentMetadata, description: dict[str, str], context: MigrationContext) -> ContentMetadata | None:
-    # Between KMS keys nobody here sees a data key; what metadata alone refuses is refused all the same.
+    # Between KMS keys no data key is seen here; what metadata alone refuses is refused all the same.
     _checked(stored, context.read_manager)
     settings = context.settings
     pinned = settings.source_keyring.key_id if settings.source_keyring else None
@@ -138,7 +138,7 @@ def _ask(
 
 
 def _opens(keyring: Keyring, stored: ContentMetadata) -> bool:
-    """Whether the destination's key opens the data key already."""
+    """True if the destination's key opens the data key already."""
     algorithm = stored.encrypted_data_key.wrapping_algorithm
     if algorithm.is_legacy or algorithm not in keyring.capabilities.wrapping_algorithms:
         return False

@@ -32,7 +32,7 @@ class Connection(Jsonable):
     """How a worker reaches S3 and KMS; credentials come from its own environment, never from here.
 
     Attributes:
-        profile_name: of the AWS configuration, or None.
+        profile_name: profile of the AWS configuration, or None.
         region_name: or None for the environment's.
         endpoint_url: of S3 and KMS alike; None for the environment's (``AWS_ENDPOINT_URL_S3``, …).
         max_connections: of one client's pool; at least the number of threads that share it.
@@ -46,7 +46,7 @@ class Connection(Jsonable):
     max_attempts: int = 8
 
     def session(self) -> boto3.Session:
-        """A session for whoever makes several clients; it is not to be used by two threads at once.
+        """Make a session for callers who make several clients; two threads must not use it at the same time.
 
         Raises:
             botocore.exceptions.BotoCoreError: there is no such profile.
@@ -90,8 +90,8 @@ class KeyringSpec(Jsonable):
         passphrase: where the passphrase of that PEM is, on every worker: ``"file:PATH"`` (its first line) or
             ``"env:NAME"``; None where it has none.
         public_key_path: of a PEM file (RSA), on every worker.
-        material_description: of the raw key.
-        enable_legacy_wrapping_algorithms: the leave to open wrappings of V1.
+        material_description: description of the raw key.
+        enable_legacy_wrapping_algorithms: the opt-in to opening wrappings of V1.
     """
 
     kind: str
@@ -125,7 +125,7 @@ class KeyringSpec(Jsonable):
 
     @property
     def is_kms(self) -> bool:
-        """True where KMS wraps the data keys."""
+        """True if KMS wraps the data keys."""
         return self.kind.startswith("kms")
 
     def build(self, connection: Connection, session: boto3.Session | None = None) -> Keyring:
@@ -246,9 +246,9 @@ class MigrationSettings(Jsonable):
         read_back: read every written object again from S3, decrypt and compare it.
         reuse_data_keys: let one KMS data key serve many V3 objects, within bounds.
         kms_requests_per_second: limit for this process, or None.
-        max_attempts: how often one object is planned anew or tried again.
+        max_attempts: how often one object is planned or tried again.
         part_size: bytes of one part of a large object.
-        single_request_limit: objects up to so many bytes are written by one request.
+        single_request_limit: objects up to this many bytes are written by one request.
         copy_limit: bytes that one CopyObject takes; above, a server-side copy goes in parts.
         memory_limit: bytes of object content that one process holds at a time.
         settle_seconds: an object younger than this is asked for its instruction file, whatever the listing says.
@@ -304,7 +304,7 @@ class MigrationSettings(Jsonable):
 
     @property
     def in_place(self) -> bool:
-        """True where each object is replaced by itself."""
+        """True if each object is replaced by itself."""
         return self.destination is None or self.destination == self.source
 
     def target(self, key: str) -> tuple[str, str]:

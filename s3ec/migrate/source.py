@@ -92,7 +92,7 @@ class Source:
 
     @property
     def is_committing(self) -> bool:
-        """True for V3."""
+        """True if the format is V3."""
         return self.content_metadata is not None and self.content_metadata.format is FormatVersion.V3
 
     def close(self) -> None:
@@ -112,7 +112,7 @@ def open_source(
 
     Args:
         task: the object; its ETag, where it has one, must still be the object's.
-        context: of the worker.
+        context: context of the worker.
         calls: counts the requests.
         with_body: GET rather than HEAD.
         is_ours: True for what this job has written; the context that its sources must have is not asked of it.
@@ -131,7 +131,7 @@ def open_source(
         response = calls("get_object" if with_body else "head_object", Bucket=task.bucket, Key=task.key, **condition)
     except ClientError as error:
         if status_of(error) == 400 and code_of(error) in SSE_C_CODES:
-            # S3 answers so to whoever reads such an object without its key; an expired token is a 400 as well.
+            # S3 answers this when such an object is read without its key; an expired token is a 400 as well.
             raise TaskEndedError.skip(SkipReason.SSE_C) from error
         raise
     source = Source(task=task, response=response)
@@ -201,7 +201,7 @@ def _recognised(source: Source, context: MigrationContext, calls: Calls) -> Sour
 
 
 def _is_to_be_encrypted(source: Source, context: MigrationContext) -> bool:
-    """Whether calling the object plaintext would have its bytes encrypted."""
+    """True if calling the object plaintext would get its bytes encrypted."""
     return "Body" in source.response and context.settings.action in (Action.MIGRATE, Action.UPGRADE)
 
 
@@ -213,7 +213,7 @@ def _looked_at(source: Source) -> tuple[Source, bool]:
 
 
 def is_instruction_file(source: Source, calls: Calls) -> bool:
-    """Says whether the object is the instruction file of another: by its marker, or, as not all write one, its body."""
+    """True if the object is the instruction file of another: by its marker, or, as not all write one, its body."""
     if not source.task.key.endswith(_SUFFIXES):
         return False
     if is_marked(source.response.get("Metadata", {})):

@@ -45,8 +45,8 @@ def migrate_one(task: Task, *, context: MigrationContext) -> Outcome:
     kms_before = context.meter.of_this_thread
     try:
         outcome = _STEPS[context.settings.action](task, context=context, calls=calls)
-    # This is the edge of every worker. What nobody has foreseen must not take a worker with it, or the run would wait
-    # for its task for ever; it ends this task, under its own name, and the run with a code. Nothing is swallowed.
+    # This is the edge of every worker. An unforeseen error must not take a worker with it, or the run would wait
+    # for its task forever; it ends this task, under its own name, and the run with a code. Nothing is swallowed.
     except Exception as error:
         ended = ended_by(error)
         if ended is None:

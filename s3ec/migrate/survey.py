@@ -39,8 +39,8 @@ class Survey:
         delete_markers: met so far.
         noncurrent: versions met so far that are not current.
         noncurrent_bytes: their stored bytes.
-        keeps_versions: True where the bucket has or had versioning.
-        versions_unreadable: True where the listing of versions was refused, so that only current ones are known.
+        keeps_versions: True if the bucket has or had versioning.
+        versions_unreadable: True if the listing of versions was refused, so that only current ones are known.
         orphans: instruction files that belong to no object; known when the survey is over.
     """
 

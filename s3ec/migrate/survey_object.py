@@ -60,11 +60,11 @@ class SurveyedObject(Jsonable):
         server_side_kms_key: its key.
         bucket_key: whether S3 used a bucket key.
         storage_class: ``"STANDARD"`` where S3 says nothing.
-        is_archived: True where a restore must come before a read.
+        is_archived: True if a restore must come before a read.
         lock_mode: Object Lock's, or None.
         retain_until: ISO 8601, or None.
-        legal_hold: True where one lies on it.
-        metadata_bytes: of the caller's own user metadata, as S3 counts them.
+        legal_hold: True if one lies on it.
+        metadata_bytes: bytes of the caller's own user metadata, as S3 counts them.
     """
 
     key: str

@@ -41,7 +41,7 @@ class PeekedBody:
     """The body of an answer whose beginning has been read ahead."""
 
     def __init__(self, body: Any) -> None:
-        """Read the beginning of a body that nobody has read from."""
+        """Read the beginning of a body that has not been read from."""
         self._body = body
         self.beginning: bytes = body.read(_SAMPLE)
         self._ahead = self.beginning
@@ -62,11 +62,11 @@ class PeekedBody:
 
 
 def could_be_ciphertext(beginning: bytes, length: int) -> bool:
-    """Whether an object that begins so could be the output of a cipher.
+    """True if an object that begins so could be the output of a cipher.
 
     Args:
         beginning: its first bytes, up to a few thousand.
-        length: of the whole object in bytes.
+        length: length of the whole object in bytes.
 
     Returns:
         False only for what a cipher gives by chance less than once in a million times.
@@ -79,7 +79,7 @@ def could_be_ciphertext(beginning: bytes, length: int) -> bool:
 
 
 def _is_text(beginning: bytes) -> bool:
-    """Whether it is UTF-8 without control characters; a character cut at the end of the sample does not matter."""
+    """True if it is UTF-8 without control characters; a character cut at the end of the sample does not matter."""
     try:
         text = beginning.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -103,7 +103,7 @@ def refuse_orphan(task: Task, response: Mapping[str, Any], context: MigrationCon
 
 
 def _has_lost_file(task: Task, modified: datetime.datetime, calls: Calls) -> bool:
-    """Whether the bucket remembers a file for this object; one that was gone before the object came was another's."""
+    """True if the bucket remembers a file for this object; one that was gone before the object came was another's."""
     name = task.key + formats.INSTRUCTION_FILE_SUFFIX
     try:
         answer = calls("list_object_versions", Bucket=task.bucket, Prefix=name, MaxKeys=1)

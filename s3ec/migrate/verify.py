@@ -14,7 +14,7 @@ __all__ = ["is_sampled", "verify"]
 
 
 def is_sampled(task: Task, share: float) -> bool:
-    """Whether this object belongs to the sample: by a hash of its name, so that every worker and run agrees."""
+    """True if this object belongs to the sample: by a hash of its name, so that every worker and run agrees."""
     if share >= 1:
         return True
     name = f"{task.bucket}/{task.key}?{task.version_id or ''}".encode()

@@ -123,7 +123,7 @@ class _Pool:
                 self._emit(Event(kind="stopping"))
                 self._give_back()
         finally:
-            # Whatever happened above, no thread may be left waiting for ever: the process could not end.
+            # Whatever happened above, no thread may be left waiting forever: the process could not end.
             for _ in self._threads:
                 self._queue.put(None)
             for thread in self._threads:
@@ -150,7 +150,7 @@ class _Pool:
             if entry is None:
                 return
             if self._stop.is_set():
-                # Whoever feeds the queue may be waiting for the journal and see the stop later than this thread.
+                # The queue's feeder may be waiting for the journal and see the stop later than this thread.
                 self._release([entry[0]])
                 continue
             try:

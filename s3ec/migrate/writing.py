@@ -39,7 +39,7 @@ class Target:
         key: the key.
         arguments: of ``put_object`` or ``create_multipart_upload``, everything but ``Metadata``.
         replaces: ETag of what stands there now, or None where nothing does.
-        needs_file: True where what stands there now has its data key in an instruction file.
+        needs_file: True if what stands there now has its data key in an instruction file.
     """
 
     bucket: str
@@ -59,8 +59,8 @@ class Written:
     """What a write left behind.
 
     Attributes:
-        etag: of the new object.
-        version_id: of the new object; None where the bucket keeps none.
+        etag: ETag of the new object.
+        version_id: version of the new object; None if the bucket keeps none.
         length: bytes stored.
         plaintext_length: bytes; None where no plaintext was seen.
         plaintext_sha256: hex; None where no plaintext was seen.
@@ -98,7 +98,7 @@ def write(
         sealing: how to encrypt.
         target: where to.
         before_commit: called when all is encrypted and checked, right before the request that makes it an object.
-        context: of the worker.
+        context: context of the worker.
         calls: counts the requests.
 
     Raises:
@@ -131,7 +131,7 @@ def begin_upload(target: Target, context: MigrationContext, calls: Calls, **more
     try:
         answer = calls("create_multipart_upload", **where, **more, **target.arguments)
     except ClientError as error:
-        # Refused at once; of any other error nobody knows what S3 has done, and the name stays.
+        # Refused at once; after any other error it is not known what S3 has done, and the name stays.
         if log is not None and status_of(error) < 500 and not _was_repeated(error.response):
             log.upload_closed(name)
         raise
@@ -142,7 +142,7 @@ def begin_upload(target: Target, context: MigrationContext, calls: Calls, **more
 
 
 def _was_repeated(answer: Mapping[str, Any]) -> bool:
-    """Whether the SDK sent the request again: an answer that was lost may have begun an upload of its own."""
+    """True if the SDK sent the request again: an answer that was lost may have begun an upload of its own."""
     return bool(answer.get("ResponseMetadata", {}).get("RetryAttempts"))
 
 

@@ -57,7 +57,7 @@ def give_place_back(
     """After a write in a bucket that keeps versions: what another writer left in between stands again.
 
     Args:
-        source: what was read; its version lies right below ours where nobody came in between.
+        source: what was read; its version lies right below ours if no other writer came in between.
         written: our own version.
         target: where it stands.
         calls: counts the requests.
@@ -67,7 +67,7 @@ def give_place_back(
         Notes on what could not be looked at.
 
     Raises:
-        TaskEndedError: somebody came in between; what they left stands again.
+        TaskEndedError: another writer came in between; what they left stands again.
     """
     if written.version_id is None:
         return (UNGUARDED,)

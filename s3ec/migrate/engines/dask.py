@@ -19,7 +19,7 @@ class DaskPool:
     """Workers of one Dask cluster."""
 
     def __init__(self, client: distributed.Client) -> None:
-        """Take a connected client; whoever made it closes it."""
+        """Take a connected client, which its maker closes."""
         self._client = client
 
     def submit(self, task: str, settings: str) -> Any:
@@ -40,7 +40,7 @@ class DaskPool:
         return [(future, _result(future)) for future in done]
 
     def forget(self, handles: Iterable[Any]) -> None:
-        """Let go of the futures; Dask drops tasks that nobody holds."""
+        """Let go of the futures; Dask drops tasks that have no holder."""
         for future in handles:
             future.release()
 
@@ -57,7 +57,7 @@ def engine(address: str | None = None, *, client: distributed.Client | None = No
     """An engine on a Dask cluster; s3ec, its credentials and its key files must be there.
 
     Args:
-        address: of the scheduler (``tcp://host:8786``); None starts workers on this machine.
+        address: address of the scheduler (``tcp://host:8786``); None starts workers on this machine.
         client: a client that is connected already.
         window: tasks that are out at a time.
     """

@@ -55,7 +55,7 @@ def engine(address: str | None = None, *, window: int = 256, num_cpus: float = 1
     """An engine on a Ray cluster; s3ec, its credentials and its key files must be there.
 
     Args:
-        address: of the cluster (``auto``, ``ray://host:10001``); None uses the one that this process is connected to,
+        address: that of the cluster (``auto``, ``ray://host:10001``); None uses the one this process is connected to,
             or starts workers on this machine.
         window: tasks that are out at a time.
         num_cpus: share of a machine that one task takes; objects wait for the network, so below 1 is sensible.

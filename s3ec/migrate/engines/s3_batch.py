@@ -40,7 +40,7 @@ _RESERVE_SECONDS = 15.0
 """Kept back to answer S3: a function that times out counts as a permanent failure, and is not tried again."""
 _RESULT_LENGTH = 1000
 
-# A skipped object is no failure to S3: a job whose failures pass one half after a thousand objects is ended by it.
+# To S3 a skipped object is not a failure: a job whose failures pass one half after a thousand objects is ended by it.
 _CODES = {
     Result.DONE: SUCCEEDED,
     Result.ALREADY: SUCCEEDED,

@@ -35,7 +35,7 @@ _READ_BUCKET = [
     "GetBucketVersioning",
     "GetLifecycleConfiguration",
     "GetReplicationConfiguration",
-    # Without it a missing object answers 403, and nobody could tell it from a forbidden one.
+    # Without it a missing object answers 403, and could not be told from a forbidden one.
     "ListBucket",
 ]
 _WRITE_OBJECT = [
@@ -55,7 +55,7 @@ class BatchPlan:
 
     Attributes:
         settings: what each invocation does.
-        account_id: of the bucket's owner.
+        account_id: account of the bucket's owner.
         function_arn: of a published version, since ``$LATEST`` may change while the job runs.
         role_arn: what S3 takes on to read the manifest, invoke the function and write the report.
         manifest: bucket and key of the list of objects.
@@ -150,7 +150,7 @@ class BatchPlan:
         return f"{self._bucket_arn(bucket)}/{key}"
 
     def _key_arn(self, spec: KeyringSpec) -> str:
-        """The key's ARN. An alias is no resource of a policy; its key is for the administrator to fill in."""
+        """The key's ARN. An alias is not a resource of a policy; its key is for the administrator to fill in."""
         key = spec.key_id or ""
         if key.startswith("arn:") and ":key/" in key:
             return key
