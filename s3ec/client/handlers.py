@@ -118,7 +118,7 @@ def hear_source(
     Args:
         hear: asks them.
         operation_name: as botocore spells it.
-        parameters: of the request, without ``Body``.
+        parameters: parameters of the request, without ``Body``.
         source: its plaintext, which stands at its start.
 
     Returns:
@@ -156,7 +156,7 @@ class _EventsOfCall:
         if self._heard is not None:
             self._heard.enter(context)
             return []
-        # A request of our own: handlers hear of it, botocore's own among them, on a copy that nobody sends.
+        # A request of our own: handlers hear of it, botocore's own among them, on a copy that is not sent.
         self._shown = _copy(arguments["params"])
         answers = self._events.emit(event_name, **{**arguments, "params": self._shown})
         self._shown = first_non_none_response(answers, default=self._shown)
@@ -177,7 +177,7 @@ class _EventsOfCall:
 def _copy(parameters: Mapping[str, Any]) -> dict[str, Any]:
     shown = {name: dict(value) if isinstance(value, dict) else value for name, value in parameters.items()}
     if "Body" in shown:
-        # Whoever reads or wraps it would move, or hold, the body that is sent.
+        # A handler that reads or wraps it would move, or hold, the body that is sent.
         shown["Body"] = b""
     return shown
 
@@ -232,6 +232,6 @@ def send_after_handlers(
 ) -> dict[str, Any]:
     """Send a request whose parameters the caller's handlers do not change any more; see `sending_view`."""
     view = sending_view(client, sender, heard, seal)
-    # By the class: whoever has wrapped the method of the client object has heard of this call already.
+    # By the class: a wrapper of the client object's method has heard of this call already.
     response: dict[str, Any] = sender._make_api_call(view, operation_name, parameters)  # type: ignore[attr-defined]
     return response

@@ -231,7 +231,7 @@ class MultipartUploads:
         return response
 
     def _keep_completed(self, state: UploadState) -> None:
-        """Remember an upload that is completed, for whoever completes it again; its content is gone."""
+        """Remember a completed upload, in case it is completed again; its content is gone."""
         upload_id = state.upload.upload_id
         with self._lock:
             self._states.pop(upload_id, None)

@@ -1,4 +1,4 @@
-"""The checksum of a whole object that a caller may hold against the parts when they are put together."""
+"""The checksum of a whole object that a caller may check against the parts when they are put together."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def multipart_refusal(wire: Wire, operation_name: str, code: str, message: str, 
     """S3's error for a request that is not sent.
 
     Args:
-        wire: of the client whose ``exceptions`` it is one of.
+        wire: wire of the client whose ``exceptions`` has the error.
         operation_name: the caller's.
         code: S3's.
         message: what is wrong, and the next step.

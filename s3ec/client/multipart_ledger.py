@@ -58,13 +58,13 @@ class PartRecord:
     Attributes:
         number: its part number.
         length: bytes of plaintext.
-        mac: of the plaintext.
+        mac: MAC of the plaintext.
         offset: where it lies in the plaintext of the object; None until it is encrypted.
         content: what is kept of it here: plaintext that waits for its turn, or ciphertext that waits for the end.
         sent: what ``complete_multipart_upload`` has to say about it; None until S3 has it.
         etags: every ETag that the caller was given for it.
         checksums: the caller's own checksums of the plaintext that were verified.
-        has_tag: True where the object's tag follows its ciphertext.
+        has_tag: True if the object's tag follows its ciphertext.
         sending: held while it is sent, so that the answer kept is that of the last ciphertext that S3 received.
     """
 
@@ -81,7 +81,7 @@ class PartRecord:
 
     @property
     def waits(self) -> bool:
-        """True where its plaintext is kept until the parts before it are encrypted."""
+        """True if its plaintext is kept until the parts before it are encrypted."""
         return self.offset is None and self.content is not None
 
     def stand_in_etag(self) -> str:
@@ -100,7 +100,7 @@ class Ledger:
     """The parts of one upload. Its owner guards it with a lock of its own.
 
     Attributes:
-        mac_key: of the MACs.
+        mac_key: key of the MACs.
         length: bytes of plaintext of all parts together.
         sealed: True from the moment that the list of parts is final.
     """
@@ -143,7 +143,7 @@ class Ledger:
         """Enter a part, or find it entered with the same bytes.
 
         Returns:
-            The record, and True where it is new.
+            The record, and True if it is new.
 
         Raises:
             MultipartStateError: a new part after the end; or other bytes than the first time. Encrypted at the same

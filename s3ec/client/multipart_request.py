@@ -117,7 +117,7 @@ class EncryptedUpload:
         Args:
             parts: in order, each with the ETag and the checksums that S3 answered for the ciphertext.
             given: the caller's own parameters, without those that describe plaintext.
-            again: True where the object was made before: its instruction file stands, whatever S3 answers this time.
+            again: True if the object was made before: its instruction file stands, whatever S3 answers this time.
         """
         # Checksums of an algorithm that the upload was not created with make S3 say that there is no such part.
         wanted = ("PartNumber", "ETag", f"Checksum{self.request.get('ChecksumAlgorithm')}")
@@ -165,7 +165,7 @@ def create_upload(wire: Wire, parameters: dict[str, Any]) -> tuple[EncryptedUplo
 
     Raises:
         ConfigurationError, UnsupportedOperationError: before any key is touched.
-        KeyringError: no data key was to be had; nothing was created.
+        KeyringError: no data key could be obtained; nothing was created.
         botocore.exceptions.ClientError: as S3 answers.
     """
     refuse_write_suffix(parameters)

@@ -23,7 +23,7 @@ class UploadSnapshot(Unpicklable):
         parts: number, length and MAC of every part that is encrypted, in order: of all whose ciphertext may have left.
         mac_key: of those MACs.
         stream: where the GCM stream stands behind them.
-        sealed: True where the tag may have left; no part may follow.
+        sealed: True if the tag may have left; no part may follow.
     """
 
     parts: tuple[tuple[int, int, bytes], ...] = field(repr=False)

@@ -99,7 +99,7 @@ class PartSpool:
             raise MultipartStateError("the upload was aborted or completed while this part was being sent")
         if self._file is None:
             self._file = tempfile.TemporaryFile(dir=self._directory)  # noqa: SIM115 - closed with the upload
-            # An upload that nobody ends goes with its client, and its file with it.
+            # An upload that is never ended goes with its client, and its file with it.
             weakref.finalize(self, self._file.close)
         return self._file
 

@@ -33,7 +33,7 @@ class Turnstile:
 
     Attributes:
         condition: guards the ledger too; held only for moments.
-        tag: of the finished stream, or None.
+        tag: tag of the finished stream, or None.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Turnstile:
         """Take the parts' ledger.
 
         Args:
-            cipher: of the object.
+            cipher: cipher of the object.
             ledger: whose encrypted parts lie before ``state``.
             memory: for the plaintext of parts that must wait.
             state: where an earlier process left the stream.
@@ -94,7 +94,7 @@ class Turnstile:
             )
 
     def close(self, reason: str) -> None:
-        """Let nothing pass any more, and wake whoever waits."""
+        """Let nothing pass any more, and wake all waiting threads."""
         with self.condition:
             self._closed = self._closed or reason
             self.condition.notify_all()
@@ -116,7 +116,7 @@ class Turnstile:
         """Encrypt a part when its turn comes, in place.
 
         Returns:
-            False where the turn is not in sight. The record then keeps the plaintext, until whoever closes the gap
+            False if the turn is not in sight. The record then keeps the plaintext, until the thread that closes the gap
             encrypts it.
 
         Raises:
@@ -140,7 +140,7 @@ class Turnstile:
                     deadline = now + self._patience if deadline is None else deadline
                     remaining = deadline - now
                     if remaining <= 0:
-                        # Whoever sends parts in reverse order would wait with each of them; the sum stays a second.
+                        # A caller who sends parts in reverse order would wait with each; the sum stays a second.
                         self._patience /= 2
                         return False
                 else:
@@ -167,7 +167,7 @@ class Turnstile:
         return any(not self._arriving[before] for before in range(self._next, number))
 
     def wait_until_settled(self, record: PartRecord) -> bool:
-        """Wait for another thread that has the same part in hand; False where it gave up."""
+        """Wait for another thread that has the same part in hand; False if it gave up."""
         with self.condition:
             while record.offset is None and not record.waits:
                 self.check_open()
@@ -185,7 +185,7 @@ class Turnstile:
 
     @contextmanager
     def exclusively(self) -> Iterator[None]:
-        """Nobody encrypts meanwhile; what fails in here ends the upload, since the stream may have moved on."""
+        """Let no one encrypt meanwhile; a failure in here ends the upload, as the stream may have moved on."""
         with self.condition:
             self.check_open()
             while self._busy:
@@ -210,7 +210,7 @@ class Turnstile:
                 self._busy = False
                 if not done and self._closed is None:
                     self._closed = (
-                        "a part failed while it was being encrypted, so nobody can say how far the stream came; "
+                        "a part failed while it was being encrypted, so it is unknown how far the stream came; "
                         "abort the upload and start a new one"
                     )
                 self.condition.notify_all()

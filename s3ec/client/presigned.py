@@ -1,6 +1,6 @@
 """Presigned requests that stay encrypted: an upload whose holder encrypts, a download whose holder decrypts.
 
-A presigned URL lets somebody without AWS credentials talk to S3. Whoever holds a plain one uploads plaintext; here the
+A presigned URL lets people without AWS credentials talk to S3. The holder of a plain one uploads plaintext; here the
 holder is handed, once, what it takes to encrypt one object and nothing else: neither the wrapping key nor a permission
 to use it. A presigned download needs nothing special to be made; its holder needs a keyring to open it.
 """
@@ -66,9 +66,9 @@ _HONOURED = frozenset(
 
 @dataclass(slots=True)
 class PresignedUpload:
-    """One upload to hand to somebody who has no AWS credentials. Holds the key of one object: treat it as a secret.
+    """One upload to hand to a person without AWS credentials. Holds the key of one object: treat it as a secret.
 
-    It is used once: by `send`, or by whoever gets the text of `to_json`. It is neither copied nor pickled, and a forked
+    It is used once: by `send`, or by the holder of `to_json`'s text. It is neither copied nor pickled, and a forked
     process cannot use it.
 
     Attributes:

@@ -3,7 +3,7 @@
 An upload is one AES-GCM stream under one key. Where a part lies in it is fixed by the parts before, so a process that
 takes an upload over has no choice of another key, IV or counter: it must know of every part whose ciphertext *may* have
 left before, whole or in pieces, with certainty about its bytes. Two ciphertexts for one range give the XOR of two
-plaintexts to whoever sees both, and S3 sees both; two tags under one IV give away the key that authenticates.
+plaintexts to anyone who sees both, and S3 sees both; two tags under one IV give away the key that authenticates.
 
 Asking S3 does not give that certainty. ListParts does not show a part of which half was sent when the process died,
 and the party that answers is the one that client-side encryption does not trust. So the knowledge is written ahead:
@@ -18,10 +18,10 @@ and the party that answers is the one that client-side encryption does not trust
 * `resume_upload` compares with ListParts nevertheless: a part at S3 that the state does not know proves that the state
   is not the newest, and is refused.
 
-What remains with the caller: a state must be used by one process at a time, and always the newest. Whoever resumes
+What remains with the caller: a state must be used by one process at a time, and always the newest. A caller who resumes
 one state twice at the same time, or an older copy of which only unfinished parts have left since, and gives *other*
 bytes, is not stopped here, because nothing outside of S3 is shared by the two. `UploadStateFile` keeps both rules on
-one machine; across machines it takes a store with a lock or a conditional write, at a place where whoever can read the
+one machine; across machines it takes a store with a lock or a conditional write, at a place where readers of the
 bucket cannot bring an older state back.
 
 A state is sealed (AES-256-GCM) under a data key of its own from the client's keyring, with the encryption context of
@@ -68,7 +68,7 @@ def export_upload(client: EncryptionClient, upload_id: str, *, save: Callable[[b
 
     Raises:
         MultipartStateError: the client does not have the upload, or it has ended.
-        KeyringError: no data key was to be had for the state.
+        KeyringError: no data key could be obtained for the state.
     """
     uploads = client._s3ec_uploads
     state: UploadState = uploads.find(upload_id)
@@ -110,7 +110,7 @@ def resume_upload(
         AuthenticationError, MalformedMetadataError: the state was altered, or is none.
         KeyringError: the keyring does not open it.
         MultipartStateError: the client has the upload already, another client of this process resumed it, or S3 has
-            parts that the state does not know: it is not the newest. Give the upload up and start it anew.
+            parts that the state does not know: it is not the newest. Give the upload up and start again.
         botocore.exceptions.ClientError: as S3 answers, ``NoSuchUpload`` among others.
     """
     wire, uploads = client._s3ec_wire, client._s3ec_uploads
@@ -214,7 +214,7 @@ def _compare_with_s3(
     if unknown := sorted(stored.keys() - known):
         raise MultipartStateError(
             f"S3 has the parts {', '.join(map(str, unknown))}, which this state does not know: another process went on "
-            "with the upload after the state was saved. Use the newest state, or abort the upload and start it anew"
+            "with the upload after the state was saved. Use the newest state, or abort the upload and start it again"
         )
     at_s3, missing = [], []
     for number, length, _ in snapshot.parts:

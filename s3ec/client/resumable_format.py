@@ -30,9 +30,9 @@ class ExportedUpload:
     Attributes:
         request: the creating request's plain values, without keys and user metadata.
         upload_id: S3's name for the upload.
-        content_metadata: of the object; its data key is wrapped in there.
+        content_metadata: metadata of the object, with its data key wrapped.
         instruction_file: body of the instruction file to be written with the object, or None.
-        customer_key: True where every request needs an SSE-C key, which is not in here.
+        customer_key: True if every request needs an SSE-C key, which is not in here.
         snapshot: parts and stream.
     """
 
@@ -67,11 +67,11 @@ def read_header(blob: bytes) -> tuple[ContentMetadata, bytes, bytes]:
     """Take a state apart: metadata of its data key, what is sealed, and the header.
 
     Raises:
-        MalformedMetadataError: it is no exported state.
+        MalformedMetadataError: it is not an exported state.
     """
     start = len(_MAGIC) + _LENGTH_BYTES
     if not blob.startswith(_MAGIC):
-        raise MalformedMetadataError("this is no exported upload, or one of a version that is not known here")
+        raise MalformedMetadataError("this is not an exported upload, or one of a version that is not known here")
     end = start + int.from_bytes(blob[len(_MAGIC) : start], "big")
     try:
         metadata = json.loads(blob[start:end])

@@ -2,7 +2,7 @@
 
 botocore lets handlers change a request until the last moment (``before-call``, ``request-created``, ``before-sign``,
 ``before-send``). One that replaces the body would store plaintext under the name of an encrypted object, and one that
-takes content metadata away an object that nobody can open. A seal knows the body and the content metadata of one
+takes content metadata away an object that cannot be opened. A seal knows the body and the content metadata of one
 request, which is compared with it when it is prepared, and refuses to be changed from then on. Everything else about a
 request may be changed.
 """
@@ -53,7 +53,7 @@ class SealedBytes(io.BytesIO):
 
     @property
     def intact(self) -> bool:
-        """False where somebody has written into it."""
+        """True if it has not been written into."""
         return self.getvalue() == self._ciphertext
 
 
@@ -86,8 +86,8 @@ class Seal:
         """Compare.
 
         Args:
-            body: of the request as it is now.
-            headers: of the request as it is now.
+            body: body of the request as it is now.
+            headers: headers of the request as it is now.
             phase: the events whose handlers may have changed it, for the error.
 
         Raises:
@@ -109,7 +109,7 @@ class Seal:
             UnsupportedOperationError: it is another one.
         """
         if not self._is_body(body):
-            raise self._refusal("the body is another one, or in a wrapper of somebody's", phase)
+            raise self._refusal("the body is another one, or in a foreign wrapper", phase)
 
     def check_header(self, name: str, former: Any, value: Any) -> None:
         """Look at a header that is about to be changed.

@@ -88,7 +88,7 @@ class Ticket:
             self._check_process()
             if self._handed_over:
                 raise MultipartStateError(
-                    "this presigned upload was handed over by to_json(), and is used by whoever has the text; ask for "
+                    "this presigned upload was handed over by to_json() and belongs to the holder of its text; ask for "
                     "another"
                 )
             spent_keys.spend(self._key)

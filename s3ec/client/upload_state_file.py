@@ -65,7 +65,7 @@ class UploadStateFile:
             self._lock = None
 
     def exists(self) -> bool:
-        """True where an upload was begun and not completed."""
+        """True if an upload was begun and not completed."""
         return self._path.exists()
 
     def read(self) -> bytes:

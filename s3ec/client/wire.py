@@ -45,7 +45,7 @@ class Wire:
             were asked, and with the seal of what must not change afterwards.
         hear: asks the caller's handlers what they make of an operation's parameters.
         service_model: botocore's model of S3, for validation before any key is touched.
-        secure: True where the endpoint is https.
+        secure: True if the endpoint is https.
         exceptions: the client's ``exceptions``, to raise S3's own errors as S3 would.
         heard: what the handlers made of the caller's request, whose call this wire belongs to. None on the client's own
             wire, whose requests are those that boto3 itself would make, and are the handlers' to change.
