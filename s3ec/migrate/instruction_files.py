@@ -17,11 +17,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from s3ec import formats
 from s3ec.client.carried import text_of
 from s3ec.client.instruction_objects import is_marked, read_whole
+from s3ec.migrate import suspicion
 from s3ec.migrate.context import Calls, MigrationContext
 from s3ec.migrate.ending import TaskEndedError, code_of, status_of
 from s3ec.migrate.model import Result, SkipReason
 from s3ec.migrate.sealing import Sealing
-from s3ec.migrate.source import InstructionFile
+from s3ec.migrate.source import InstructionFile, Source
 from s3ec.migrate.writing import Target, Written
 
 __all__ = ["holds_old_key", "place", "remove"]
@@ -30,7 +31,9 @@ _ABSENT = ("404", "NoSuchKey", "NoSuchVersion")
 _UNKNOWN_CONDITION = ("NotImplemented", "InvalidRequest", "InvalidArgument")
 
 
-def place(sealed: Sealing, target: Target, context: MigrationContext, calls: Calls) -> Callable[[], None]:
+def place(
+    source: Source, sealed: Sealing, target: Target, context: MigrationContext, calls: Calls
+) -> Callable[[], None]:
     """Write the file of an object that is about to be committed. Returns what takes it back if that fails.
 
     Raises:
@@ -39,12 +42,15 @@ def place(sealed: Sealing, target: Target, context: MigrationContext, calls: Cal
     if sealed.instruction_body is None:
         return lambda: None
     key = target.key + formats.INSTRUCTION_FILE_SUFFIX
+    in_place = (target.bucket, target.key) == (source.task.bucket, source.task.key)
+    is_beside_plaintext = in_place and source.content_metadata is None
+    mark = suspicion.own_mark(source.task, source.etag, context) if is_beside_plaintext else {}
     answer = calls(
         "put_object",
         Bucket=target.bucket,
         Key=key,
         Body=sealed.instruction_body,
-        Metadata={formats.INSTRUCTION_FILE_MARKER: "Crypto Instruction File"},
+        Metadata={formats.INSTRUCTION_FILE_MARKER: "Crypto Instruction File", **mark},
         ContentType="application/json",
         ChecksumAlgorithm="CRC32",
         **{name: value for name, value in target.arguments.items() if name.startswith(("ServerSide", "SSE", "Bucket"))},

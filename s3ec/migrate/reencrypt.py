@@ -81,7 +81,7 @@ def _write(source: Source, properties: Properties, target: Target, context: Migr
 
     def before_commit() -> None:
         look_again(source, calls)
-        take_back.append(instruction_files.place(sealed, target, context, calls))
+        take_back.append(instruction_files.place(source, sealed, target, context, calls))
 
     try:
         written = writing.write(

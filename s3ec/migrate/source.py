@@ -44,6 +44,12 @@ class InstructionFile:
     body: bytes
     response: Mapping[str, Any]
 
+    @property
+    def marks(self) -> Mapping[str, str]:
+        """Its own user metadata."""
+        metadata: Mapping[str, str] = self.response.get("Metadata", {})
+        return metadata
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
@@ -188,8 +194,9 @@ def _recognised(source: Source, context: MigrationContext, calls: Calls) -> Sour
         if detection is Detection.V3_INSTRUCTION_FILE:
             raise InstructionFileError("the instruction file that holds its data key is not there")
         formats.refuse_remnants(metadata)
-        if suspicious and file is None:
-            suspicion.refuse_orphan(source.task, source.response, context, calls)
+        if suspicious:
+            beside = None if file is None else (file.body, file.marks)
+            suspicion.refuse_orphan(source.task, source.response, context, calls, file=beside)
         return source
     return Source(
         task=source.task,

@@ -8,6 +8,8 @@ no instruction file is not believed, and the history of a bucket that keeps vers
 from __future__ import annotations
 
 import datetime
+import hashlib
+import hmac
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -19,9 +21,10 @@ from s3ec.migrate.context import Calls, MigrationContext
 from s3ec.migrate.ending import TaskEndedError, code_of, status_of
 from s3ec.migrate.model import SkipReason, Task
 
-__all__ = ["PeekedBody", "could_be_ciphertext", "refuse_orphan"]
+__all__ = ["PeekedBody", "could_be_ciphertext", "own_mark", "refuse_orphan"]
 
 _SAMPLE = 4096
+_OWN_MARK = "s3ec-beside-plaintext"
 _LEAST = 16
 """Bytes: neither AES-CBC nor AES-GCM gives fewer."""
 _WORTH_COMPRESSING = 128
@@ -89,17 +92,63 @@ def _is_text(beginning: bytes) -> bool:
     return all(character.isprintable() or character in "\t\n\r" for character in text)
 
 
-def refuse_orphan(task: Task, response: Mapping[str, Any], context: MigrationContext, calls: Calls) -> None:
-    """Refuse what could be ciphertext where an instruction file has stood beside it.
+def own_mark(task: Task, etag: str, context: MigrationContext) -> dict[str, str]:
+    """What tells this job's next run that the job itself has put an instruction file beside this very plaintext.
+
+    A MAC under the key of the journal, for the ETag of plaintext is a digest that stays out of what is stored.
+
+    Args:
+        task: the object, found to be plaintext.
+        etag: as it was read.
+        context: of the worker; without a key there is no mark.
+    """
+    said = hashlib.sha256("\0".join(("beside plaintext", task.bucket, task.key, etag)).encode()).hexdigest()
+    mac = context.mac(said)
+    return {} if mac is None else {_OWN_MARK: mac}
+
+
+def refuse_orphan(
+    task: Task,
+    response: Mapping[str, Any],
+    context: MigrationContext,
+    calls: Calls,
+    *,
+    file: tuple[bytes, Mapping[str, str]] | None = None,
+) -> None:
+    """Refuse what could be ciphertext where an instruction file has stood beside it, or where a stray one stands.
+
+    Args:
+        task: the object.
+        response: the answer to its GET.
+        context: of the worker.
+        calls: counts the requests.
+        file: body and user metadata of what lies under the name of its instruction file and says nothing of it.
 
     Raises:
         TaskEndedError: it may be encrypted, and what opens it is gone.
     """
+    if file is not None and formats.is_instruction_file_body(file[0]):
+        _refuse_beside_stray(task, response, context, file[1])
+        return
     reason = "it looks like ciphertext, and the instruction file that stood beside it is gone"
     if context.lost_file(task.bucket, task.key):
         raise TaskEndedError.skip(SkipReason.PERHAPS_ENCRYPTED, f"{reason}: this run has removed one")
     if context.facts(task.bucket).keeps_versions and _has_lost_file(task, response["LastModified"], calls):
         raise TaskEndedError.skip(SkipReason.PERHAPS_ENCRYPTED, f"{reason}: an older version of it is still there")
+
+
+def _refuse_beside_stray(
+    task: Task, response: Mapping[str, Any], context: MigrationContext, marks: Mapping[str, str]
+) -> None:
+    """A stray file may have replaced the one that opens the object, by a writer that was killed before its object."""
+    for name, mac in own_mark(task, response["ETag"], context).items():
+        if hmac.compare_digest(marks.get(name, "").encode(), mac.encode()):
+            return
+    raise TaskEndedError.skip(
+        SkipReason.PERHAPS_ENCRYPTED,
+        "it looks like ciphertext, and the instruction file beside it is another object's: it may have replaced the "
+        "one that opens this object. If it is plaintext, remove that file and write the object again",
+    )
 
 
 def _has_lost_file(task: Task, modified: datetime.datetime, calls: Calls) -> bool:

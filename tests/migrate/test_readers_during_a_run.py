@@ -287,6 +287,44 @@ class TestUpgrade:
         plain_s3.put_object(Bucket=bucket, Key="k", Body=TEXT)
         assert migrate_one(Task(bucket=bucket, key="k"), context=open_context(settings())).result is Result.DONE
 
+    def test_ciphertext_beside_a_stray_file_is_not_encrypted(
+        self, job: Any, settings: Settings, open_context: Open, bucket: str, plain_s3: Any
+    ) -> None:
+        """A writer replaced the file of a V2 object and was killed before its object: what is left stays as it is."""
+        self.put_pair(plain_s3, bucket)
+        plain_s3.put_object(Bucket=bucket, Key="k.instruction", Body=V3_FILE.encode())
+        for wanted in (settings(), settings(instruction_file="always"), job):
+            context = open_context(wanted)
+            for listed in (None, True, False):
+                task = Task(bucket=bucket, key="k", has_instruction_file=listed)
+                outcome = migrate_one(task, context=context)
+                assert (outcome.result, outcome.reason) == (Result.SKIPPED, SkipReason.PERHAPS_ENCRYPTED)
+        assert plain_s3.get_object(Bucket=bucket, Key="k")["Body"].read() == V2.body
+
+    def test_only_the_books_that_wrote_a_stray_file_vouch_for_it(
+        self, settings: Settings, open_context: Open, make_client: Callable[..., Any], bucket: str, plain_s3: Any
+    ) -> None:
+        """Random bytes beside the file of a killed run: that job goes on, another one, or another object, does not."""
+        body, job = os.urandom(200), settings(instruction_file="always")
+        plain_s3.put_object(Bucket=bucket, Key="k", Body=body)
+        context = open_context(job)
+        watch = Interference(context.s3)
+        watch.when("PutObject", lambda: watch.kill_before(len(watch.sent) + 1))
+        with pytest.raises(KilledError):
+            migrate_one(Task(bucket=bucket, key="k"), context=context)
+        file = plain_s3.get_object(Bucket=bucket, Key="k.instruction")
+        other, without = open_context(job), open_context(job)
+        other.mac_key, without.mac_key = bytes(32), None
+        for stranger in (other, without):
+            outcome = migrate_one(Task(bucket=bucket, key="k"), context=stranger)
+            assert outcome.reason is SkipReason.PERHAPS_ENCRYPTED
+        plain_s3.put_object(Bucket=bucket, Key="other", Body=body)
+        plain_s3.put_object(Bucket=bucket, Key="other.instruction", Body=file["Body"].read(), Metadata=file["Metadata"])
+        outcome = migrate_one(Task(bucket=bucket, key="other"), context=open_context(job))
+        assert outcome.reason is SkipReason.PERHAPS_ENCRYPTED
+        assert migrate_one(Task(bucket=bucket, key="k"), context=open_context(job)).result is Result.DONE
+        assert _read(make_client(), bucket) == body
+
     def test_a_plain_migration_removes_no_file(
         self,
         job: Any,
