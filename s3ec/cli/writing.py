@@ -50,7 +50,7 @@ class Writing:
         others: request members that stand for themselves: storage class, ACL, tags.
         mode: server-side mode that was named; None asks the bucket.
         guess_type: derive the Content-Type of an upload from its file's name.
-        given: the options that were given, for whoever has no use for them.
+        given: the options that were given, for commands that have no use for them.
     """
 
     headers: Mapping[str, Any] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class Writing:
         S3 replaces headers and metadata all or none: what is not named here is taken over from the source.
 
         Args:
-            head: of the source, without content metadata.
+            head: HEAD of the source, without content metadata.
         """
         extra: dict[str, Any] = dict(self.others)
         if "Tagging" in extra:

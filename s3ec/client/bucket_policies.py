@@ -166,7 +166,7 @@ def required_encryption(
 ) -> RequiredEncryption | None:
     """Read off the bucket's policy what uploads must name, no matter who wrote it.
 
-    Only statements that deny everybody's uploads to the whole bucket count; conditions beside the mode are taken to
+    Only statements that deny all uploads to the whole bucket count; conditions beside the mode are taken to
     hold, since an upload that names the mode satisfies such a statement either way.
 
     Returns:

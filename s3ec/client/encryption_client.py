@@ -291,7 +291,7 @@ EncryptionClient.__doc__ = described(EncryptionClient.__doc__)
 
 
 def raw_view(client: BaseClient) -> BaseClient:
-    """The same client without encryption: a real S3 client that shares connections, credentials and events.
+    """Return the same client without encryption: a real S3 client that shares connections, credentials and events.
 
     Args:
         client: an `EncryptionClient`, or a plain client, which is its own view.
@@ -301,7 +301,7 @@ def raw_view(client: BaseClient) -> BaseClient:
 
 
 def plain_view(client: BaseClient) -> BaseClient:
-    """The same client as botocore made it: without encryption, and without the client's server-side default.
+    """Return the same client as botocore made it: without encryption, and without the client's server-side default.
 
     Args:
         client: an `EncryptionClient`, or a plain client, which is its own view.

@@ -1,6 +1,6 @@
 """The caller's event handlers: they see and change the plaintext request, and encryption comes after them.
 
-boto3 lets anybody change a request's parameters (``provide-client-params``, ``before-parameter-build``) before it is
+boto3 lets handlers change a request's parameters (``provide-client-params``, ``before-parameter-build``) before it is
 built. Here the parameters are given to the handlers once, as the caller wrote them; what they make of it is encrypted;
 and the call that sends it does not show them the ciphertext as if it were a body of the caller's.
 

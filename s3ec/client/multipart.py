@@ -74,7 +74,7 @@ class MultipartUploads:
         """Take an upload into this client's care.
 
         Args:
-            state: of the upload.
+            state: state of the upload.
             new: refuse one that this client has already.
 
         Raises:

@@ -80,7 +80,7 @@ class EncryptedUpload:
         return {**carried, **given, **more}
 
     def through(self, wire: Wire) -> EncryptedUpload:
-        """The same upload, whose requests another client of the session sends: with its credentials and handlers."""
+        """Return the same upload, sent by another client of the session with its credentials and handlers."""
         return dataclasses.replace(self, wire=dataclasses.replace(wire, options=self.wire.options))
 
     def answer(self, etag: str) -> dict[str, Any]:

@@ -143,7 +143,7 @@ class UploadState:
             raise
 
     def _again(self, record: PartRecord, content: PartContent) -> PartContent | None:
-        """The same bytes once more: the same ciphertext, by counter mode at the same place."""
+        """Encrypt the same bytes once more: the same ciphertext, by counter mode at the same place."""
         if record.content is not None or record.offset is None:
             content.close()
             return None

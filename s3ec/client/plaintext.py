@@ -224,7 +224,7 @@ class DecryptedBody(StreamingBody):
         self._plaintext.close()
 
     def __enter__(self) -> DecryptedBody:
-        """The same content, by lines: botocore's gives its raw stream, which iterates so."""
+        """Iterate over the same content by lines: botocore's gives its raw stream, which iterates so."""
         return _EnteredBody(self._plaintext, self._length)
 
     def __exit__(self, *details: object) -> None:

@@ -145,7 +145,7 @@ class Seal:
 
 
 class SealedHeaders(HeadersDict):
-    """The headers of a sealed request: content metadata and lengths stay as they are, all others are anybody's."""
+    """The headers of a sealed request: content metadata and lengths are fixed, all others may change."""
 
     seal: Seal
 

@@ -68,7 +68,7 @@ class VerifiedObject:
         return self.total - _TAG_LENGTH
 
     def with_cipher(self, cipher: ContentCipher | None) -> VerifiedObject:
-        """The same object, with its key opened once more, or forgotten."""
+        """Return the same object, with its key opened once more, or forgotten."""
         return dataclasses.replace(self, cipher=cipher)
 
     def decryptor_at(self, offset: int) -> CtrDecryptor:

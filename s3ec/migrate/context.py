@@ -96,7 +96,7 @@ class UploadLog(Protocol):
     """Remembers multipart uploads that are under way, so that a later run can clear away what a kill left."""
 
     def upload_opening(self, bucket: str, key: str) -> str:
-        """An upload is about to begin; gives the name to call it by until S3 has given it its id."""
+        """Note that an upload is about to begin; return its name until S3 has given it its id."""
 
     def upload_opened(self, name: str, upload_id: str, *, is_only_one: bool = True) -> None:
         """It has begun; or it is not the only one, and another one may stand under the name, whose id is not known."""
@@ -222,7 +222,7 @@ class MigrationContext:
             client.close()
 
     def kms_client(self, spec: KeyringSpec) -> Any:
-        """The KMS client for a key, made once."""
+        """Return the KMS client for a key, made once."""
         with self._lock:
             if spec.label not in self._kms_clients:
                 self._kms_clients[spec.label] = self.kms(spec)
@@ -314,7 +314,7 @@ def _ask(client: Any, bucket: str) -> BucketFacts:
 
 
 def _answer(request: Callable[..., dict[str, Any]], bucket: str) -> dict[str, Any]:
-    """The answer, or nothing where the bucket has no such setting or it may not be read."""
+    """Return the answer, or nothing if the bucket has no such setting or it may not be read."""
     try:
         return request(Bucket=bucket)
     except ClientError as error:

@@ -87,22 +87,22 @@ class TaskEndedError(Exception):
 
     @classmethod
     def skip(cls, reason: SkipReason, message: str = "") -> TaskEndedError:
-        """The object is left alone."""
+        """Make the error that ends a task and leaves its object alone."""
         return cls(Result.SKIPPED, message or reason.advice, reason=reason)
 
 
 def code_of(error: ClientError) -> str:
-    """The service's own word for an error."""
+    """Return the service's own word for an error."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def status_of(error: ClientError) -> int:
-    """The HTTP status of an error answer, or 0."""
+    """Return the HTTP status of an error answer, or 0."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def ended_by(error: Exception) -> TaskEndedError | None:
-    """What an error means for the one task that met it; None where it concerns the whole job."""
+    """Return what an error means for the one task that met it; None if it concerns the whole job."""
     if isinstance(error, TaskEndedError):
         return error
     ended = _ended_by(error)

@@ -17,7 +17,7 @@ from s3ec.migrate.writing import part_length
 __all__ = ["KMS_PRICE", "StorageClass", "kms_calls_for", "price_of", "requests_for", "storage_class", "writes_file"]
 
 KMS_PRICE = 0.03 / 10_000
-"""Of one request."""
+"""Dollars of one request."""
 
 _WRITES = frozenset(
     {"put_object", "copy_object", "create_multipart_upload", "upload_part", "upload_part_copy"}
@@ -32,9 +32,9 @@ class StorageClass:
     """Prices of one storage class.
 
     Attributes:
-        month: of a GiB and month.
-        retrieval: of reading a GiB.
-        days: that are paid at least.
+        month: dollars per GiB and month.
+        retrieval: dollars for reading a GiB.
+        days: how many are paid at least.
         write: of one PUT, COPY, POST or LIST.
         read: of one GET or another request.
     """

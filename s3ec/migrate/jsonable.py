@@ -24,18 +24,18 @@ class Jsonable:
     __slots__ = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as JSON values; fields that are None are left out."""
+        """Return the fields as JSON values; fields that are None are left out."""
         fields = dataclasses.fields(typing.cast("Any", self))
         values = {field.name: _plain(getattr(self, field.name)) for field in fields}
         return {name: value for name, value in values.items() if value is not None}
 
     def to_json(self) -> str:
-        """The fields as one line of ASCII JSON."""
+        """Return the fields as one line of ASCII JSON."""
         return json.dumps(self.to_dict(), separators=(",", ":"))
 
     @classmethod
     def from_dict(cls: type[T], values: Mapping[str, Any]) -> T:
-        """The inverse of `to_dict`.
+        """Make an object of what `to_dict` gave.
 
         Raises:
             s3ec.errors.ConfigurationError: a name is unknown or missing, or a value has the wrong type.
@@ -51,7 +51,7 @@ class Jsonable:
 
     @classmethod
     def from_json(cls: type[T], text: str | bytes) -> T:
-        """The inverse of `to_json`.
+        """Make an object of what `to_json` gave.
 
         Raises:
             s3ec.errors.ConfigurationError: the text is not JSON, or not of this type.

@@ -86,7 +86,7 @@ class MeteredKeyring:
 
     @property
     def capabilities(self) -> KeyringCapabilities:
-        """Those of the keyring."""
+        """Return the capabilities of the keyring."""
         return self._keyring.capabilities
 
     def on_encrypt(self, request: EncryptionMaterialsRequest) -> EncryptionMaterials:

@@ -153,7 +153,7 @@ def _end(journal: Journal, before: str, after: str, *, finished: bool) -> None:
 
 
 def _engine(context: MigrationContext, workers: int, processes: int) -> Engine:
-    """The engine that comes built in."""
+    """Return the built-in engine."""
 
     def here(
         settings: MigrationSettings,

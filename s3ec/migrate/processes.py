@@ -112,7 +112,7 @@ def _listen(
 
 
 def _work(settings_json: str, path: str, workers: int, mouth: Any, leash: Any, parent: int) -> None:
-    """What each process runs."""
+    """Do the work of one process."""
     settings = MigrationSettings.from_json(settings_json)
     stop, ended, speaking = threading.Event(), threading.Event(), threading.Lock()
 

@@ -130,7 +130,7 @@ def _already(source: Source, context: MigrationContext, calls: Calls) -> Outcome
 
 
 def _target(source: Source, properties: Properties, context: MigrationContext, calls: Calls) -> Target | None:
-    """Where to write, and on what condition; None where the same object is there already.
+    """Return where to write, and on what condition; None if the same object is there already.
 
     Raises:
         TaskEndedError: something else has that name at the destination.
@@ -223,7 +223,7 @@ def _read_back(target: Target, written: Written, context: MigrationContext, call
 
 
 def _planned(source: Source, properties: Properties, context: MigrationContext, *, as_it_is: bool) -> Outcome:
-    """A dry run's answer."""
+    """Return a dry run's answer."""
     if as_it_is:
         return outcome_of(source, Result.PLANNED, context, notes=properties.notes)
     encryption_context = sealing.context_for(context.settings, source)

@@ -260,7 +260,7 @@ class Audit:
 
 
 def _share(percent: float) -> str:
-    """A share that never rounds to all or nothing."""
+    """Format a share so that it never rounds to all or nothing."""
     return "under 0.1" if 0 < percent < 0.1 else "over 99.9" if 99.9 < percent < 100 else f"{percent:.1f}"
 
 

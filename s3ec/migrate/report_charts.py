@@ -86,7 +86,7 @@ def _fitting(text: str) -> float:
 
 
 def _percent(value: int, total: int) -> str:
-    """A share in words that never rounds to all or nothing."""
+    """Put a share into words so that it never rounds to all or nothing."""
     share = 100 * value / total
     if 0 < share < 0.1:
         return "< 0.1 %"

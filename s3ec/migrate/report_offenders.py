@@ -37,7 +37,7 @@ COLUMNS = (
 
 
 def matches(found: SurveyedObject, conditions: Collection[str]) -> list[str]:
-    """Those of the conditions that hold for one object.
+    """Return the conditions that are true of one object.
 
     An object that cannot be read matches ``"unreadable"`` whatever was asked for: it may be the very thing that was
     looked for, and a check that passes over it would prove nothing.

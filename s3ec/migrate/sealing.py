@@ -51,7 +51,7 @@ class KeyInHand:
 
     @property
     def capabilities(self) -> KeyringCapabilities:
-        """Those of the manager."""
+        """Return the capabilities of the manager."""
         return self._manager.capabilities
 
     def get_encryption_materials(self, request: EncryptionMaterialsRequest) -> EncryptionMaterials:
@@ -172,7 +172,7 @@ def check_room(own: Mapping[str, str], encryption_context: Mapping[str, str] | N
 
 
 def context_for(settings: MigrationSettings, source: Source) -> dict[str, str] | None:
-    """The encryption context of what is written: the one asked for, else the stored one, bound to its new place."""
+    """Return the encryption context to write: the one asked for, else the stored one, bound to its new place."""
     if not settings.keyring.is_kms:
         return None
     stored = source.content_metadata

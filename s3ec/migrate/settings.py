@@ -54,7 +54,7 @@ class Connection(Jsonable):
         return boto3.Session(profile_name=self.profile_name, region_name=self.region_name)
 
     def client(self, service: str, session: boto3.Session | None = None, **more: Any) -> Any:
-        """A plain boto3 client with adaptive retries, so that throttling slows a run down and does not end it.
+        """Make a plain boto3 client with adaptive retries, so that throttling slows a run down and does not end it.
 
         Args:
             service: ``"s3"`` or ``"kms"``.
@@ -85,11 +85,11 @@ class KeyringSpec(Jsonable):
         kind: ``"kms"``, ``"kms-discovery"`` (reads only), ``"aes-file"`` or ``"rsa-file"``.
         key_id: of KMS: ARN, id or alias.
         region_name: of KMS, where it is not the connection's.
-        path: of a file with 16, 24 or 32 raw bytes (AES), on every worker.
-        private_key_path: of a PEM file (RSA), on every worker.
+        path: path of a file with 16, 24 or 32 raw bytes (AES), on every worker.
+        private_key_path: path of a PEM file (RSA), on every worker.
         passphrase: where the passphrase of that PEM is, on every worker: ``"file:PATH"`` (its first line) or
             ``"env:NAME"``; None where it has none.
-        public_key_path: of a PEM file (RSA), on every worker.
+        public_key_path: path of a PEM file (RSA), on every worker.
         material_description: description of the raw key.
         enable_legacy_wrapping_algorithms: the opt-in to opening wrappings of V1.
     """
@@ -119,7 +119,7 @@ class KeyringSpec(Jsonable):
 
     @property
     def label(self) -> str:
-        """What names the key in journals and reports: a KMS key id or a file name."""
+        """The name of the key in journals and reports: a KMS key id or a file name."""
         paths = (self.path, self.private_key_path, self.public_key_path)
         return self.key_id or next((Path(path).name for path in paths if path), self.kind)
 

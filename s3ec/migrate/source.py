@@ -76,7 +76,7 @@ class Source:
 
     @property
     def version_id(self) -> str | None:
-        """The version that was read; None where the bucket keeps none."""
+        """The version that was read; None if the bucket keeps none."""
         return self.response.get("VersionId")
 
     @property

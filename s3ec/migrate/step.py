@@ -59,7 +59,7 @@ def migrate_one(task: Task, *, context: MigrationContext) -> Outcome:
 
 
 def next_task(outcome: Outcome, settings: MigrationSettings) -> Task | None:
-    """The task to run next for an outcome that is not final, or None where the attempts are used up.
+    """Return the task to run next for an outcome that is not final, or None if the attempts are used up.
 
     After another writer's change the ETag of the list is worth nothing: the next attempt takes the object as it is.
     """

@@ -50,7 +50,7 @@ class Target:
 
     @property
     def condition(self) -> dict[str, str]:
-        """What makes a concurrent writer win."""
+        """Return the condition that makes a concurrent writer win."""
         return {"IfMatch": self.replaces} if self.replaces else {"IfNoneMatch": "*"}
 
 

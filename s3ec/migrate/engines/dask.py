@@ -27,7 +27,7 @@ class DaskPool:
         return self._client.submit(run_task, task, settings, pure=False, key=f"s3ec-{uuid.uuid4().hex}")
 
     def finished(self, handles: Iterable[Any], timeout: float) -> list[tuple[Any, str | None]]:
-        """What is done by now."""
+        """Return what is done by now."""
         waiting = list(handles)
         if not waiting:
             return []

@@ -27,7 +27,7 @@ class RayPool:
         return self._task.remote(task, settings)
 
     def finished(self, handles: Iterable[Any], timeout: float) -> list[tuple[Any, str | None]]:
-        """What is done by now."""
+        """Return what is done by now."""
         waiting = list(handles)
         if not waiting:
             return []

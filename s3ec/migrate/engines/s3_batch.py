@@ -54,7 +54,7 @@ _CODES = {
 
 
 def lambda_handler(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-    """What Lambda calls.
+    """Answer one invocation; this is what Lambda calls.
 
     Raises:
         ConfigurationError: there are no settings, or the event is not S3 Batch Operations'.
@@ -139,7 +139,7 @@ def _attempt(
     try:
         outcome = pool.submit(migrate_one, wanted, context=context).result(timeout=budget)
     except concurrent.futures.TimeoutError:
-        # Its requests are conditional: if it is thawed later and goes on, it cannot overwrite anybody.
+        # Its requests are conditional: if it is thawed later and goes on, it cannot overwrite newer objects.
         return TEMPORARY, "the invocation ran out of time"
     finally:
         pool.shutdown(wait=False)
@@ -151,7 +151,7 @@ def _answer(outcome: Outcome) -> tuple[str, str]:
 
 
 def _resolve(context: MigrationContext, bucket: str, encoded: str, version: str | None) -> tuple[Task, int | None]:
-    """The object behind a URL-encoded key, and its size; None where there is no such object or version.
+    """Return the object behind a URL-encoded key, and its size; None if there is no such object or version.
 
     Manifests are encoded in two ways, with a blank as ``+`` or as ``%20``: the object itself tells which. A manifest of
     all versions also names delete markers (405), which hold nothing.

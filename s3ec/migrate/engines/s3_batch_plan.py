@@ -51,12 +51,12 @@ _WRITE_OBJECT = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchPlan:
-    """A job of S3 Batch Operations, to be reviewed before anybody runs it.
+    """A job of S3 Batch Operations, to be reviewed before it is run.
 
     Attributes:
         settings: what each invocation does.
         account_id: account of the bucket's owner.
-        function_arn: of a published version, since ``$LATEST`` may change while the job runs.
+        function_arn: ARN of a published version, since ``$LATEST`` may change while the job runs.
         role_arn: what S3 takes on to read the manifest, invoke the function and write the report.
         manifest: bucket and key of the list of objects.
         manifest_etag: its ETag.
