@@ -231,7 +231,7 @@ class TestOneUse:
         ticket.send(b"parent")
 
     def test_a_refused_body_costs_nothing(self, ticket: PresignedUpload) -> None:
-        """What is no body encrypts nothing, and the ticket is still good."""
+        """What is not a body encrypts nothing, and the ticket is still good."""
         with pytest.raises((TypeError, ValueError)):
             ticket.send(5)
         assert ticket.send(b"body")

@@ -378,7 +378,7 @@ def test_threads_never_exceed_the_limits(make: Make, keyring: CountingKeyring) -
     ],
 )
 def test_limits_are_positive(make: Make, limits: dict[str, Any]) -> None:
-    """There is no unlimited cache, and no limit that cannot be meant."""
+    """No cache is unlimited, and limits without a meaning are refused."""
     with pytest.raises(ConfigurationError, match=next(iter(limits))):
         make(**limits)
 
