@@ -52,7 +52,7 @@ class Heard:
         """Ask the handlers of a client.
 
         Args:
-            client: whose handlers; any botocore client.
+            client: any botocore client; its handlers are asked.
             operation_name: as botocore spells it.
             parameters: a dict of the caller's own, which handlers may change.
             **context: more of what botocore would put into the context, such as ``is_presign_request``.

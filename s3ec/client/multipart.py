@@ -175,7 +175,7 @@ class MultipartUploads:
         Args:
             read: the client's own ``get_object``.
             wire: plain calls.
-            parameters: of ``upload_part_copy``; ``EncryptionContext`` is that of the source.
+            parameters: those of ``upload_part_copy``; ``EncryptionContext`` is that of the source.
         """
         context = parameters.pop("EncryptionContext", None)
         heard = wire.hear("UploadPartCopy", parameters)

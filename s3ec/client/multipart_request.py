@@ -158,7 +158,7 @@ def create_upload(wire: Wire, parameters: dict[str, Any]) -> tuple[EncryptedUplo
 
     Args:
         wire: plain calls.
-        parameters: of ``create_multipart_upload``, with ``EncryptionContext``; taken apart.
+        parameters: those of ``create_multipart_upload``, with ``EncryptionContext``; they are taken apart.
 
     Returns:
         The upload, and S3's own answer.

@@ -21,7 +21,7 @@ class UploadSnapshot(Unpicklable):
 
     Attributes:
         parts: number, length and MAC of every part that is encrypted, in order: of all whose ciphertext may have left.
-        mac_key: of those MACs.
+        mac_key: key of those MACs.
         stream: where the GCM stream stands behind them.
         sealed: True if the tag may have left; no part may follow.
     """

@@ -49,7 +49,7 @@ class Turnstile:
 
         Args:
             cipher: cipher of the object.
-            ledger: whose encrypted parts lie before ``state``.
+            ledger: ledger whose encrypted parts lie before ``state``.
             memory: for the plaintext of parts that must wait.
             state: where an earlier process left the stream.
             observe: sees the whole plaintext, in order.

@@ -42,7 +42,7 @@ def copy_part(
 
     Args:
         wire: plain calls of the client that is called.
-        parameters: of ``upload_part_copy``, as the caller's handlers left them; ``EncryptionContext`` is the source's.
+        parameters: ``upload_part_copy``'s, as the caller's handlers left them; ``EncryptionContext`` is the source's.
         read: the client's own ``get_object``.
         state: state of the upload.
         upload: its requests, through this client.

@@ -48,9 +48,9 @@ class Question:
 
     Attributes:
         request: the caller's read; its parameters name no range.
-        wanted: in plaintext's offsets.
-        asked: in ciphertext's.
-        part: set where the range is a part's.
+        wanted: the range in the plaintext's offsets.
+        asked: the range in the ciphertext's offsets.
+        part: the part, if the range is that of a part.
     """
 
     request: ReadRequest

@@ -57,7 +57,7 @@ class SequentialUpload:
 
         Args:
             wire: plain calls.
-            parameters: of ``create_multipart_upload``, with ``EncryptionContext``.
+            parameters: those of ``create_multipart_upload``, with ``EncryptionContext``.
             claims: what the caller says about the whole plaintext; checked against it before the tag is made.
             place: bucket and key as the caller named them, where handlers changed the request that creates the upload:
                 they will want to change those of its parts.

@@ -35,8 +35,8 @@ class StorageClass:
         month: dollars per GiB and month.
         retrieval: dollars for reading a GiB.
         days: how many are paid at least.
-        write: of one PUT, COPY, POST or LIST.
-        read: of one GET or another request.
+        write: dollars for one PUT, COPY, POST or LIST.
+        read: dollars for one GET or another request.
     """
 
     month: float

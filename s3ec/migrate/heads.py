@@ -24,7 +24,7 @@ def explain_heads(client: Any, plain: Any | None = None) -> None:
     """Let refused HEADs of a client of our own end with S3's code and sentence, at the price of one more request each.
 
     Args:
-        client: whose HeadObject and HeadBucket are explained.
+        client: client whose HeadObject and HeadBucket are explained.
         plain: sends the second request; the client itself by default. Give one for a client that decrypts.
     """
     asking = plain or client

@@ -50,7 +50,7 @@ class Summary(Jsonable):
         undone: objects that were wanted and are not done.
         bytes: plaintext bytes written (or verified) by this run.
         requests: to S3, by operation, of this run.
-        kms_calls: of this run.
+        kms_calls: calls of KMS in this run.
         seconds: it took.
         interrupted: True if it was stopped before its end.
         notes: what an operator should know, and how many objects it is about.

@@ -63,7 +63,7 @@ def plaintext_of(source: Source, cipher: ContentCipher | None, *, etag_is_md5: b
 
     Args:
         source: the object.
-        cipher: of an encrypted one.
+        cipher: cipher of an encrypted source.
         etag_is_md5: False if the server's ETags are not what S3's are.
 
     Raises:

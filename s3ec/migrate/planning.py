@@ -54,7 +54,7 @@ def plan(
         objects: what to do; None lists the source.
         context: context of the process, with ``dry_run``; None builds one.
         workers: threads.
-        on_outcome: told what would become of each object.
+        on_outcome: called with what would become of each object.
 
     Raises:
         botocore.exceptions.ClientError: what would stop the whole job.

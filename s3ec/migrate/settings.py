@@ -34,8 +34,8 @@ class Connection(Jsonable):
     Attributes:
         profile_name: profile of the AWS configuration, or None.
         region_name: or None for the environment's.
-        endpoint_url: of S3 and KMS alike; None for the environment's (``AWS_ENDPOINT_URL_S3``, …).
-        max_connections: of one client's pool; at least the number of threads that share it.
+        endpoint_url: address of both S3 and KMS; None for the environment's (``AWS_ENDPOINT_URL_S3``, …).
+        max_connections: size of one client's pool; at least the number of threads that share it.
         max_attempts: sendings of one request, the first included.
     """
 
@@ -83,8 +83,8 @@ class KeyringSpec(Jsonable):
 
     Attributes:
         kind: ``"kms"``, ``"kms-discovery"`` (reads only), ``"aes-file"`` or ``"rsa-file"``.
-        key_id: of KMS: ARN, id or alias.
-        region_name: of KMS, where it is not the connection's.
+        key_id: KMS key: ARN, ID or alias.
+        region_name: Region of KMS, if it is not the connection's.
         path: path of a file with 16, 24 or 32 raw bytes (AES), on every worker.
         private_key_path: path of a PEM file (RSA), on every worker.
         passphrase: where the passphrase of that PEM is, on every worker: ``"file:PATH"`` (its first line) or

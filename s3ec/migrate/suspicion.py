@@ -100,7 +100,7 @@ def own_mark(task: Task, etag: str, context: MigrationContext) -> dict[str, str]
     Args:
         task: the object, found to be plaintext.
         etag: as it was read.
-        context: of the worker; without a key there is no mark.
+        context: context of the worker; without a key there is no mark.
     """
     said = hashlib.sha256("\0".join(("beside plaintext", task.bucket, task.key, etag)).encode()).hexdigest()
     mac = context.mac(said)
@@ -120,7 +120,7 @@ def refuse_orphan(
     Args:
         task: the object.
         response: the answer to its GET.
-        context: of the worker.
+        context: context of the worker.
         calls: counts the requests.
         file: body and user metadata of what lies under the name of its instruction file and says nothing of it.
 

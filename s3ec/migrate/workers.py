@@ -31,9 +31,9 @@ class Event(Jsonable):
         kind: ``"listed"``, ``"started"``, ``"finished"``, ``"again"``, ``"notice"``, ``"stopping"``, ``"summary"``.
         objects: objects known so far.
         bytes: their stored bytes.
-        task: of ``started``.
-        outcome: of ``finished`` and ``again``.
-        message: of ``notice``.
+        task: the task, for ``started``.
+        outcome: the outcome, for ``finished`` and ``again``.
+        message: the text, for ``notice``.
     """
 
     kind: str

@@ -37,7 +37,7 @@ class Target:
     Attributes:
         bucket: the bucket.
         key: the key.
-        arguments: of ``put_object`` or ``create_multipart_upload``, everything but ``Metadata``.
+        arguments: arguments of ``put_object`` or ``create_multipart_upload``, everything but ``Metadata``.
         replaces: ETag of what stands there now, or None where nothing does.
         needs_file: True if what stands there now has its data key in an instruction file.
     """
