@@ -8,13 +8,14 @@ from typing import Any
 
 from s3ec import formats
 from s3ec.formats import ContentMetadata, MetadataLocation
+from s3ec.materials import MaterialsManager
 from s3ec.migrate import plaintext
 from s3ec.migrate.context import Calls, MigrationContext
 from s3ec.migrate.copying import copy
 from s3ec.migrate.ending import TaskEndedError
 from s3ec.migrate.model import Outcome, Result, SkipReason, Task
 from s3ec.migrate.properties import METADATA_LIMIT, metadata_length, put_annotations, read_properties
-from s3ec.migrate.rewrapping import rewrapped
+from s3ec.migrate.rewrapping import opens_without_integrity, rewrapped
 from s3ec.migrate.source import InstructionFile, Source, open_source
 from s3ec.migrate.writing import Target, Written
 from s3ec.migrate.yielding import give_place_back, look_again
@@ -29,6 +30,9 @@ def rewrap(task: Task, *, context: MigrationContext, calls: Calls) -> Outcome:
         TaskEndedError: it was left alone, or another writer was there first.
     """
     source = open_source(task, context=context, calls=calls, with_body=False)
+    if opens_without_integrity(source):
+        # Padding that is right by chance gives a data key of chance: only the content tells, and only it is an answer.
+        _authenticate(replace(task, etag=source.etag, version_id=None), context.read_manager, context, calls)
     new = rewrapped(source, context)
     if new is None:
         return _outcome(source, Result.ALREADY, context, source.content_metadata)
@@ -87,11 +91,14 @@ def _in_file(
 
 def _read_back(task: Task, etag: str, context: MigrationContext, calls: Calls) -> None:
     """Open and authenticate the object with the new key, as a reader would."""
-    source = open_source(
-        replace(task, etag=etag, version_id=None), context=context, calls=calls, with_body=True, is_ours=True
-    )
+    _authenticate(replace(task, etag=etag, version_id=None), context.write_manager, context, calls)
+
+
+def _authenticate(task: Task, manager: MaterialsManager, context: MigrationContext, calls: Calls) -> None:
+    """Read the object to its verified end."""
+    source = open_source(task, context=context, calls=calls, with_body=True, is_ours=True)
     try:
-        cipher = plaintext.cipher_of(source, context.write_manager, allow_legacy=False)
+        cipher = plaintext.cipher_of(source, manager, allow_legacy=False)
         plaintext.digest(plaintext.plaintext_of(source, cipher))
     finally:
         source.close()

@@ -35,7 +35,7 @@ from s3ec.migrate.sealing import context_for
 from s3ec.migrate.settings import KeyringSpec, MigrationSettings
 from s3ec.migrate.source import Source
 
-__all__ = ["rewrapped"]
+__all__ = ["opens_without_integrity", "rewrapped"]
 
 _POLICY = CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT
 _OTHER_KEY = frozenset({"IncorrectKeyException", "AccessDeniedException"})
@@ -66,6 +66,16 @@ def rewrapped(source: Source, context: MigrationContext) -> ContentMetadata | No
     )
     _prove(new, data_key, context)
     return new
+
+
+def opens_without_integrity(source: Source) -> bool:
+    """Whether a data key is to be wrapped again that only its content proves: its own wrapping has a padding alone."""
+    stored = source.content_metadata
+    return (
+        stored is not None
+        and not stored.algorithm_suite.is_legacy
+        and stored.encrypted_data_key.wrapping_algorithm in wrapping.WITHOUT_INTEGRITY
+    )
 
 
 def _description(source: Source, stored: ContentMetadata, settings: MigrationSettings) -> dict[str, str]:
