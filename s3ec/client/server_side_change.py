@@ -17,6 +17,7 @@ from typing import Any, Literal, cast
 from botocore.exceptions import ClientError
 
 from s3ec.client import server_side
+from s3ec.client.answers import etag_of, length_of
 from s3ec.client.encryption_client import plain_view
 from s3ec.client.server_side_copy import copy_in_parts, grants, speaks_to_aws
 from s3ec.client.server_side_modes import DsseKms, ServerSideMode, SseC, SseKms, SseS3
@@ -147,7 +148,7 @@ def change_server_side_encryption(
     before = server_side_state(head)
     version = head.get("VersionId")
     if _has(before, mode):
-        return ServerSideChange("none", before, before, version, head["ETag"])
+        return ServerSideChange("none", before, before, version, etag_of(head))
 
     if _may_update(view, before, mode, update) and _update(view, {**target, "VersionId": version}, cast(SseKms, mode)):
         return _verified(view, "update", before, mode, {**target, "VersionId": version}, secure)
@@ -163,15 +164,15 @@ def change_server_side_encryption(
     }
     source = {
         "CopySource": {**target, **({"VersionId": version} if version else {})},
-        "CopySourceIfMatch": head["ETag"],
+        "CopySourceIfMatch": etag_of(head),
         **(customer_key.parameters("CopySourceSSECustomer") if customer_key else {}),
     }
     method: Method
-    if head["ContentLength"] > copy_limit:
+    if length_of(head) > copy_limit:
         method, version = "multipart-copy", copy_in_parts(view, request, source, head, named, part_limit=copy_limit)
     else:
         # CopySourceIfMatch guards what is read, IfMatch what is overwritten: no write by someone else is lost.
-        guard = _known(view, "CopyObject", {"IfMatch": head["ETag"]})
+        guard = _known(view, "CopyObject", {"IfMatch": etag_of(head)})
         method, version = "copy", view.copy_object(**request, **source, **guard).get("VersionId")
     # Some servers answer a version ID where the bucket keeps none.
     pinned = {**target, "VersionId": version if head.get("VersionId") else None}
@@ -195,7 +196,7 @@ def _verified(
             f"the server accepted the change of s3://{named['Bucket']}/{named['Key']} and reports {after.name} now; "
             "it does not carry out the mode that was asked for"
         )
-    return ServerSideChange(method, before, after, head.get("VersionId"), head["ETag"])
+    return ServerSideChange(method, before, after, head.get("VersionId"), etag_of(head))
 
 
 def _head(view: Any, named: Mapping[str, Any], customer_key: SseC | None, secure: bool) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from urllib.parse import urlencode, urlsplit
 from botocore.exceptions import ClientError
 
 from s3ec.client import server_side
+from s3ec.client.answers import etag_of, length_of
 from s3ec.client.carried import carried
 from s3ec.errors import UnsupportedOperationError
 
@@ -113,7 +114,7 @@ def copy_in_parts(
     place = {"Bucket": request["Bucket"], "Key": request["Key"]}
     create = {**request, **carried(head, _CONTENT_HEADERS), **_tags(view, named)}
     key = {name: request[name] for name in _SSE_C_MEMBERS if name in request}
-    finish = {"IfMatch": head["ETag"]}
+    finish = {"IfMatch": etag_of(head)}
     if speaks_to_aws(view):
         # MinIO wants the checksums of copied parts from the client, which never sees the bytes, and the SSE-C key of
         # the object that is there, so that it can compare its ETag.
@@ -131,7 +132,7 @@ def copy_in_parts(
 
     try:
         with ThreadPoolExecutor(_THREADS) as pool:
-            parts = list(pool.map(copy, _ranges(head["ContentLength"], part_limit)))
+            parts = list(pool.map(copy, _ranges(length_of(head), part_limit)))
         # IfMatch: an object that was replaced since we looked is kept.
         done = view.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts}, **_known(view, finish))
     except BaseException:
