@@ -106,7 +106,9 @@ class EncryptionClient(_Base):
             exceptions=self.exceptions,
         )
         self._s3ec_ranges = ranges.RangeReader(self._s3ec_wire)
-        self._s3ec_uploads = type(self)._s3ec_shared_uploads.of(self.meta.endpoint_url)
+        self._s3ec_uploads = type(self)._s3ec_shared_uploads.of(
+            self.meta.endpoint_url, self.__dict__["_request_signer"]._credentials
+        )
         self._s3ec_handlers: dict[str, Callable[[Wire, dict[str, Any]], dict[str, Any]]] = {
             "AbortMultipartUpload": self._s3ec_uploads.abort,
             "CompleteMultipartUpload": self._s3ec_uploads.complete,

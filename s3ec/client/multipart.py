@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from s3ec import forks
@@ -35,19 +36,28 @@ _COMPLETED_LIMIT = 100
 class SharedUploads:
     """The uploads of the clients of one session: whichever of them begins one, each of them may go on with it.
 
-    They share options and with them the keyring. A table is that of one endpoint, since upload IDs are.
+    They share options and with them the keyring. A table is that of one endpoint, since upload IDs are, and of one
+    identity: what a client began with credentials of its own is not for those who have others.
     """
 
     def __init__(self) -> None:
         """Start with no table."""
-        self._tables: dict[str, MultipartUploads] = {}
+        self._tables: dict[object, MultipartUploads] = {}
         self._lock: threading.Lock
         forks.make_in_each_process(self, _lock=threading.Lock)
 
-    def of(self, endpoint_url: str) -> MultipartUploads:
-        """The table for an endpoint."""
+    def of(self, endpoint_url: str, credentials: Credentials | None) -> MultipartUploads:
+        """The table for an endpoint and an identity.
+
+        Args:
+            endpoint_url: of the client.
+            credentials: of the client; those that are renewed are the same as long as the object is.
+        """
+        identity: object = credentials
+        if type(credentials) is Credentials:  # made for each client of which they are arguments
+            identity = credentials.access_key
         with self._lock:
-            return self._tables.setdefault(endpoint_url, MultipartUploads())
+            return self._tables.setdefault((endpoint_url, identity), MultipartUploads())
 
 
 class MultipartUploads:
@@ -120,7 +130,7 @@ class MultipartUploads:
                 self._states.move_to_end(upload_id)
             elif operation_name == "CompleteMultipartUpload":
                 state = self._completed.get(upload_id)
-        if state is None or any(parameters[name] != state.upload.request[name] for name in ("Bucket", "Key")):
+        if state is None or not _is_in_place(state, parameters):
             message = (
                 f"The specified upload does not exist: this client did not begin the upload {upload_id!r} under this "
                 "bucket and key, or has ended it. It has no key for it and would have to send plaintext; begin it "
@@ -241,10 +251,19 @@ class MultipartUploads:
         resumed_uploads.release(state)
 
     def abort(self, wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Give an upload up. The state goes first: whatever S3 answers, no part follows."""
+        """Give an upload up. The state goes first: whatever S3 answers, no part follows.
+
+        Under another bucket or key it is another upload, of which S3 knows nothing, and this one goes on.
+        """
         upload_id = parameters.get("UploadId")
-        state = self.forget(upload_id) if isinstance(upload_id, str) else None
+        with self._lock:
+            state = self._states.get(upload_id) if isinstance(upload_id, str) else None
+            if state is not None and _is_in_place(state, parameters):
+                del self._states[state.upload.upload_id]
+            else:
+                state = None
         if state is not None:
+            resumed_uploads.release(state)
             state.close("the upload is aborted")
         return wire.call("AbortMultipartUpload", parameters)
 
@@ -254,12 +273,16 @@ class MultipartUploads:
         try:
             yield
         except ClientError as error:
-            own = {"Bucket": state.upload.request["Bucket"], "Key": state.upload.request["Key"]}
             gone = error.response.get("Error", {}).get("Code") == "NoSuchUpload"
-            if gone and all(parameters.get(name) == value for name, value in own.items()):
+            if gone and _is_in_place(state, parameters):
                 self.forget(state.upload.upload_id)
                 state.close("S3 no longer has the upload")
             raise
+
+
+def _is_in_place(state: UploadState, parameters: Mapping[str, Any]) -> bool:
+    """Whether a request names the bucket and key of an upload."""
+    return all(parameters.get(name) == state.upload.request[name] for name in ("Bucket", "Key"))
 
 
 def _with_heard(parameters: Mapping[str, Any], wire: Wire) -> Mapping[str, Any]:

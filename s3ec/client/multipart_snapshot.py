@@ -71,6 +71,7 @@ class SnapshotKeeper:
         self._ledger = ledger
         self._turnstile = turnstile
         self._save: Callable[[UploadSnapshot], None] | None = None
+        self._saved: UploadSnapshot | None = None
         self._known = 0
         self._known_sealed = False
         self._lock: threading.Lock
@@ -93,8 +94,27 @@ class SnapshotKeeper:
                 return
             self._save_now(self._save)
 
+    def give_way(self, taken: UploadSnapshot, reason: str) -> bool:
+        """End the upload here, since another client of this process goes on from a state.
+
+        Args:
+            taken: that state.
+            reason: for whoever goes on here.
+
+        Returns:
+            False, and the upload goes on here, where that state lacks a part that may have left since: it would be
+            encrypted there without being compared.
+        """
+        with self._lock:  # so that nothing is saved, and then sent, in between
+            saved = self._saved
+            if saved is not None and not (set(saved.parts) <= set(taken.parts) and taken.sealed >= saved.sealed):
+                return False
+            self._turnstile.close(reason)
+            return True
+
     def _save_now(self, save: Callable[[UploadSnapshot], None]) -> None:
         snapshot = take_snapshot(self._ledger, self._turnstile)
         save(snapshot)
+        self._saved = snapshot
         self._known = max((number for number, _, _ in snapshot.parts), default=0)
         self._known_sealed = snapshot.sealed

@@ -283,6 +283,14 @@ class UploadState:
         """Have the state saved, now and before each further part leaves; see `SnapshotKeeper.begin`."""
         self._keeper.begin(save)
 
+    def give_way(self, taken: UploadSnapshot) -> bool:
+        """End the upload here, where another client of this process resumes it; see `SnapshotKeeper.give_way`."""
+        reason = "the upload was resumed by another client of this process, and goes on there"
+        given = self._keeper.give_way(taken, reason)
+        if given:
+            self.close(reason)
+        return given
+
     def restore(self, number: int, part: dict[str, Any], *, has_tag: bool) -> None:
         """S3 has a part that an earlier process sent."""
         record = self._ledger.get(number)

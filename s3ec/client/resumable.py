@@ -78,6 +78,7 @@ def export_upload(client: EncryptionClient, upload_id: str, *, save: Callable[[b
         uploads.forget(upload_id)
         state.close("the upload was exported and goes on where its state is resumed")
         return blob
+    resumed_uploads.note(state)
     latest = b""
 
     def save_snapshot(snapshot: UploadSnapshot) -> None:
@@ -124,6 +125,7 @@ def resume_upload(
     try:
         at_s3, missing = _compare_with_s3(upload, exported.snapshot, state)
         sealing = _sealing_for(upload)
+        resumed_uploads.end_origin(state, exported.snapshot)
         state.keep_saved(lambda snapshot: save(sealing.seal(_exported(upload, snapshot))))
         uploads.add(state, new=True)
         entered = True

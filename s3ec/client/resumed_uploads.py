@@ -6,6 +6,7 @@ import threading
 import weakref
 
 from s3ec import forks
+from s3ec.client.multipart_snapshot import UploadSnapshot
 from s3ec.client.multipart_state import UploadState
 from s3ec.crypto.secrets import Secret
 from s3ec.errors import MultipartStateError
@@ -19,8 +20,32 @@ class ResumedUploads:
     def __init__(self) -> None:
         """Start with none."""
         self._states: weakref.WeakValueDictionary[Secret[bytes], UploadState] = weakref.WeakValueDictionary()
+        self._origins: weakref.WeakValueDictionary[Secret[bytes], UploadState] = weakref.WeakValueDictionary()
         self._lock: threading.Lock
         forks.make_in_each_process(self, _lock=threading.Lock)
+
+    def note(self, state: UploadState) -> None:
+        """Remember an upload that goes on here while its states are saved."""
+        with self._lock:
+            self._origins[state.upload.cipher.key] = state
+
+    def end_origin(self, state: UploadState, resumed: UploadSnapshot) -> None:
+        """Let nothing more be encrypted by the client that saved what an upload is resumed from.
+
+        Args:
+            state: of the upload that is resumed.
+            resumed: from which it goes on.
+
+        Raises:
+            MultipartStateError: that client sent more than this.
+        """
+        with self._lock:
+            origin = self._origins.get(state.upload.cipher.key)
+        if origin is not None and origin is not state and not origin.give_way(resumed):
+            raise MultipartStateError(
+                "another client of this process went on with the upload after the state was saved, so it is not the "
+                "newest; use that, or abort the upload and start it again"
+            )
 
     def take(self, state: UploadState) -> None:
         """Enter an upload.

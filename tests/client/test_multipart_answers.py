@@ -89,6 +89,13 @@ class TestCodes:
         with pytest.raises(client.exceptions.NoSuchUpload):
             client.upload_part(**upload, PartNumber=1, Body=b"late")
 
+    def test_an_abort_under_another_name(self, make: Callable[..., Any]) -> None:
+        """It is about another upload, and this one goes on."""
+        client = make()
+        upload = begun(client)
+        client.abort_multipart_upload(**{**upload, "Key": "another"})
+        client.upload_part(**upload, PartNumber=1, Body=b"1")
+
     def test_completed_again(self, make_client: Callable[..., Any], bucket: str) -> None:
         """The same list is for S3 to answer: it says what it said, or that the upload is gone. The object stays."""
         client, place = make_client(instruction_file_writes=True), {"Bucket": bucket, "Key": "k"}
@@ -191,7 +198,7 @@ class TestOneUploadAnyClient:
         session.client("s3", **_of_client(arguments)).upload_part(**upload, PartNumber=1, Body=b"1")
 
     def test_those_that_do_not_share(self, http_liar: LyingS3) -> None:
-        """Another session, other options, another endpoint: the upload is not known there."""
+        """Another session, other options, another endpoint, other credentials: the upload is not known there."""
         arguments = http_liar.arguments()
         session = s3ec.Session(keyring=AesKeyring(KEY), **_of_session(arguments))
         upload = begun(session.client("s3", **_of_client(arguments)))
@@ -204,9 +211,16 @@ class TestOneUploadAnyClient:
             same_options.client("s3", **_of_client(arguments)),
             EncryptionClient(session=session, keyring=AesKeyring(bytes(32)), **_of_client(arguments)),
             session.client("s3", **elsewhere),
+            session.client("s3", **_of_client(arguments), aws_access_key_id="another", aws_secret_access_key="one"),
         ):
             with pytest.raises(client.exceptions.NoSuchUpload):
                 client.upload_part(**upload, PartNumber=1, Body=b"1")
+
+    def test_the_same_credentials_by_name(self, http_liar: LyingS3) -> None:
+        """Programs that name the credentials on every client share as well."""
+        session = s3ec.Session(keyring=AesKeyring(KEY))
+        upload = begun(session.client("s3", **http_liar.arguments()))
+        session.client("s3", **http_liar.arguments()).upload_part(**upload, PartNumber=1, Body=b"1")
 
     def test_nothing_outlives_the_session(self, http_liar: LyingS3) -> None:
         """An upload that nobody ends goes with its session and clients."""

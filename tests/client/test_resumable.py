@@ -559,6 +559,35 @@ class TestCustomerKeys:
         assert set(self._headers(liar)) == {None}
 
 
+class TestBesideTheOneThatBegan:
+    """A client that saves its states may still be there when another of its process goes on from one."""
+
+    def test_who_resumes_has_it(
+        self, begin: Callable[..., Run], lied_to: Callable[..., Any], http_liar: LyingS3
+    ) -> None:
+        """The client before encrypts nothing more: its next part would lie where the other's does."""
+        saved, run = Saved(), begin()
+        export_upload(run.client, run.id, save=saved)
+        other = Run(lied_to(http_liar), http_liar, run.id)
+        resume_upload(other.client, saved.newest, save=Saved())
+        with pytest.raises(MultipartStateError, match="resumed by another client"):
+            run.part(1, b"1" * 64)
+        other.part(1, b"2" * 64)
+        assert len(http_liar.state.bodies("PUT")) == 1
+
+    def test_an_older_state(self, begin: Callable[..., Run], lied_to: Callable[..., Any], http_liar: LyingS3) -> None:
+        """It is refused though S3 does not show the part that left since, and the client before goes on."""
+        saved, run = Saved(), begin()
+        export_upload(run.client, run.id, save=saved)
+        run.part(1, b"1" * 64)
+        http_liar.state.uploads[run.id][2].clear()  # half of it was sent
+        other = lied_to(http_liar)
+        with pytest.raises(MultipartStateError, match="not the newest"):
+            resume_upload(other, saved.states[0], save=Saved())
+        run.part(2, b"2" * 64)
+        resume_upload(other, saved.newest, save=Saved())
+
+
 class TestStateFile:
     """The file for a state."""
 
