@@ -19,6 +19,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ParamValidationError
 
 from s3ec import AesKeyring, EncryptionClient
+from s3ec.client.handlers import sending_view
 from s3ec.client.sources import CHUNK_SIZE
 from s3ec.errors import S3ECError, UnsupportedOperationError
 
@@ -239,6 +240,22 @@ def test_the_same_context_as_ever(make: Callable[..., Any], server: LyingS3, ses
     assert kept["found"] == ["here"] * 4
     # A newer botocore may keep more there than this test's.
     assert kept["names"][0] <= kept["names"][1]
+
+
+def test_a_call_is_sent_with_the_clients_own_parts(make: Callable[..., Any]) -> None:
+    """The view that sends a call has all that its client has but the emitter, and leaves the client's alone."""
+    client = make()
+    meta, events = client.meta, client.meta.events
+    view = sending_view(client, client._s3ec_sender, None, None)
+    assert vars(view) is vars(client)
+    assert client.meta is meta
+    assert meta.events is events
+    assert view.meta.events is not events
+    assert type(view.meta) is type(meta)
+    parts = [name for name in dir(meta) if not name.startswith("__") and name != "events"]
+    assert {"config", "endpoint_url", "method_to_api_mapping", "partition", "region_name"} <= set(parts)
+    for name in parts:
+        assert getattr(view.meta, name) is getattr(meta, name), name
 
 
 @pytest.mark.parametrize("write", ["put_object", "get_object", "head_object", "upload_part", "delete_object"])

@@ -182,28 +182,14 @@ def _copy(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return shown
 
 
-class _MetaOfCall:
-    """A client's ``meta`` with the emitter of one call."""
-
-    __slots__ = ("_meta", "events")
-
-    def __init__(self, meta: Any, events: _EventsOfCall) -> None:
-        self._meta = meta
-        self.events = events
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._meta, name)
-
-
 def make_sender(generated: type) -> type:
     """The class of the views that calls are sent by: botocore's generated one, with a ``meta`` per object.
 
     Args:
         generated: the class that botocore generated for the client.
     """
-    # A slot is not in the dict, which every view of a client shares with it.
-    slots = type("S3", (generated,), {"__slots__": ("_s3ec_meta",)})
-    return type("S3", (slots,), {"__slots__": (), "meta": property(lambda view: view._s3ec_meta)})
+    # A slot is not in the dict, which every view of a client shares with it, and comes before what is.
+    return type("S3", (generated,), {"__slots__": ("meta",)})
 
 
 def sending_view(client: BaseClient, sender: type, heard: Heard | None, seal: Seal | None) -> Any:
@@ -216,9 +202,13 @@ def sending_view(client: BaseClient, sender: type, heard: Heard | None, seal: Se
         seal: what must not change on the request's further way, or None.
     """
     meta = client.meta
+    # A meta of its own, with the client's parts but for the emitter. One that passes on what it is asked would be asked
+    # nine times in a call, and several times as long each time.
+    own: Any = object.__new__(type(meta))
+    own.__dict__.update(meta.__dict__, events=_EventsOfCall(meta.events, heard, seal))
     view: Any = object.__new__(sender)
     view.__dict__ = client.__dict__
-    view._s3ec_meta = _MetaOfCall(meta, _EventsOfCall(meta.events, heard, seal))
+    view.meta = own
     return view
 
 
