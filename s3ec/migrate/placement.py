@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from s3ec.client.wire import object_arn
-from s3ec.decryption import place_difference
+from s3ec.contexts import place_difference
 from s3ec.errors import MisplacedObjectError
 from s3ec.formats import ContentMetadata
 from s3ec.formats.codec import shown
