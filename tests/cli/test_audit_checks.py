@@ -201,7 +201,8 @@ def test_what_to_do_is_a_command_to_paste(run: Any, mixed: str, kms_key: str):
     for each in document["blocks_require_decrypt"] + run("audit", f"s3://{mixed}", "--json").json["blocks_migration"]:
         if each["command"]:
             words = shlex.split(each["command"].replace("KEY", kms_key))
-            assert run(*words[1:]).code in {0, 6, 9}, words
+            # 8: some of the objects are under a raw key, which the plan finds that this KMS key does not open.
+            assert run(*words[1:]).code in {0, 6, 8, 9}, words
     assert f"    s3ec migrate s3://{mixed} --upgrade --kms-key KEY --allow-legacy --dry-run\n" in text
 
 
