@@ -159,6 +159,7 @@ def _transform_anew(params: dict[str, Any], event_name: str, **_: Any) -> dict[s
     return params if event_name.startswith("provide") else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", WRITES)
 def test_what_a_handler_of_parameters_makes_is_what_is_encrypted(
     server: LyingS3, make: Callable[..., Any], session: boto3.Session, write: str
@@ -392,6 +393,7 @@ def tampering(change: str) -> Callable[..., None]:
     return handler
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", WRITES)
 def test_what_is_changed_after_encryption_is_refused(
     server: LyingS3, make: Callable[..., Any], session: boto3.Session, write: str

@@ -116,6 +116,7 @@ READS: dict[str, Callable[[Any], object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("door", "kind", "policy"),
     [
@@ -223,6 +224,7 @@ class TestWrites:
         with contextlib.closing(EncryptionClient(materials_manager=manager, **server.arguments(config=once))) as made:
             yield made
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("size", [100, 3_000_000])
     def test_put_answered_500(self, server: LyingS3, drawn: Drawn, client: Any, size: int) -> None:
         """S3's own error, with botocore's frames above ours."""

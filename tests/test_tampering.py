@@ -93,6 +93,7 @@ def tampered(draw: st.DrawFn, kind: str) -> tuple[dict[str, str], bytes]:
     return metadata, json.dumps(file).encode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["aes", "rsa"])
 @pytest.mark.parametrize("policy", [ALLOW, REQUIRE], ids=lambda policy: policy.name)
 @settings(max_examples=300)
@@ -171,6 +172,7 @@ CONTEXTS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(
     whole=st.sampled_from([headers.v1(), headers.v2(), headers.v2_cbc(), headers.v3(), headers.v3_kms()]),

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from s3ec.cli.options import Options
@@ -21,6 +22,7 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.mark.slow
 def test_the_table_and_the_page(run: Any, bucket: str, plain_s3: Any, make_client: Any, tmp_path: Path):
     """The table says what blocks and what does not commit; the page lies where it was wanted, and is named."""
     plain_s3.put_object(Bucket=bucket, Key="open", Body=b"12345")

@@ -32,6 +32,7 @@ def test_cp_uploads_ciphertext_and_cat_gives_plaintext(run: Any, key: Any, bucke
     assert (ended.code, ended.out, ended.err) == (0, b"alpha", "")
 
 
+@pytest.mark.slow
 def test_context_is_asserted_on_reads(run: Any, key: Any, bucket: str, folder: Path):
     """Without --context the stored context is taken as it is; with another one it is another object."""
     run("cp", folder / "a.txt", f"s3://{bucket}/a", *key, "--context", "team=hr")
@@ -41,6 +42,7 @@ def test_context_is_asserted_on_reads(run: Any, key: Any, bucket: str, folder: P
     assert f"s3://{bucket}/a" in wrong.line
 
 
+@pytest.mark.slow
 def test_standard_streams(run: Any, key: Any, bucket: str):
     """A dash is standard input or output, for sizes above one part too."""
     content = os.urandom(9 * 2**20)
@@ -49,6 +51,7 @@ def test_standard_streams(run: Any, key: Any, bucket: str):
     assert (ended.code, ended.out == content, ended.err) == (0, True, "")
 
 
+@pytest.mark.slow
 def test_recursive_round_trip_with_filters(run: Any, key: Any, bucket: str, folder: Path, tmp_path: Path):
     """A folder goes up and comes down as it was; the last filter that matches decides."""
     assert run("cp", folder, f"s3://{bucket}/pre", *key, "--recursive").code == 0
@@ -63,6 +66,7 @@ def test_recursive_round_trip_with_filters(run: Any, key: Any, bucket: str, fold
     assert [p.name for p in filtered.rglob("*") if p.is_file()] == ["a.txt"]
 
 
+@pytest.mark.slow
 def test_recursive_target_is_a_folder(run: Any, key: Any, bucket: str, folder: Path, plain_s3: Any):
     """The key is the target's prefix, a slash and the relative path; a prefix never runs into a name."""
     run("cp", folder, f"s3://{bucket}/pre", *key, "--recursive")
@@ -73,6 +77,7 @@ def test_recursive_target_is_a_folder(run: Any, key: Any, bucket: str, folder: P
     ]
 
 
+@pytest.mark.slow
 def test_copies_between_keys_need_no_key_and_stay_ciphertext(run: Any, key: Any, bucket: str, folder: Path):
     """From key to key the ciphertext moves with its content metadata; an unencrypted source is refused."""
     run("cp", folder / "a.txt", f"s3://{bucket}/a", *key)
@@ -89,6 +94,7 @@ def test_cp_refuses_to_spread_plaintext(run: Any, bucket: str, plain_s3: Any):
     assert run("cp", f"s3://{bucket}/plain", f"s3://{bucket}/copy", "--allow-unencrypted").code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["../escape.txt", "a/../../escape.txt", "/absolute.txt", "a//b.txt", "./here.txt"])
 def test_keys_never_lead_out_of_the_target_folder(
     run: Any, key: Any, bucket: str, tmp_path: Path, name: str, make_client: Any
@@ -117,6 +123,7 @@ def test_a_link_in_the_target_folder_is_not_followed_out(
     assert not list(outside.iterdir())
 
 
+@pytest.mark.slow
 def test_tampered_content_leaves_no_file_and_code_nine(
     run: Any, key: Any, bucket: str, tmp_path: Path, folder: Path, plain_s3: Any
 ):
@@ -132,6 +139,7 @@ def test_tampered_content_leaves_no_file_and_code_nine(
     assert run("cat", f"s3://{bucket}/b", *key).out == b""
 
 
+@pytest.mark.slow
 def test_cat_ranges_and_several_objects(run: Any, key: Any, bucket: str, make_client: Any):
     """A range is of the plaintext; several objects follow each other."""
     client = make_client()

@@ -132,6 +132,7 @@ def test_what_is_absent_is_named_though_it_is_not_the_source(run: Any, key: Any,
     assert "typo/manifest" in ended.err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_absent_files(run: Any, key: Any, bucket: str, tmp_path: Path):
     """Local files that are not there, folders in their place, and key files alike."""
     absent = tmp_path / "absent"

@@ -30,6 +30,7 @@ def keys(client: Any, bucket: str) -> set[str]:
     return {row["Key"] for row in client.list_objects_v2(Bucket=bucket).get("Contents", [])}
 
 
+@pytest.mark.slow
 def test_migrate_in_place_then_again_then_verify(run: Any, key: Any, filled: str, make_client: Any, plain_s3: Any):
     """Everything is encrypted once; a second run finds it done; verify reads it all; audit agrees."""
     before = {name: plain_s3.get_object(Bucket=filled, Key=name)["Body"].read() for name in keys(plain_s3, filled)}
@@ -77,6 +78,7 @@ def test_dry_run_prints_the_plan_and_writes_nothing(run: Any, key: Any, filled: 
     assert "to do" in run("migrate", f"s3://{filled}", *key, "--dry-run").text
 
 
+@pytest.mark.slow
 def test_what_is_left_undone_is_listed_with_its_reason(run: Any, key: Any, filled: str, plain_s3: Any):
     """An object that cannot be carried over whole stays, is named, and makes the end non-zero."""
     plain_s3.put_object(Bucket=filled, Key="fat", Body=b"1", Metadata={"x": "y" * 1900})
@@ -87,6 +89,7 @@ def test_what_is_left_undone_is_listed_with_its_reason(run: Any, key: Any, fille
     assert run("migrate", f"s3://{filled}", *key, "--yes", "--instruction-file", "when-needed").code == 0
 
 
+@pytest.mark.slow
 def test_what_a_busy_writer_keeps_from_being_done_is_named(
     run: Any, key: Any, filled: str, plain_s3: Any, monkeypatch: pytest.MonkeyPatch
 ):
@@ -138,6 +141,7 @@ def test_a_file_of_keys(run: Any, key: Any, filled: str, tmp_path: Path):
     assert run("migrate", f"s3://{filled}", *key, "--yes", "--keys", path, "--json").json["counts"] == {"done": 2}
 
 
+@pytest.mark.slow
 def test_upgrade_from_v2(run: Any, key: Any, bucket: str, make_client: Any):
     """V2 is left alone unless an upgrade is asked for."""
     from s3ec import CommitmentPolicy
@@ -165,6 +169,7 @@ def test_an_upgrade_from_v1_needs_its_leave(run: Any, key: Any, bucket: str, pla
     assert run("cat", f"s3://{bucket}/v1", *key).out == b"content"
 
 
+@pytest.mark.slow
 def test_rewrap_to_another_key_and_context(run: Any, key: Any, bucket: str, make_client: Any, kms: Any):
     """Another KMS key and context open the object afterwards; a second run has nothing to do."""
     make_client().put_object(Bucket=bucket, Key="k", Body=b"content")
@@ -230,6 +235,7 @@ def test_verify_with_the_wrong_key(run: Any, bucket: str, make_client: Any, tmp_
     assert run("verify", f"s3://{bucket}", "--aes-key-file", tmp_path / "aes").code == 8
 
 
+@pytest.mark.slow
 def test_purge_removes_only_with_leave(run: Any, key: Any, bucket: str, plain_s3: Any):
     """Old plaintext goes after the encrypted version verified; a dry run is the default."""
     plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -284,6 +290,7 @@ def test_a_purge_beside_a_damaged_version_ends_with_9(run: Any, key: Any, bucket
     assert "does not verify" in ended.err
 
 
+@pytest.mark.slow
 def test_what_is_written_gets_the_mode_that_was_asked_for(run: Any, key: Any, filled: str, plain_s3: Any, kms: Any):
     """--sse speaks the words of `sse set`; without it each object keeps its own mode."""
     plain_s3.put_object(Bucket=filled, Key="own", Body=b"1", ServerSideEncryption="aws:kms", SSEKMSKeyId=key[1])

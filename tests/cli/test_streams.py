@@ -35,6 +35,7 @@ def wait_for(path: Path, word: str, process: subprocess.Popen[bytes]) -> None:
     raise AssertionError(f"no {word} in {path}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_migration_goes_on(
     spawn: Any, run: Any, key: Any, many: str, tmp_path: Path, plain_s3: Any, number: int, code: int
@@ -108,6 +109,7 @@ def test_a_terminal_is_asked(
     assert run("audit", f"s3://{bucket}", "--json").json["formats"]["plaintext"] == left
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
@@ -132,6 +134,7 @@ def test_json_is_exactly_one_document(spawn: Any, key: Any, bucket: str, make_cl
     assert not re.search(rb"[\x00-\x09\x0b-\x1f]", err)
 
 
+@pytest.mark.slow
 def test_both_ways_to_start_are_the_same(spawn: Any, environment: Any):
     """`python -m s3ec` is what the installed command is; every command has a help page."""
     out, _ = spawn("--help").communicate(timeout=60)

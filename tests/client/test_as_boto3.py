@@ -40,6 +40,7 @@ class Shouting(io.BytesIO):
         return super().read(size).upper()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [10, 2 * MIB])
 def test_a_body_is_read_by_its_read(client: Any, bucket: str, size: int) -> None:
     """Not past it by another way of reading that its class has inherited."""

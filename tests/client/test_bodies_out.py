@@ -619,6 +619,7 @@ class TestUnencrypted:
         with pytest.raises(NotEncryptedError):
             get(client)
 
+    @pytest.mark.slow
     def test_head_of_a_forgery_answers(self, http_liar: LyingS3, make: Callable[..., Any]) -> None:
         """HEAD describes even what cannot be understood; the read says why."""
         client = make(http_liar)

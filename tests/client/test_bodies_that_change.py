@@ -224,6 +224,7 @@ ENDING = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "how",
     [

@@ -74,6 +74,7 @@ def play(file: Any, steps: list[tuple[str, int]]) -> list[Any]:
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, SPOOLED, {"unencrypted_objects": "allow"}], ids=["memory", "ranges", "plain"])
 @pytest.mark.parametrize("read_ahead", [1000, 1024 * KiB])
 def test_is_like_bytesio(

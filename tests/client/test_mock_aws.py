@@ -99,6 +99,7 @@ SCRIPTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_in_process(script: str, tmp_path: Any) -> None:
     """Puts, transfers, parts, ranges, copies and deletes, without a server."""

@@ -119,6 +119,7 @@ def test_sizes(start: Callable[..., Upload], size: int) -> None:
     assert len(upload.server.state.objects["b/k"].body) == size + 16
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize("buffer_size", [0, 1 << 20], ids=["on disk", "in memory"])
 def test_any_order_of_one_thread(start: Callable[..., Upload], buffer_size: int) -> None:
@@ -182,6 +183,7 @@ def test_the_last_number(start: Callable[..., Upload], monkeypatch: pytest.Monke
     upload.check()
 
 
+@pytest.mark.slow
 def test_ten_thousand_parts(start: Callable[..., Upload], monkeypatch: pytest.MonkeyPatch) -> None:
     """All the parts that S3 allows: the last one waits for the tag, since there is no number left for it."""
     monkeypatch.setattr(multipart_state, "MINIMUM_PART_LENGTH", 1)

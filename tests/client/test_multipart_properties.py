@@ -163,6 +163,7 @@ class Interleavings(RuleBasedStateMachine):
             self.client.abort_multipart_upload(**PLACE, UploadId=self.id)
 
 
+@pytest.mark.slow
 def test_interleavings(client: EncryptionClient, server: LyingS3) -> None:
     """Parts in any order, repeated, lost, completed wrongly and rightly: no broken object, no two plaintexts."""
     Interleavings.client, Interleavings.server = client, server
@@ -172,6 +173,7 @@ def test_interleavings(client: EncryptionClient, server: LyingS3) -> None:
     )
 
 
+@pytest.mark.slow
 @given(data=st.data(), sizes=st.lists(st.integers(min_value=0, max_value=200), min_size=1, max_size=12))
 def test_threads(client: EncryptionClient, server: LyingS3, data: st.DataObject, sizes: list[int]) -> None:
     """Parts and their repeats from several threads at once, in any order: the same object as from one."""

@@ -299,6 +299,7 @@ class TestGo:
 class TestJava:
     """The Java clients."""
 
+    @pytest.mark.slow
     def test_hundred_instruction_files(self, reader: Reader, aws: dict[str, Any], bucket: str) -> None:
         """Java stands still at the 51st instruction file that one client reads; this one keeps no connection."""
         stored = vector("java/java4-aes256-instr-17")

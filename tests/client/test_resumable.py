@@ -698,6 +698,7 @@ def test_with_kms(
     assert len(contexts) == 6  # object, state; state, object, state of the second client; the read
 
 
+@pytest.mark.slow
 def test_every_cut_of_every_order(
     begin: Callable[..., Run], resume: Callable[..., tuple[Run, dict[str, Any]]], http_liar: LyingS3
 ) -> None:

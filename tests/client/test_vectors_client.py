@@ -18,6 +18,9 @@ from support.aws import client_arguments
 from support.lying_s3 import LyingS3, Stored, lying_s3
 from support.vectors import RecordedKms, Vector, all_vectors, recorded_kms
 
+# The gate reads every vector in the everyday suite; here each goes through everything that stands around it.
+pytestmark = pytest.mark.slow
+
 every = pytest.mark.parametrize("stored", all_vectors(), ids=lambda stored: stored.name)
 
 

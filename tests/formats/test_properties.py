@@ -49,6 +49,7 @@ FILES = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(MAPS)
 @example({"x-amz-key": "\ud800", "x-amz-iv": "\ud800"})
@@ -65,6 +66,7 @@ def test_any_object_metadata_parses_or_is_refused(metadata: dict[str, str]) -> N
     assert formats.parse_object(formats.render_object(content_metadata)) == content_metadata
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(FILES, MAPS)
 @example(b"[" * 50_000, {})

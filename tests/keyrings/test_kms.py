@@ -209,6 +209,7 @@ def test_real_refusals(aws: dict[str, Any], kms: Any, kms_key: str) -> None:
         KmsKeyring(kms_key, client=kms).on_decrypt(read_request(damaged, description=written.description))
 
 
+@pytest.mark.slow
 def test_kms_that_cannot_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a connection, a region or credentials it is a keyring error, with botocore's error as its cause."""
     monkeypatch.delenv("AWS_DEFAULT_REGION")
@@ -234,6 +235,7 @@ class TestOwnClient:
         written = keyring.on_encrypt(write_request())
         assert keyring.on_decrypt(read_back(written)).plaintext_data_key == written.plaintext_data_key
 
+    @pytest.mark.slow
     def test_it_takes_boto3s_arguments(self, aws: dict[str, Any], kms_key: str) -> None:
         """The arguments of boto3's own `client` make it."""
         assert KmsKeyring(kms_key, **aws, config=Config(read_timeout=5)).on_encrypt(write_request())
@@ -243,6 +245,7 @@ class TestOwnClient:
         session = boto3.Session("testing", "testing", region_name="us-east-1")
         assert KmsKeyring(kms_key, session=session, endpoint_url=endpoint).on_encrypt(write_request())
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("key_id", "arguments", "region"),
         [
@@ -308,6 +311,7 @@ class TestOwnClient:
             assert again._settings() == keyring._settings()
             assert again._arguments == keyring._arguments
 
+    @pytest.mark.slow
     def test_a_copy_works(self, environment: None, kms_key: str) -> None:
         """A keyring that has made its client already goes to other processes all the same."""
         keyring = KmsKeyring(kms_key)

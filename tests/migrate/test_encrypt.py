@@ -278,6 +278,7 @@ def test_the_original_time_can_be_kept(step: Step, bucket: str, plain_s3: Any) -
     assert datetime.datetime.fromisoformat(after["original-last-modified"]) == before
 
 
+@pytest.mark.slow
 def test_an_original_time_that_is_kept_already_stays(step: Step, bucket: str, plain_s3: Any) -> None:
     """S3 keeps names in lower case, whatever case they are asked for in: the first entry is the original one."""
     plain_s3.put_object(Bucket=bucket, Key="k", Body=b"x", Metadata={"original": "long ago"})
@@ -370,6 +371,7 @@ def test_what_is_encrypted_already_moves_as_it_is(
     assert keys == (["out/a"] if layout == "never" else ["out/a", "out/a.instruction"])
 
 
+@pytest.mark.slow
 def test_a_foreign_file_under_an_instruction_files_name_stands(step: Step, bucket: str, plain_s3: Any) -> None:
     """Neither a move nor a migration overwrites what only happens to have that name."""
     where = {"source": Location(bucket=bucket, prefix="in/"), "destination": Location(bucket=bucket, prefix="out/")}

@@ -89,6 +89,7 @@ def test_an_audit_counts_them_apart_and_says_that_they_block(halves: str, plain_
     assert document["ready_for_require_decrypt"] is False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", [Action.MIGRATE, Action.UPGRADE])
 def test_none_of_them_is_encrypted_again(
     action: Action, settings: Callable[..., MigrationSettings], halves: str, plain_s3: Any, tmp_path: Path

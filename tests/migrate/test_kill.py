@@ -140,6 +140,7 @@ def _finish(job: MigrationSettings, journal: Journal, bodies: dict[str, bytes]) 
     assert all(key.endswith(".instruction") for key in results.keys() - bodies.keys())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("elsewhere", "processes", "seed"), [(False, 1, 1), (True, 1, 2), (False, 2, 3)])
 def test_a_killed_encryption_goes_on_where_it_was(
     elsewhere: bool,
@@ -176,6 +177,7 @@ def test_a_killed_encryption_goes_on_where_it_was(
         assert "Uploads" not in plain_s3.list_multipart_uploads(Bucket=bucket)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_file", [False, True], ids=["metadata", "instruction file"])
 def test_a_killed_rewrap_goes_on_where_it_was(
     in_file: bool,
@@ -241,6 +243,7 @@ def _fill_with_old_formats(
     return bodies
 
 
+@pytest.mark.slow
 def test_a_killed_upgrade_goes_on_where_it_was(
     settings: Callable[..., MigrationSettings],
     tmp_path: Path,

@@ -20,6 +20,7 @@ MIB = 2**20
 IN_PARTS = {"single_request_limit": MIB, "part_size": 5 * MIB}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [5 * MIB, 10 * MIB, 10 * MIB + 1, 12 * MIB])
 def test_a_large_object_goes_in_parts(
     size: int, step: Step, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
@@ -117,6 +118,7 @@ for key in sys.argv[2:]:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux only")
 def test_memory_does_not_grow_with_the_object(settings: Any, bucket: str, plain_s3: Any) -> None:
     """An object many times as large takes no more memory than one of a few parts."""

@@ -19,6 +19,7 @@ from support.proxy import Proxy, proxy
 Settings = Callable[..., MigrationSettings]
 
 
+@pytest.mark.slow
 def test_a_plan_says_what_the_run_does(settings: Settings, bucket: str, plain_s3: Any, tmp_path: Any) -> None:
     """Objects, writes and KMS calls of the plan are those of the run; the dry run itself writes and calls nothing."""
     for number in range(5):

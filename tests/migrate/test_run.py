@@ -38,6 +38,7 @@ def _check(make_client: Callable[..., Any], bucket: str, bodies: dict[str, bytes
         assert answer["Body"].read() == body
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_run_does_everything_once(
     processes: int,
@@ -65,6 +66,7 @@ def test_a_run_does_everything_once(
     assert Summary.from_json(again.to_json()) == again
 
 
+@pytest.mark.slow
 def test_a_destination_inside_the_source_is_not_moved_into_itself(
     settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any
 ) -> None:
@@ -81,6 +83,7 @@ def test_a_destination_inside_the_source_is_not_moved_into_itself(
     assert keys == ["a", "b/c", "encrypted/a", "encrypted/b/c"]
 
 
+@pytest.mark.slow
 def test_what_is_written_meanwhile_is_done_too(
     settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
 ) -> None:
@@ -101,6 +104,7 @@ def test_what_is_written_meanwhile_is_done_too(
     _check(make_client, bucket, bodies)
 
 
+@pytest.mark.slow
 def test_readers_that_allow_plaintext_work_all_the_while(
     settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
 ) -> None:
@@ -155,6 +159,7 @@ class _SlowToFeed(threading.Event):
         return super().wait(timeout)
 
 
+@pytest.mark.slow
 def test_stopping_finishes_what_is_in_flight(
     settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
 ) -> None:
@@ -183,6 +188,7 @@ def test_stopping_finishes_what_is_in_flight(
     _check(make_client, bucket, bodies)
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_share_the_work(
     settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
 ) -> None:
@@ -258,6 +264,7 @@ def test_an_upload_whose_id_nobody_noted_is_found(
     assert left == set(begun.values()) - ({begun["k ours"]} if dated else set())
 
 
+@pytest.mark.slow
 def test_a_killed_worker_process_is_made_up_for_by_the_others(
     settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
 ) -> None:
@@ -282,6 +289,7 @@ def test_a_killed_worker_process_is_made_up_for_by_the_others(
     _check(make_client, bucket, bodies)
 
 
+@pytest.mark.slow
 def test_what_stops_a_worker_process_stops_the_run(
     settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any
 ) -> None:

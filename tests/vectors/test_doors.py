@@ -30,6 +30,9 @@ from s3ec.migrate import (
 from support import aws as support_aws
 from support.vectors import RecordedKms, Vector, all_vectors, recorded_kms
 
+# The gate reads every vector in the everyday suite; here each goes through everything that stands around it.
+pytestmark = pytest.mark.slow
+
 BUCKET = "vectors"
 NEW_KEY = bytes(range(32))
 

@@ -51,6 +51,7 @@ def filled(bucket: str, plain_s3: Any) -> str:
     return bucket
 
 
+@pytest.mark.slow
 def test_tasks_of_lost_workers_go_round_again(filled: str, settings: Any, plain_s3: Any, tmp_path: Path):
     """Whether the worker died before or after its write, the object ends encrypted once."""
     pool = HerePool(lose=(2, 5, 9))
@@ -64,6 +65,7 @@ def test_tasks_of_lost_workers_go_round_again(filled: str, settings: Any, plain_
     assert pool.most_out <= 4
 
 
+@pytest.mark.slow
 def test_a_task_that_kills_every_worker_is_given_up(filled: str, settings: Any, tmp_path: Path):
     """Attempts are bounded; what is given up counts as left undone."""
     job = settings(max_attempts=1)
@@ -74,6 +76,7 @@ def test_a_task_that_kills_every_worker_is_given_up(filled: str, settings: Any, 
     assert [outcome.error for outcome in undone] == ["WorkerLost"]
 
 
+@pytest.mark.slow
 def test_what_stops_the_job_comes_back_as_text(filled: str, settings: Any, tmp_path: Path):
     """A worker without its key file ends the run; nothing stays leased."""
     job = settings()
