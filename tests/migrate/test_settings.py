@@ -68,9 +68,9 @@ def test_what_is_no_task_is_refused(text: str) -> None:
 def test_no_key_travels(tmp_path: Path) -> None:
     """Settings name a key's file; its content stays where it is."""
     path = tmp_path / "key"
-    path.write_bytes(b"0123456789abcdef" * 2)
+    path.write_bytes(b"sixteen-bytes-of" * 2)
     spec = KeyringSpec(kind="aes-file", path=str(path))
-    assert "0123456789abcdef" not in _settings(keyring=spec).to_json()
+    assert "sixteen-bytes-of" not in _settings(keyring=spec).to_json()
     assert spec.label == "key"
     assert spec.build(Connection()).capabilities.encrypts
 
