@@ -77,7 +77,7 @@ def _is_others(thing: Any) -> bool:
     module = type(thing).__module__
     if module.startswith(_MACHINERY):
         return not module.startswith("botocore.awsrequest") and "_s3ec_wire" not in getattr(thing, "__dict__", {})
-    # The oldest versions of cryptography keep a key as an attribute of their own objects, which their repr does not show.
+    # The oldest cryptography keeps a key as an attribute of its own objects, which their repr does not show.
     return module.partition(".")[0] in ("tests", "support", "_pytest", "pytest", "logging", "cryptography")
 
 
