@@ -244,7 +244,9 @@ class ContentCipher(Unpicklable):
         try:
             return AESGCM(self.key.reveal()).decrypt(self.iv, ciphertext, self.aad)
         except InvalidTag:
-            raise self.failure() from None
+            pass
+        # Raised out here, so that it is not chained to theirs, whose frames hold unverified plaintext in old versions.
+        raise self.failure() from None
 
     def encryptor_at(self, offset: int) -> CtrEncryptor:
         """Encrypt the rest of a GCM stream again, from an offset of plaintext that is a multiple of 16."""

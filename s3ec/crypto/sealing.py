@@ -32,7 +32,9 @@ def _open(gcm: AESGCM, sealed: Octets, aad: bytes) -> bytes:
     try:
         return gcm.decrypt(bytes(view[:_NONCE_LENGTH]), view[_NONCE_LENGTH:], aad)
     except (InvalidTag, ValueError):
-        raise AuthenticationError("sealed data does not open: it was altered, or sealed with another key") from None
+        pass
+    # Raised out here, so that it is not chained to theirs, whose frames hold unverified plaintext in old versions.
+    raise AuthenticationError("sealed data does not open: it was altered, or sealed with another key") from None
 
 
 class Sealer(Unpicklable):
