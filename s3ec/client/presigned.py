@@ -117,10 +117,10 @@ class PresignedUpload:
         return str(answer.headers.get("ETag"))
 
     def to_json(self) -> str:
-        """Text to hand over, on a channel that may carry a secret. From then on `send` is refused here.
+        """Text to hand over, once, on a channel that may carry a secret. From then on `send` is refused here.
 
         Raises:
-            MultipartStateError: the upload was sent already, or belongs to another process.
+            MultipartStateError: the upload was sent or handed over already, or belongs to another process.
         """
         self._ticket.hand_over()
         cipher = self.cipher

@@ -85,12 +85,7 @@ class Ticket:
             MultipartStateError: it was used, was handed over, or belongs to the process that forked this one.
         """
         with self._lock:
-            self._check_process()
-            if self._handed_over:
-                raise MultipartStateError(
-                    "this presigned upload was handed over by to_json() and belongs to the holder of its text; ask for "
-                    "another"
-                )
+            self._check_is_ours()
             spent_keys.spend(self._key)
         done = False
         try:
@@ -101,17 +96,22 @@ class Ticket:
                 spent_keys.give_back(self._key)
 
     def hand_over(self) -> None:
-        """From now on it is used elsewhere.
+        """From now on it is used elsewhere, by one holder.
 
         Raises:
-            MultipartStateError: it was used, or belongs to the process that forked this one.
+            MultipartStateError: it was used, was handed over, or belongs to the process that forked this one.
         """
         with self._lock:
-            self._check_process()
+            self._check_is_ours()
             spent_keys.check(self._key)
             self._handed_over = True
 
-    def _check_process(self) -> None:
+    def _check_is_ours(self) -> None:
+        if self._handed_over:
+            raise MultipartStateError(
+                "this presigned upload was handed over by to_json() and belongs to the holder of its text; ask for "
+                "another"
+            )
         if os.getpid() != self._process:
             raise MultipartStateError(
                 "this presigned upload belongs to the process that forked this one, which may use it too; ask for "

@@ -212,8 +212,9 @@ class TestOneUse:
         with pytest.raises(MultipartStateError, match="used already"):
             used.to_json()
         given.to_json()
-        with pytest.raises(MultipartStateError, match="handed over"):
-            given.send(b"second")
+        for use in (lambda: given.send(b"second"), given.to_json):
+            with pytest.raises(MultipartStateError, match="handed over"):
+                use()
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
     @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
