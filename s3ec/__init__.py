@@ -38,7 +38,14 @@ from s3ec.client.resumable import export_upload, resume_upload
 from s3ec.client.server_side import DsseKms, SseC, SseKms, SseS3
 from s3ec.client.session import Session, install, is_encrypting, uninstall
 from s3ec.client.upload_state_file import UploadStateFile
-from s3ec.keyrings import AesKeyring, CachingMaterialsManager, KmsDiscoveryKeyring, KmsKeyring, RsaKeyring
+from s3ec.keyrings import (
+    AesKeyring,
+    CachingMaterialsManager,
+    KmsDiscoveryKeyring,
+    KmsKeyring,
+    PrefetchingMaterialsManager,
+    RsaKeyring,
+)
 from s3ec.materials import STORED_CONTEXT
 
 __all__ = [
@@ -53,6 +60,7 @@ __all__ = [
     "KmsDiscoveryKeyring",
     "KmsKeyring",
     "Options",
+    "PrefetchingMaterialsManager",
     "PresignedUpload",
     "RequiredEncryption",
     "RsaKeyring",

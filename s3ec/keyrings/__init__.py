@@ -10,6 +10,7 @@ from s3ec.keyrings.caching import CachingMaterialsManager
 from s3ec.keyrings.discovery import KmsDiscoveryKeyring
 from s3ec.keyrings.kms import KmsKeyring
 from s3ec.keyrings.manager import DefaultMaterialsManager
+from s3ec.keyrings.prefetching import PrefetchingMaterialsManager
 from s3ec.keyrings.rsa import RsaKeyring
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     "DefaultMaterialsManager",
     "KmsDiscoveryKeyring",
     "KmsKeyring",
+    "PrefetchingMaterialsManager",
     "RsaKeyring",
 ]

@@ -7,13 +7,13 @@ import math
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 from s3ec import forks
 from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH
 from s3ec.crypto.secrets import Secret, Unpicklable
-from s3ec.errors import ConfigurationError
+from s3ec.keyrings.managing import in_order, of_any_length, require_age, require_positive
 from s3ec.materials import (
     DecryptionMaterials,
     DecryptionMaterialsRequest,
@@ -148,10 +148,8 @@ class CachingMaterialsManager(Unpicklable):
         capacity: int = 1_000,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        for name, limit in (("max_messages", max_messages), ("max_bytes", max_bytes), ("capacity", capacity)):
-            _require_positive(name, limit)
-        if not 0 < max_age < math.inf:
-            raise ConfigurationError(f"max_age must be a positive number of seconds, not {max_age!r}")
+        require_positive(max_messages=max_messages, max_bytes=max_bytes, capacity=capacity)
+        require_age(max_age)
         self._keyring = keyring
         self._max_bytes = max_bytes
         self._encryption: _Cache[EncryptionMaterials] = _Cache(
@@ -174,14 +172,7 @@ class CachingMaterialsManager(Unpicklable):
         length = GCM_MAX_PLAINTEXT_LENGTH if request.plaintext_length is None else request.plaintext_length
         if not request.algorithm_suite.commits or length > self._max_bytes:
             return self._keyring.on_encrypt(request)
-        key = (
-            request.algorithm_suite,
-            request.commitment_policy,
-            request.content_algorithm,
-            _in_order(request.encryption_context),
-        )
-        # The keyring is asked without the length: what it answers serves objects of other lengths too.
-        neutral = dataclasses.replace(request, plaintext_length=None)
+        key, neutral = of_any_length(request)
         materials = self._encryption.get(key, length, lambda: self._keyring.on_encrypt(neutral))
         return dataclasses.replace(materials, description=dict(materials.description))
 
@@ -198,7 +189,7 @@ class CachingMaterialsManager(Unpicklable):
             request.commitment_policy,
             request.content_algorithm,
             request.from_instruction_file,
-            _in_order(request.description),
+            in_order(request.description),
         )
         return self._decryption.get(key, 0, lambda: self._keyring.on_decrypt(request))
 
@@ -206,13 +197,3 @@ class CachingMaterialsManager(Unpicklable):
         """Drop all data keys that are kept."""
         self._encryption.clear()
         self._decryption.clear()
-
-
-def _require_positive(name: str, limit: object) -> None:
-    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
-        raise ConfigurationError(f"{name} must be a whole number of at least 1, not {limit!r}")
-
-
-def _in_order(pairs: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    # Whole and in the caller's order: a digest could only add collisions, and the order ends up in the object.
-    return tuple(pairs.items())

@@ -14,56 +14,11 @@ from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH, CommitmentPolicy, Wrapping
 from s3ec.errors import ConfigurationError, KeyringError, KeyUnwrapError
 from s3ec.keyrings import AesKeyring, CachingMaterialsManager, DefaultMaterialsManager
 from s3ec.materials import (
-    DecryptionMaterials,
-    DecryptionMaterialsRequest,
     EncryptedDataKey,
-    EncryptionMaterials,
-    EncryptionMaterialsRequest,
-    KeyringCapabilities,
     MaterialsManager,
 )
 
-from support.keyrings import CBC, GCM, read_back, read_request, write_request
-
-
-class CountingKeyring:
-    """A keyring of somebody's own: a real AES keyring behind it, every call noted, and held up or failed on demand."""
-
-    def __init__(self) -> None:
-        self._keyring = AesKeyring(bytes(32), enable_legacy_wrapping_algorithms=True)
-        self._lock = threading.Lock()
-        self.writes: list[EncryptionMaterialsRequest] = []
-        self.reads: list[DecryptionMaterialsRequest] = []
-        self.before: Callable[[], None] = lambda: None
-
-    @property
-    def capabilities(self) -> KeyringCapabilities:
-        """Those of the AES keyring."""
-        return self._keyring.capabilities
-
-    def on_encrypt(self, request: EncryptionMaterialsRequest) -> EncryptionMaterials:
-        """Note, then make a data key."""
-        with self._lock:
-            self.writes.append(request)
-        self.before()
-        return replace(self._keyring.on_encrypt(request), description=dict(request.encryption_context))
-
-    def on_decrypt(self, request: DecryptionMaterialsRequest) -> DecryptionMaterials:
-        """Note, then open a data key."""
-        with self._lock:
-            self.reads.append(request)
-        self.before()
-        return self._keyring.on_decrypt(request)
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        """Seconds."""
-        return self.now
+from support.keyrings import CBC, GCM, Clock, CountingKeyring, read_back, read_request, write_request
 
 
 @pytest.fixture

@@ -1,19 +1,34 @@
-"""Requests as the gates make them."""
+"""Requests as the gates make them, and a keyring that counts them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy
+from s3ec.keyrings import AesKeyring
 from s3ec.materials import (
+    DecryptionMaterials,
     DecryptionMaterialsRequest,
     EncryptedDataKey,
     EncryptionMaterials,
     EncryptionMaterialsRequest,
+    KeyringCapabilities,
 )
 
-__all__ = ["CBC", "COMMITTING", "CONTENT_ALGORITHMS", "GCM", "read_back", "read_request", "write_request"]
+__all__ = [
+    "CBC",
+    "COMMITTING",
+    "CONTENT_ALGORITHMS",
+    "GCM",
+    "Clock",
+    "CountingKeyring",
+    "read_back",
+    "read_request",
+    "write_request",
+]
 
 COMMITTING = AlgorithmSuite.ALG_AES_256_GCM_HKDF_SHA512_COMMIT_KEY
 GCM = AlgorithmSuite.ALG_AES_256_GCM_IV12_TAG16_NO_KDF
@@ -54,3 +69,43 @@ def read_back(materials: EncryptionMaterials, **changes: Any) -> DecryptionMater
     return read_request(
         materials.encrypted_data_key, materials.algorithm_suite, **{"description": materials.description, **changes}
     )
+
+
+class CountingKeyring:
+    """A keyring of somebody's own: a real AES keyring behind it, every call noted, and held up or failed on demand."""
+
+    def __init__(self) -> None:
+        self._keyring = AesKeyring(bytes(32), enable_legacy_wrapping_algorithms=True)
+        self._lock = threading.Lock()
+        self.writes: list[EncryptionMaterialsRequest] = []
+        self.reads: list[DecryptionMaterialsRequest] = []
+        self.before: Callable[[], None] = lambda: None
+
+    @property
+    def capabilities(self) -> KeyringCapabilities:
+        """Those of the AES keyring."""
+        return self._keyring.capabilities
+
+    def on_encrypt(self, request: EncryptionMaterialsRequest) -> EncryptionMaterials:
+        """Note, then make a data key."""
+        with self._lock:
+            self.writes.append(request)
+        self.before()
+        return replace(self._keyring.on_encrypt(request), description=dict(request.encryption_context))
+
+    def on_decrypt(self, request: DecryptionMaterialsRequest) -> DecryptionMaterials:
+        """Note, then open a data key."""
+        with self._lock:
+            self.reads.append(request)
+        self.before()
+        return self._keyring.on_decrypt(request)
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        """Seconds."""
+        return self.now

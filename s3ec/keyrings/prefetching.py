@@ -1,0 +1,203 @@
+"""Data keys that are asked for before they are needed: still one for each object, but off the caller's path."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable
+
+from s3ec import forks
+from s3ec.crypto.secrets import Secret, Unpicklable
+from s3ec.errors import KeyringError
+from s3ec.keyrings.managing import of_any_length, require_age, require_positive
+from s3ec.materials import (
+    DecryptionMaterials,
+    DecryptionMaterialsRequest,
+    EncryptionMaterials,
+    EncryptionMaterialsRequest,
+    Keyring,
+    KeyringCapabilities,
+)
+
+__all__ = ["PrefetchingMaterialsManager"]
+
+
+@dataclasses.dataclass(slots=True, eq=False)
+class _Pool:
+    """The keys of one kind of request.
+
+    Attributes:
+        request: what the keyring is asked.
+        ready: materials that nobody has had yet, the oldest first, each with the time when it is too old.
+        ordered: keys that are being asked for.
+        taken: objects that were served since the keyring last failed.
+    """
+
+    request: EncryptionMaterialsRequest
+    ready: deque[tuple[float, Secret[EncryptionMaterials]]] = dataclasses.field(default_factory=deque)
+    ordered: int = 0
+    taken: int = 0
+
+
+class PrefetchingMaterialsManager(Unpicklable):
+    """Asks its keyring for the data keys of the next objects while the current one is on its way.
+
+    Every data key still encrypts one object only, and none is used by two processes: this changes when the keyring is
+    asked, not how often. Once a second object of the same kind (algorithm suite, policy and encryption context) is
+    written, up to `size` keys of this kind are kept ready; before that, and where none is ready, the keyring is asked
+    as it would be without. Keys that are not used in time are thrown away, so that a few calls to KMS are made for
+    nothing. Reads are passed on.
+
+    What is ready stays in memory in clear: access taken away at KMS takes effect on writes after `max_age` at the
+    latest. What is too old is dropped at the next call of any kind, or by `clear` or `close`. A forked child begins
+    with nothing ready. A failure of a call made ahead is not reported: the next object asks for itself, and gets its
+    own error.
+
+    Args:
+        keyring: the keyring to ask.
+        size: data keys kept ready for one kind of request.
+        max_age: seconds that a data key is kept ready.
+        threads: calls of the keyring at the same time, at most. They run in daemon threads, which end when all is
+            ready.
+        capacity: kinds of requests at a time; the one that was asked for least recently is dropped.
+        clock: seconds of a clock that never goes back.
+
+    Raises:
+        ConfigurationError: a limit is not a positive number.
+    """
+
+    def __init__(
+        self,
+        keyring: Keyring,
+        *,
+        size: int = 32,
+        max_age: float = 60.0,
+        threads: int = 8,
+        capacity: int = 16,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        require_positive(size=size, threads=threads, capacity=capacity)
+        require_age(max_age)
+        self._keyring = keyring
+        self._limits = (size, threads, capacity)
+        self._max_age = max_age
+        self._clock = clock
+        self._closed = False
+        self._lock: threading.Lock
+        self._pools: OrderedDict[Hashable, _Pool]
+        self._orders: deque[_Pool]
+        self._running: int
+        # The parent's keys are not the child's too: each encrypts one object.
+        forks.make_in_each_process(self, _lock=threading.Lock, _pools=OrderedDict, _orders=deque, _running=int)
+
+    def __repr__(self) -> str:
+        return f"PrefetchingMaterialsManager({self._keyring!r})"
+
+    @property
+    def capabilities(self) -> KeyringCapabilities:
+        """Return the capabilities of the keyring."""
+        return self._keyring.capabilities
+
+    def get_encryption_materials(self, request: EncryptionMaterialsRequest) -> EncryptionMaterials:
+        """Return materials for one object to be written, which no other object gets.
+
+        Raises:
+            KeyringError: none were ready, and the keyring failed.
+        """
+        key, neutral = of_any_length(request)
+        with self._lock:
+            pool = self._pool_of(key, neutral)
+            ready = pool.ready.popleft()[1] if pool.ready else None
+        materials = Secret(self._keyring.on_encrypt(neutral)) if ready is None else ready
+        with self._lock:
+            pool.taken += 1
+            self._order(pool)
+        return materials.reveal()
+
+    def decrypt_materials(self, request: DecryptionMaterialsRequest) -> DecryptionMaterials:
+        """Ask the keyring."""
+        with self._lock:
+            self._drop_stale()
+        return self._keyring.on_decrypt(request)
+
+    def clear(self) -> None:
+        """Drop all data keys that are ready."""
+        with self._lock:
+            self._pools.clear()
+            self._orders.clear()
+
+    def close(self) -> None:
+        """Drop all data keys, and ask for no more in advance. The manager goes on without."""
+        self._closed = True
+        self.clear()
+
+    def _pool_of(self, key: Hashable, request: EncryptionMaterialsRequest) -> _Pool:
+        self._drop_stale()
+        pool = self._pools.get(key)
+        if pool is None:
+            pool = self._pools[key] = _Pool(request)
+            while len(self._pools) > self._limits[2]:
+                self._cancel(self._pools.popitem(last=False)[1])
+        self._pools.move_to_end(key)
+        return pool
+
+    def _drop_stale(self) -> None:
+        now = self._clock()
+        for pool in self._pools.values():
+            while pool.ready and pool.ready[0][0] <= now:
+                pool.ready.popleft()
+
+    def _order(self, pool: _Pool) -> None:
+        """Order what is missing: nothing after one object, which may be the only one, then soon as many as are kept."""
+        size, threads, _ = self._limits
+        missing = min(size, 2 * (pool.taken - 1)) - len(pool.ready) - pool.ordered
+        if self._closed or missing <= 0:
+            return
+        pool.ordered += missing
+        self._orders.extend([pool] * missing)
+        while self._running < min(threads, len(self._orders)):
+            try:
+                threading.Thread(target=self._work, name="s3ec-prefetch", daemon=True).start()
+            except RuntimeError:  # no more threads, or the interpreter ends: objects ask for themselves
+                return
+            self._running += 1
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                if not self._orders:
+                    self._running -= 1
+                    return
+                pool = self._orders.popleft()
+            try:
+                self._fill(pool)
+            except KeyringError:
+                self._give_up(pool)
+            except BaseException:  # of a keyring of somebody's own; the thread ends with it
+                self._give_up(pool)
+                with self._lock:
+                    self._running -= 1
+                raise
+
+    def _fill(self, pool: _Pool) -> None:
+        # Age counts from before the call, so that it never falls short of the truth.
+        expires = self._clock() + self._max_age
+        made = Secret(self._keyring.on_encrypt(pool.request))
+        with self._lock:
+            pool.ordered -= 1
+            if not self._closed:
+                pool.ready.append((expires, made))
+
+    def _give_up(self, pool: _Pool) -> None:
+        """Order nothing more until an object has got a key again: KMS may throttle, or deny."""
+        with self._lock:
+            pool.ordered -= 1
+            pool.taken = 0
+            self._cancel(pool)
+
+    def _cancel(self, pool: _Pool) -> None:
+        for _ in range(self._orders.count(pool)):
+            self._orders.remove(pool)
+            pool.ordered -= 1
