@@ -33,6 +33,7 @@ from s3ec.formats.metadata import (
     MetadataLocation,
 )
 from s3ec.materials import (
+    DecryptionMaterials,
     DecryptionMaterialsRequest,
     KeyringCapabilities,
     MaterialsManager,
@@ -86,29 +87,70 @@ def begin(
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """An object that has passed `check`, the only way to one: no keyring is asked for a data key without it."""
+    """An object that has passed `check`, which alone makes one: nothing asks for a data key in another way.
+
+    It is a request and what becomes of its answer. Whoever makes the request (`ask` does, where one may wait for it)
+    gives the answer to `cipher` or `data_key`, and a refusal to `pass_on`.
+
+    Attributes:
+        content_metadata: what the object says about itself.
+        materials_manager: opens the encrypted data key.
+    """
 
     content_metadata: ContentMetadata
-    _materials_manager: MaterialsManager
+    materials_manager: MaterialsManager
     _commitment_policy: CommitmentPolicy
 
-    def open(self) -> ContentCipher:
-        """Have the data key opened, and return the cipher of the content.
+    @property
+    def request(self) -> DecryptionMaterialsRequest:
+        """What the materials manager is asked for."""
+        content_metadata = self.content_metadata
+        return DecryptionMaterialsRequest(
+            algorithm_suite=content_metadata.algorithm_suite,
+            commitment_policy=self._commitment_policy,
+            content_algorithm=content_metadata.content_algorithm,
+            encrypted_data_key=content_metadata.encrypted_data_key,
+            description=content_metadata.description,
+            from_instruction_file=content_metadata.location is MetadataLocation.INSTRUCTION_FILE,
+        )
 
-        A data key without integrity that does not open is not an error here: the cipher's content does not decrypt,
-        just as it would not under a wrong data key.
+    def ask(self) -> Secret[DecryptionMaterials]:
+        """Make the request, here and now.
 
         Raises:
-            KeyringError, CommitmentMismatchError: as `begin`.
+            KeyringError: as the materials manager raises it.
         """
+        return Secret(self.materials_manager.decrypt_materials(self.request))
+
+    def open(self) -> ContentCipher:
+        """Ask, and return the cipher of the content.
+
+        Raises:
+            KeyringError, CommitmentMismatchError: as `cipher` and `pass_on`.
+        """
+        materials: Secret[DecryptionMaterials] | None = None
+        try:
+            materials = self.ask()
+        except KeyUnwrapError as error:
+            self.pass_on(error)
+        return self.cipher(None if materials is None else materials.reveal())
+
+    def cipher(self, materials: DecryptionMaterials | None) -> ContentCipher:
+        """Return the cipher of the content.
+
+        Args:
+            materials: what the materials manager answered to `request`; None for a data key that did not open, where
+                `pass_on` did not tell so.
+
+        Raises:
+            KeyringError: the answer has no data key of the suite's length.
+            CommitmentMismatchError: the data key is not the one that the object commits to.
+        """
+        answer = None if materials is None else Secret(materials)
+        del materials
         content_metadata = self.content_metadata
         suite, encrypted = content_metadata.algorithm_suite, content_metadata.encrypted_data_key
-        opened: Secret[bytes] | None = None
-        try:
-            opened = self._data_key()
-        except KeyUnwrapError as error:
-            if encrypted.wrapping_algorithm not in wrapping.WITHOUT_INTEGRITY:
-                raise self._with_advice(error) from error.__cause__
+        opened = None if answer is None else self._data_key(answer)
         data_key = opened or wrapping.substitute_key(encrypted.ciphertext, max(suite.key_lengths))
         if suite.commits:
             return _committing_cipher(content_metadata, data_key)
@@ -121,19 +163,40 @@ class Checked:
             rejected=opened is None,
         )
 
-    def data_key(self) -> Secret[bytes]:
-        """Have the data key opened, to be wrapped again; the commitment, if there is one, is checked.
+    def pass_on(self, error: KeyUnwrapError) -> None:
+        """Raise what the materials manager raised in answer to `request`, unless nobody may be told.
+
+        A data key without integrity that does not open is not an error here: the cipher's content does not decrypt,
+        just as it would not under a wrong data key. Its cipher is to be made after the error was handled, so that no
+        error of the content leads to it.
+
+        Args:
+            error: as it was raised.
 
         Raises:
-            KeyringError, CommitmentMismatchError: as `begin`.
+            KeyUnwrapError: it, with advice where there is some.
         """
-        data_key = self._data_key()
+        if self.content_metadata.encrypted_data_key.wrapping_algorithm not in wrapping.WITHOUT_INTEGRITY:
+            raise self._with_advice(error) from error.__cause__
+
+    def data_key(self, materials: DecryptionMaterials) -> Secret[bytes]:
+        """Return the data key, to be wrapped again; the commitment, if there is one, is checked.
+
+        Args:
+            materials: what the materials manager answered to `request`.
+
+        Raises:
+            KeyringError, CommitmentMismatchError: as `cipher`.
+        """
+        answer = Secret(materials)
+        del materials
+        data_key = self._data_key(answer)
         if self.content_metadata.algorithm_suite.commits:
             _check_commitment(self.content_metadata, data_key)
         return data_key
 
     def _with_advice(self, error: KeyUnwrapError) -> KeyUnwrapError:
-        allowed = self._materials_manager.capabilities.enable_legacy_wrapping_algorithms
+        allowed = self.materials_manager.capabilities.enable_legacy_wrapping_algorithms
         if allowed or not _may_be_wrapped_again(self.content_metadata):
             return error
         return KeyUnwrapError(
@@ -141,18 +204,9 @@ class Checked:
             "AES-GCM: such an instruction file is read with enable_legacy_wrapping_algorithms=True on the keyring"
         )
 
-    def _data_key(self) -> Secret[bytes]:
-        content_metadata = self.content_metadata
-        suite = content_metadata.algorithm_suite
-        request = DecryptionMaterialsRequest(
-            algorithm_suite=suite,
-            commitment_policy=self._commitment_policy,
-            content_algorithm=content_metadata.content_algorithm,
-            encrypted_data_key=content_metadata.encrypted_data_key,
-            description=content_metadata.description,
-            from_instruction_file=content_metadata.location is MetadataLocation.INSTRUCTION_FILE,
-        )
-        data_key: Secret[object] = Secret(self._materials_manager.decrypt_materials(request).plaintext_data_key)
+    def _data_key(self, answer: Secret[DecryptionMaterials]) -> Secret[bytes]:
+        suite = self.content_metadata.algorithm_suite
+        data_key: Secret[object] = Secret(answer.reveal().plaintext_data_key)
         if not isinstance(data_key.reveal(), bytes) or len(data_key) not in suite.key_lengths:
             lengths = " or ".join(map(str, suite.key_lengths))
             raise KeyringError(f"the keyring answered without a data key of {lengths} bytes, as {suite.name} needs it")

@@ -16,9 +16,9 @@ from s3ec.crypto.secrets import Secret
 from s3ec.errors import ConfigurationError, KeyringError
 from s3ec.formats import ContentMetadata
 from s3ec.formats.metadata import COMMITTING, CONTEXT_CONTENT_ALGORITHM, GCM, RESERVED_CONTEXT_NAMES, is_text_map
-from s3ec.materials import EncryptionMaterials, EncryptionMaterialsRequest, MaterialsManager
+from s3ec.materials import EncryptionMaterials, EncryptionMaterialsRequest, KeyringCapabilities, MaterialsManager
 
-__all__ = ["begin", "check_options"]
+__all__ = ["begin", "check_options", "finish", "prepare"]
 
 _DATA_KEY_LENGTH = 32
 
@@ -48,14 +48,14 @@ def begin(
     encryption_context: Mapping[str, str] | None,
     plaintext_length: int | None = None,
 ) -> tuple[ContentMetadata, ContentCipher]:
-    """Get a fresh data key for one object.
+    """Get a fresh data key for one object, where one may wait for it: `prepare`, ask, `finish`.
 
     Args:
         materials_manager: makes and wraps the data key; asked once, after every check.
-        commitment_policy: the client's policy.
-        algorithm_suite: the client's choice, or None for the policy's own suite.
-        encryption_context: the caller's pairs without reserved ones, in the caller's order, or None.
-        plaintext_length: bytes of the content where they are known; data-key caches count them.
+        commitment_policy: as in `prepare`.
+        algorithm_suite: as in `prepare`.
+        encryption_context: as in `prepare`.
+        plaintext_length: as in `prepare`.
 
     Returns:
         What to store beside the content, and the cipher for exactly one plaintext.
@@ -64,25 +64,72 @@ def begin(
         ConfigurationError: the request can never work; raised before the keyring is asked.
         KeyringError: the keyring failed, or its answer is not what was asked for.
     """
+    request = prepare(
+        materials_manager.capabilities,
+        commitment_policy=commitment_policy,
+        algorithm_suite=algorithm_suite,
+        encryption_context=encryption_context,
+        plaintext_length=plaintext_length,
+    )
+    return finish(request, materials_manager.get_encryption_materials(request))
+
+
+def prepare(
+    capabilities: KeyringCapabilities,
+    *,
+    commitment_policy: CommitmentPolicy,
+    algorithm_suite: AlgorithmSuite | None,
+    encryption_context: Mapping[str, str] | None,
+    plaintext_length: int | None = None,
+) -> EncryptionMaterialsRequest:
+    """Refuse what can never work, and return what a materials manager is to be asked for.
+
+    Args:
+        capabilities: the materials manager's.
+        commitment_policy: the client's policy.
+        algorithm_suite: the client's choice, or None for the policy's own suite.
+        encryption_context: the caller's pairs without reserved ones, in the caller's order, or None.
+        plaintext_length: bytes of the content where they are known; data-key caches count them.
+
+    Raises:
+        ConfigurationError: the request can never work.
+    """
     suite = check_options(commitment_policy=commitment_policy, algorithm_suite=algorithm_suite)
     context = encryption_context or {}
-    _check_request(materials_manager, context)
-    request = EncryptionMaterialsRequest(
+    _check_request(capabilities, context)
+    return EncryptionMaterialsRequest(
         algorithm_suite=suite,
         commitment_policy=commitment_policy,
         content_algorithm=COMMITTING if suite.commits else GCM,
         encryption_context=dict(context),
         plaintext_length=plaintext_length,
     )
-    answer = Secret(materials_manager.get_encryption_materials(request))
+
+
+def finish(
+    request: EncryptionMaterialsRequest, materials: EncryptionMaterials
+) -> tuple[ContentMetadata, ContentCipher]:
+    """Check what a materials manager answered, before a byte is encrypted under it.
+
+    Args:
+        request: as `prepare` gave it.
+        materials: the answer to it.
+
+    Returns:
+        What to store beside the content, and the cipher for exactly one plaintext.
+
+    Raises:
+        KeyringError: the answer is not what was asked for.
+    """
+    answer = Secret(materials)
+    del materials
     if fault := _fault(answer.reveal(), request):
         raise KeyringError(f"the keyring's answer cannot be used: {fault}; nothing was stored")
-    return _committing(answer.reveal()) if suite.commits else _plain_gcm(answer.reveal())
+    return _committing(answer.reveal()) if request.algorithm_suite.commits else _plain_gcm(answer.reveal())
 
 
-def _check_request(materials_manager: MaterialsManager, context: Mapping[str, str]) -> None:
+def _check_request(keyring: KeyringCapabilities, context: Mapping[str, str]) -> None:
     """Refuse what the keyring must not even be asked."""
-    keyring = materials_manager.capabilities
     if not keyring.encrypts:
         raise ConfigurationError("this keyring only decrypts; give the client one that holds a key to encrypt with")
     if not is_text_map(context):

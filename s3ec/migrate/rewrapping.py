@@ -60,7 +60,7 @@ def rewrapped(source: Source, context: MigrationContext) -> ContentMetadata | No
         return _by_kms(stored, description, context)
     if _opens(context.keyring, stored) and dict(stored.description) == description:
         return None
-    data_key = _checked(stored, context.read_manager).data_key()
+    data_key = _data_key(stored, context.read_manager)
     new = replace(
         stored, encrypted_data_key=_wrap(data_key, stored, description, context), description=dict(description)
     )
@@ -93,6 +93,11 @@ def _checked(stored: ContentMetadata, manager: MaterialsManager) -> decryption.C
         enable_legacy_unauthenticated_modes=False,
         encryption_context=STORED_CONTEXT,
     )
+
+
+def _data_key(stored: ContentMetadata, manager: MaterialsManager) -> Secret[bytes]:
+    checked = _checked(stored, manager)
+    return checked.data_key(checked.ask().reveal())
 
 
 def _by_kms(stored: ContentMetadata, description: dict[str, str], context: MigrationContext) -> ContentMetadata | None:
@@ -154,7 +159,7 @@ def _opens(keyring: Keyring, stored: ContentMetadata) -> bool:
         return False
     checked = _checked(stored, DefaultMaterialsManager(keyring))
     try:
-        checked.data_key()
+        checked.data_key(checked.ask().reveal())
     except KeyUnwrapError:
         return False
     except KeyringError as error:
@@ -188,6 +193,6 @@ def _prove(new: ContentMetadata, data_key: Secret[bytes], context: MigrationCont
     """Open the new wrapping before the old one is overwritten, wherever this worker can."""
     if context.settings.keyring.kind == "rsa-file" and not context.settings.keyring.private_key_path:
         return
-    opened = _checked(new, DefaultMaterialsManager(context.keyring)).data_key()
+    opened = _data_key(new, DefaultMaterialsManager(context.keyring))
     if not derivation.equal(opened.reveal(), data_key.reveal()):
         raise KeyringError("the new wrapping opens to another data key; nothing was written")
