@@ -15,6 +15,7 @@ from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy, FormatVersion, Wra
 from s3ec.contexts import context_difference, context_fault
 from s3ec.crypto import derivation, wrapping
 from s3ec.crypto.content import ContentCipher
+from s3ec.crypto.derivation import Derivation
 from s3ec.crypto.secrets import Secret
 from s3ec.errors import (
     CommitmentMismatchError,
@@ -276,22 +277,23 @@ def check(
 
 def _committing_cipher(content_metadata: ContentMetadata, data_key: Secret[bytes]) -> ContentCipher:
     """Compare the commitment before the content key exists: a swapped data key never meets the content."""
-    _check_commitment(content_metadata, data_key)
+    derived = _check_commitment(content_metadata, data_key)
     return ContentCipher(
         content_metadata.algorithm_suite,
-        derivation.content_key(data_key, content_metadata.message_id or b""),
+        derived.content_key(),
         derivation.COMMITTING_IV,
         derivation.COMMITTING_AAD,
     )
 
 
-def _check_commitment(content_metadata: ContentMetadata, data_key: Secret[bytes]) -> None:
-    made = derivation.commitment(data_key, content_metadata.message_id or b"")
-    if not derivation.equal(made, content_metadata.commitment or b""):
+def _check_commitment(content_metadata: ContentMetadata, data_key: Secret[bytes]) -> Derivation:
+    derived = Derivation(data_key, content_metadata.message_id or b"")
+    if not derivation.equal(derived.commitment(), content_metadata.commitment or b""):
         raise CommitmentMismatchError(
             "the data key is not the one that the object commits to: the encrypted data key was exchanged, or the "
             "object's metadata altered"
         )
+    return derived
 
 
 def _needed_settings(

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy, FormatVersion, WrappingAlgorithm
 from s3ec.crypto import derivation, random
 from s3ec.crypto.content import ContentCipher
+from s3ec.crypto.derivation import Derivation
 from s3ec.crypto.secrets import Secret
 from s3ec.errors import ConfigurationError, KeyringError
 from s3ec.formats import ContentMetadata
@@ -172,7 +173,7 @@ def _description_fault(materials: EncryptionMaterials, request: EncryptionMateri
 
 def _committing(materials: EncryptionMaterials) -> tuple[ContentMetadata, ContentCipher]:
     message_id = random.message_id()
-    key = Secret(materials.plaintext_data_key)
+    derived = Derivation(Secret(materials.plaintext_data_key), message_id)
     content_metadata = ContentMetadata(
         format=FormatVersion.V3,
         algorithm_suite=materials.algorithm_suite,
@@ -180,11 +181,11 @@ def _committing(materials: EncryptionMaterials) -> tuple[ContentMetadata, Conten
         encrypted_data_key=materials.encrypted_data_key,
         description=dict(materials.description),
         message_id=message_id,
-        commitment=derivation.commitment(key, message_id),
+        commitment=derived.commitment(),
     )
-    content_key = derivation.content_key(key, message_id)
-    cipher = ContentCipher(materials.algorithm_suite, content_key, derivation.COMMITTING_IV, derivation.COMMITTING_AAD)
-    return content_metadata, cipher
+    return content_metadata, ContentCipher(
+        materials.algorithm_suite, derived.content_key(), derivation.COMMITTING_IV, derivation.COMMITTING_AAD
+    )
 
 
 def _plain_gcm(materials: EncryptionMaterials) -> tuple[ContentMetadata, ContentCipher]:

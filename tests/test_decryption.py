@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from s3ec import decryption, formats
 from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy, FormatVersion, WrappingAlgorithm
-from s3ec.crypto import derivation
 from s3ec.crypto.content import ContentCipher
+from s3ec.crypto.derivation import Derivation
 from s3ec.errors import (
     CommitmentMismatchError,
     CommitmentPolicyError,
@@ -100,7 +100,7 @@ def stored(
             format=FormatVersion.V3,
             algorithm_suite=COMMITTING,
             message_id=headers.MESSAGE_ID,
-            commitment=derivation.commitment(DATA_KEY, headers.MESSAGE_ID),
+            commitment=Derivation(DATA_KEY, headers.MESSAGE_ID).commitment(),
             **common,
         )
     cbc = content.startswith("AES/CBC")
@@ -275,7 +275,7 @@ def test_the_fixed_iv_of_committing_content_is_not_a_zero_iv() -> None:
     content_metadata = replace(
         stored(WrappingAlgorithm.KMS_CONTEXT, "115"),
         message_id=message_id,
-        commitment=derivation.commitment(DATA_KEY, message_id),
+        commitment=Derivation(DATA_KEY, message_id).commitment(),
     )
     assert begin(content_metadata, FixedKeys()).iv == b"\x01" * 12
 
@@ -505,8 +505,8 @@ def test_lengths_of_data_keys(content: str, right: set[int], length: int) -> Non
             begin(content_metadata, keys, **ALL_LEAVES)
         return
     if content == "115":
-        content_metadata = replace(content_metadata, commitment=derivation.commitment(keys.data_key, message_id))
-        assert begin(content_metadata, keys).key == derivation.content_key(keys.data_key, message_id)
+        content_metadata = replace(content_metadata, commitment=Derivation(keys.data_key, message_id).commitment())
+        assert begin(content_metadata, keys).key == Derivation(keys.data_key, message_id).content_key()
     else:
         assert begin(content_metadata, keys, **ALL_LEAVES).key == keys.data_key
 

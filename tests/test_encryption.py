@@ -10,7 +10,7 @@ import pytest
 
 from s3ec import decryption, encryption, formats
 from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy, FormatVersion, WrappingAlgorithm
-from s3ec.crypto import derivation
+from s3ec.crypto.derivation import Derivation
 from s3ec.errors import ConfigurationError, KeyringError
 from s3ec.keyrings import AesKeyring, DefaultMaterialsManager, KmsDiscoveryKeyring, KmsKeyring, RsaKeyring
 from s3ec.materials import EncryptedDataKey, EncryptionMaterials, EncryptionMaterialsRequest
@@ -60,9 +60,9 @@ def test_a_committing_object() -> None:
     assert content_metadata.content_algorithm == "115"
     assert content_metadata.iv is None
     assert len(content_metadata.message_id or b"") == 28
-    assert content_metadata.commitment == derivation.commitment(DATA_KEY, content_metadata.message_id or b"")
+    assert content_metadata.commitment == Derivation(DATA_KEY, content_metadata.message_id or b"").commitment()
     assert list(content_metadata.description.items()) == [("z", "1"), ("a", "2"), ("aws:x-amz-cek-alg", "115")]
-    assert cipher.key == derivation.content_key(DATA_KEY, content_metadata.message_id or b"")
+    assert cipher.key == Derivation(DATA_KEY, content_metadata.message_id or b"").content_key()
     assert (cipher.iv, cipher.aad) == (b"\x01" * 12, b"\x00\x73")
     (request,) = manager.requests
     assert request == EncryptionMaterialsRequest(

@@ -24,7 +24,7 @@ import s3ec
 import s3ec.crypto.random
 from s3ec import AesKeyring, CachingMaterialsManager, CommitmentPolicy, EncryptionClient, KmsKeyring, RsaKeyring, SseC
 from s3ec.client.objects import ReadRequest
-from s3ec.crypto import derivation
+from s3ec.crypto.derivation import Derivation
 from s3ec.crypto.secrets import Secret
 from s3ec.errors import S3ECError
 from s3ec.migrate import rewrapping
@@ -60,7 +60,7 @@ class Drawn:
         """Wrapping keys, data keys, keys of MACs, and content keys."""
         keys = [value for value in self._drawn if len(value) == 32] + self._secrets
         messages = [value for value in self._drawn if len(value) == 28]
-        derived = [derivation.content_key(key, message).reveal() for key in keys for message in messages]
+        derived = [Derivation(key, message).content_key().reveal() for key in keys for message in messages]
         return keys + derived
 
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hmac
 
 from cryptography.hazmat.primitives.hashes import SHA512
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.hmac import HMAC
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from s3ec.algorithms import AlgorithmSuite
-from s3ec.crypto.secrets import Secret, revealed
+from s3ec.crypto.secrets import Secret, Unpicklable, revealed
 
-__all__ = ["COMMITTING_AAD", "COMMITTING_IV", "commitment", "content_key", "derive", "equal"]
+__all__ = ["COMMITTING_AAD", "COMMITTING_IV", "Derivation", "equal", "expand", "extract"]
 
 COMMITTING_IV = b"\x01" * 12
 """IV of every committing object: each has a content key of its own, so one IV serves all. Not zero on purpose."""
@@ -26,30 +27,38 @@ COMMITMENT_LENGTH = 28
 CONTENT_KEY_LENGTH = 32
 
 
-def derive(key: bytes | Secret[bytes], salt: bytes, label: bytes, length: int) -> Secret[bytes]:
-    """Derive by HKDF, with the label behind the suite's identifier, which keeps every use apart from the others."""
-    hkdf = HKDF(algorithm=SHA512(), length=length, salt=salt, info=COMMITTING_AAD + label)
-    return Secret(hkdf.derive(revealed(key)))
-
-
-def commitment(plaintext_data_key: bytes | Secret[bytes], message_id: bytes) -> bytes:
-    """Return the 28 bytes by which an object commits to its data key.
+class Derivation(Unpicklable):
+    """What one object derives from its data key: extracted once, expanded once for each use.
 
     Args:
         plaintext_data_key: 32 bytes.
         message_id: the object's 28 random bytes.
     """
-    return derive(plaintext_data_key, message_id, b"COMMITKEY", COMMITMENT_LENGTH).reveal()
+
+    __slots__ = ("_extracted",)
+
+    def __init__(self, plaintext_data_key: bytes | Secret[bytes], message_id: bytes) -> None:
+        self._extracted = extract(plaintext_data_key, message_id)
+
+    def commitment(self) -> bytes:
+        """Return the 28 bytes by which an object commits to its data key."""
+        return expand(self._extracted, b"COMMITKEY", COMMITMENT_LENGTH).reveal()
+
+    def content_key(self) -> Secret[bytes]:
+        """Return the 32-byte key that encrypts the content. On reads, compare the commitment first."""
+        return expand(self._extracted, b"DERIVEKEY", CONTENT_KEY_LENGTH)
 
 
-def content_key(plaintext_data_key: bytes | Secret[bytes], message_id: bytes) -> Secret[bytes]:
-    """Return the 32-byte key that encrypts the content. On reads, compare the commitment first.
+def extract(key: bytes | Secret[bytes], salt: bytes) -> Secret[bytes]:
+    """HKDF-Extract: return the pseudorandom key of 64 bytes (RFC 5869, section 2.2)."""
+    mac = HMAC(salt, SHA512())
+    mac.update(revealed(key))
+    return Secret(mac.finalize())
 
-    Args:
-        plaintext_data_key: 32 bytes.
-        message_id: the object's 28 random bytes.
-    """
-    return derive(plaintext_data_key, message_id, b"DERIVEKEY", CONTENT_KEY_LENGTH)
+
+def expand(extracted: Secret[bytes], label: bytes, length: int) -> Secret[bytes]:
+    """HKDF-Expand, with the label behind the suite's identifier, which keeps every use apart from the others."""
+    return Secret(HKDFExpand(SHA512(), length, COMMITTING_AAD + label).derive(extracted.reveal()))
 
 
 def equal(a: bytes, b: bytes) -> bool:

@@ -82,7 +82,7 @@ def substitute_key(encrypted_data_key: bytes, length: int) -> Secret[bytes]:
         encrypted_data_key: what did not unwrap.
         length: bytes of the key.
     """
-    return derivation.derive(_SUBSTITUTES, encrypted_data_key, b"SUBSTITUTE", length)
+    return derivation.expand(derivation.extract(_SUBSTITUTES, encrypted_data_key), b"SUBSTITUTE", length)
 
 
 def wrap_with_aes(

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH, AlgorithmSuite
 from s3ec.crypto import derivation
 from s3ec.crypto.content import ContentCipher
+from s3ec.crypto.derivation import Derivation
 from s3ec.errors import AuthenticationError, KeyUnwrapError, ObjectTooLargeError
 
 COMMITTING = AlgorithmSuite.ALG_AES_256_GCM_HKDF_SHA512_COMMIT_KEY
@@ -70,8 +71,8 @@ class TestKnownAnswer:
 
     def cipher(self) -> ContentCipher:
         """From the data key, as the gate does it."""
-        assert derivation.commitment(self.DATA_KEY, self.MESSAGE_ID) == self.COMMITMENT
-        content_key = derivation.content_key(self.DATA_KEY, self.MESSAGE_ID)
+        assert Derivation(self.DATA_KEY, self.MESSAGE_ID).commitment() == self.COMMITMENT
+        content_key = Derivation(self.DATA_KEY, self.MESSAGE_ID).content_key()
         assert content_key == self.CONTENT_KEY
         return ContentCipher(COMMITTING, content_key, derivation.COMMITTING_IV, derivation.COMMITTING_AAD)
 
