@@ -16,7 +16,6 @@ from s3ec.contexts import context_difference, context_fault
 from s3ec.crypto import derivation, wrapping
 from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.derivation import Derivation
-from s3ec.crypto.secrets import Secret
 from s3ec.errors import (
     CommitmentMismatchError,
     CommitmentPolicyError,
@@ -40,6 +39,7 @@ from s3ec.materials import (
     MaterialsManager,
     StoredContext,
 )
+from s3ec.secrets import Secret
 
 __all__ = ["Checked", "begin", "check"]
 

@@ -13,11 +13,11 @@ from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy, FormatVersion, Wra
 from s3ec.crypto import derivation, random
 from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.derivation import Derivation
-from s3ec.crypto.secrets import Secret
 from s3ec.errors import ConfigurationError, KeyringError
 from s3ec.formats import ContentMetadata
 from s3ec.formats.metadata import COMMITTING, CONTEXT_CONTENT_ALGORITHM, GCM, RESERVED_CONTEXT_NAMES, is_text_map
 from s3ec.materials import EncryptionMaterials, EncryptionMaterialsRequest, KeyringCapabilities, MaterialsManager
+from s3ec.secrets import Secret
 
 __all__ = ["begin", "check_options", "finish", "prepare"]
 

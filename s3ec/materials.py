@@ -10,9 +10,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NoReturn, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy, WrappingAlgorithm
+from s3ec.secrets import Unpicklable
 
 __all__ = [
     "STORED_CONTEXT",
@@ -55,15 +56,6 @@ class EncryptedDataKey:
     wrapping_algorithm: WrappingAlgorithm
 
 
-class _SecretMaterials:
-    """Materials that hold a plaintext data key: they refuse to be pickled or copied into another process."""
-
-    __slots__ = ()
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError(f"{type(self).__name__} holds a plaintext data key and cannot be pickled or copied")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncryptionMaterialsRequest:
     """What a keyring is asked for on a write.
@@ -84,7 +76,7 @@ class EncryptionMaterialsRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EncryptionMaterials(_SecretMaterials):
+class EncryptionMaterials(Unpicklable):
     """What a keyring answers on a write.
 
     Attributes:
@@ -125,7 +117,7 @@ class DecryptionMaterialsRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DecryptionMaterials(_SecretMaterials):
+class DecryptionMaterials(Unpicklable):
     """What a keyring answers on a read.
 
     Attributes:

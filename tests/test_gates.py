@@ -12,7 +12,7 @@ import pytest
 import s3ec
 from s3ec import decryption, encryption
 from s3ec.algorithms import CommitmentPolicy, WrappingAlgorithm
-from s3ec.crypto.secrets import Secret
+from s3ec.secrets import Secret
 from s3ec.errors import CommitmentMismatchError, KeyringError, KeyUnwrapError, S3ECError
 from s3ec.formats import ContentMetadata
 from s3ec.keyrings import AesKeyring, DefaultMaterialsManager, RsaKeyring

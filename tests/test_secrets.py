@@ -25,9 +25,9 @@ import s3ec.crypto.random
 from s3ec import AesKeyring, CachingMaterialsManager, CommitmentPolicy, EncryptionClient, KmsKeyring, RsaKeyring, SseC
 from s3ec.client.objects import ReadRequest
 from s3ec.crypto.derivation import Derivation
-from s3ec.crypto.secrets import Secret
 from s3ec.errors import S3ECError
 from s3ec.migrate import rewrapping
+from s3ec.secrets import Secret
 
 from support.kms_answers import KmsHandler
 from support.lying_s3 import LyingS3, Stored, lying_s3

@@ -15,7 +15,7 @@ from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH
 from s3ec.client.claims import PlaintextClaims
 from s3ec.client.sources import CHUNK_SIZE, BytesSource, Source
 from s3ec.crypto.content import ContentCipher
-from s3ec.crypto.mac import ChunkMac
+from s3ec.crypto.own.mac import ChunkMac
 from s3ec.errors import ObjectTooLargeError, S3ECError, SourceChangedError
 
 __all__ = ["CiphertextBody", "EncryptingBody", "StoredBody", "check_length", "encrypted_body"]

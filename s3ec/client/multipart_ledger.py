@@ -11,9 +11,9 @@ from typing import Any
 from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH
 from s3ec.client.multipart_storage import PartContent
 from s3ec.crypto import random
-from s3ec.crypto.mac import ChunkMac
-from s3ec.crypto.secrets import Secret
+from s3ec.crypto.own.mac import ChunkMac
 from s3ec.errors import ConfigurationError, MultipartStateError, ObjectTooLargeError
+from s3ec.secrets import Secret
 
 __all__ = ["Ledger", "PartListError", "PartMac", "PartRecord", "without_quotes"]
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from s3ec import forks
 from s3ec.client.multipart_ledger import Ledger
 from s3ec.client.multipart_turnstile import Turnstile
-from s3ec.crypto.ghash import GhashState
-from s3ec.crypto.secrets import Secret, Unpicklable
+from s3ec.crypto.own.ghash import GhashState
+from s3ec.secrets import Secret, Unpicklable
 
 __all__ = ["SnapshotKeeper", "UploadSnapshot", "ledger_of", "take_snapshot"]
 

@@ -16,7 +16,7 @@ from typing import IO, Protocol
 from s3ec import forks
 from s3ec.client.multipart_body import PartBody, pieces
 from s3ec.client.sources import CHUNK_SIZE, Source
-from s3ec.crypto.sealing import OVERHEAD, Sealer
+from s3ec.crypto.own.sealing import OVERHEAD, Sealer
 from s3ec.errors import MultipartStateError, SourceChangedError
 
 __all__ = ["PartContent", "PartMemory", "PartSpool"]

@@ -19,7 +19,7 @@ from s3ec import forks
 from s3ec.client.multipart_ledger import Ledger, PartRecord
 from s3ec.client.multipart_storage import PartContent, PartMemory
 from s3ec.crypto.content import ContentCipher, ContentEncryptor
-from s3ec.crypto.ghash import GhashState, ResumableEncryptor, state_from_tag
+from s3ec.crypto.own.ghash import GhashState, ResumableEncryptor, state_from_tag
 from s3ec.errors import MultipartStateError
 
 __all__ = ["Turnstile"]

@@ -41,10 +41,10 @@ from s3ec.client.tickets import Ticket
 from s3ec.client.wire import OwnErrorFirst, Wire, object_arn
 from s3ec.client.writes import begin_write
 from s3ec.crypto.content import ContentCipher
-from s3ec.crypto.secrets import Secret
 from s3ec.errors import ConfigurationError, UnsupportedOperationError
 from s3ec.formats.metadata import OBJECT_ARN_PAIR
 from s3ec.materials import StoredContext
+from s3ec.secrets import Secret
 
 __all__ = ["PresignedUpload", "decrypt_presigned", "presigned_upload"]
 

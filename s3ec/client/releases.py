@@ -13,7 +13,7 @@ from typing import IO, Protocol
 from s3ec.client.ciphertext_reader import Reader
 from s3ec.client.sources import CHUNK_SIZE
 from s3ec.crypto.content import ContentCipher
-from s3ec.crypto.mac import ChunkMac
+from s3ec.crypto.own.mac import ChunkMac
 from s3ec.errors import AuthenticationError
 
 __all__ = ["Ready", "Release", "open_plaintext", "read_tag"]

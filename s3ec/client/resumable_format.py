@@ -10,12 +10,12 @@ from typing import Any
 
 from s3ec import formats
 from s3ec.client.multipart_snapshot import UploadSnapshot
-from s3ec.crypto import sealing
 from s3ec.crypto.content import ContentCipher
-from s3ec.crypto.ghash import GhashState
-from s3ec.crypto.secrets import Secret
+from s3ec.crypto.own import sealing
+from s3ec.crypto.own.ghash import GhashState
 from s3ec.errors import MalformedMetadataError
 from s3ec.formats import ContentMetadata
+from s3ec.secrets import Secret
 
 __all__ = ["ExportedUpload", "Sealing", "parse", "read_header"]
 

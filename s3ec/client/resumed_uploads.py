@@ -8,8 +8,8 @@ import weakref
 from s3ec import forks
 from s3ec.client.multipart_snapshot import UploadSnapshot
 from s3ec.client.multipart_state import UploadState
-from s3ec.crypto.secrets import Secret
 from s3ec.errors import MultipartStateError
+from s3ec.secrets import Secret
 
 __all__ = ["ResumedUploads", "resumed_uploads"]
 

@@ -12,10 +12,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 
-from s3ec.crypto.secrets import Secret
 from s3ec.errors import ConfigurationError
+from s3ec.secrets import Secret, Unpicklable
 
 __all__ = ["DsseKms", "ServerSideMode", "SseC", "SseKms", "SseS3"]
 
@@ -86,7 +86,7 @@ class DsseKms:
 
 
 @dataclass(frozen=True, slots=True, repr=False, init=False)
-class SseC:
+class SseC(Unpicklable):
     """SSE-C: a key of the caller's that S3 uses for the request and forgets.
 
     If the key is lost, so is the object. The key is never shown, and the object refuses to be pickled.
@@ -142,10 +142,6 @@ class SseC:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SseC:
         return self
-
-    def __reduce__(self) -> NoReturn:
-        # Pickles reach queues, caches and crash reports, where a key has no business.
-        raise TypeError("SseC holds a key and is never pickled; build it again where it is needed")
 
 
 ServerSideMode: TypeAlias = SseS3 | SseKms | DsseKms | SseC

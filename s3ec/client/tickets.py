@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 from s3ec import forks
 from s3ec.crypto.content import ContentCipher
-from s3ec.crypto.secrets import Secret
 from s3ec.errors import MultipartStateError
+from s3ec.secrets import Secret
 
 __all__ = ["SpentKeys", "Ticket", "spent_keys"]
 

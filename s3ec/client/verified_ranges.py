@@ -25,7 +25,7 @@ from s3ec.client.ciphertext_reader import CiphertextReader
 from s3ec.client.objects import check_stored_length
 from s3ec.client.releases import read_tag
 from s3ec.crypto.content import ContentCipher, CtrDecryptor
-from s3ec.crypto.mac import ChunkMac
+from s3ec.crypto.own.mac import ChunkMac
 from s3ec.errors import AuthenticationError
 from s3ec.formats import ContentMetadata
 

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.padding import PKCS7
 
 from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH, AlgorithmSuite
 from s3ec.crypto.buffers import Octets, octets
-from s3ec.crypto.secrets import Secret, Unpicklable
 from s3ec.errors import AuthenticationError, ObjectTooLargeError, S3ECError
+from s3ec.secrets import Secret, Unpicklable
 
 __all__ = ["CbcDecryptor", "ContentCipher", "ContentDecryptor", "ContentEncryptor", "CtrDecryptor", "CtrEncryptor"]
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from s3ec.algorithms import AlgorithmSuite
-from s3ec.crypto.secrets import Secret, Unpicklable, revealed
+from s3ec.secrets import Secret, Unpicklable, revealed
 
 __all__ = ["COMMITTING_AAD", "COMMITTING_IV", "Derivation", "equal", "expand", "extract"]
 

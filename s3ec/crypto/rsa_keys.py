@@ -8,8 +8,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
-from s3ec.crypto.secrets import Secret, revealed
 from s3ec.errors import ConfigurationError
+from s3ec.secrets import Secret, revealed
 
 __all__ = [
     "MIN_PRIVATE_KEY_BITS",

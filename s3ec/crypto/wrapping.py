@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.padding import PKCS7
 from s3ec.algorithms import WrappingAlgorithm
 from s3ec.crypto import derivation, random
 from s3ec.crypto.content import content_failure
-from s3ec.crypto.secrets import Secret, revealed
 from s3ec.errors import KeyUnwrapError, S3ECError
+from s3ec.secrets import Secret, revealed
 
 __all__ = [
     "WITHOUT_INTEGRITY",

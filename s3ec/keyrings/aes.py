@@ -8,7 +8,6 @@ from typing import Any
 
 from s3ec.algorithms import WrappingAlgorithm
 from s3ec.crypto import random, wrapping
-from s3ec.crypto.secrets import Secret, Unpicklable
 from s3ec.errors import ConfigurationError
 from s3ec.keyrings.checks import check_request, may_bind_gcm_for_cbc, text_pairs
 from s3ec.keyrings.raw import DecryptionKeys
@@ -20,6 +19,7 @@ from s3ec.materials import (
     EncryptionMaterialsRequest,
     KeyringCapabilities,
 )
+from s3ec.secrets import Secret, Unpicklable
 
 __all__ = ["AesKeyring"]
 

@@ -12,7 +12,6 @@ from typing import Generic, TypeVar
 
 from s3ec import forks
 from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH
-from s3ec.crypto.secrets import Secret, Unpicklable
 from s3ec.keyrings.managing import in_order, of_any_length, require_age, require_positive
 from s3ec.materials import (
     DecryptionMaterials,
@@ -22,6 +21,7 @@ from s3ec.materials import (
     Keyring,
     KeyringCapabilities,
 )
+from s3ec.secrets import Secret, Unpicklable
 
 __all__ = ["CachingMaterialsManager"]
 

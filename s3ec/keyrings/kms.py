@@ -17,7 +17,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec import forks
 from s3ec.algorithms import WrappingAlgorithm
-from s3ec.crypto.secrets import Secret
 from s3ec.errors import ConfigurationError, KeyringError
 from s3ec.keyrings.arn import KeyArn, parse_arn
 from s3ec.keyrings.checks import check_request
@@ -32,6 +31,7 @@ from s3ec.materials import (
     EncryptionMaterialsRequest,
     KeyringCapabilities,
 )
+from s3ec.secrets import Secret
 
 __all__ = ["KmsBase", "KmsKeyring"]
 

@@ -9,7 +9,6 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 
 from s3ec import forks
-from s3ec.crypto.secrets import Secret, Unpicklable
 from s3ec.errors import KeyringError
 from s3ec.keyrings.managing import of_any_length, require_age, require_positive
 from s3ec.materials import (
@@ -20,6 +19,7 @@ from s3ec.materials import (
     Keyring,
     KeyringCapabilities,
 )
+from s3ec.secrets import Secret, Unpicklable
 
 __all__ = ["PrefetchingMaterialsManager"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar
 
-from s3ec.crypto.secrets import Secret
 from s3ec.errors import ConfigurationError
 from s3ec.keyrings.checks import text_pairs
+from s3ec.secrets import Secret
 
 __all__ = ["DecryptionKeys"]
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from s3ec.algorithms import WrappingAlgorithm
 from s3ec.crypto import random, rsa_keys, wrapping
 from s3ec.crypto.rsa_keys import RSAPrivateKey, RSAPublicKey
-from s3ec.crypto.secrets import Secret, Unpicklable
 from s3ec.errors import ConfigurationError, KeyringError
 from s3ec.keyrings.checks import check_request, may_bind_gcm_for_cbc, text_pairs
 from s3ec.keyrings.raw import DecryptionKeys
@@ -19,6 +18,7 @@ from s3ec.materials import (
     EncryptionMaterialsRequest,
     KeyringCapabilities,
 )
+from s3ec.secrets import Secret, Unpicklable
 
 __all__ = ["RsaKeyring"]
 

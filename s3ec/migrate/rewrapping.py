@@ -16,7 +16,6 @@ from botocore.exceptions import ClientError
 from s3ec import decryption
 from s3ec.algorithms import CommitmentPolicy, WrappingAlgorithm
 from s3ec.crypto import derivation, rsa_keys, wrapping
-from s3ec.crypto.secrets import Secret
 from s3ec.errors import KeyringError, KeyUnwrapError
 from s3ec.formats import ContentMetadata
 from s3ec.formats.metadata import CONTEXT_CONTENT_ALGORITHM
@@ -34,6 +33,7 @@ from s3ec.migrate.model import SkipReason
 from s3ec.migrate.sealing import context_for
 from s3ec.migrate.settings import KeyringSpec, MigrationSettings
 from s3ec.migrate.source import Source
+from s3ec.secrets import Secret
 
 __all__ = ["opens_without_integrity", "rewrapped"]
 

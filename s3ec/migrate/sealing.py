@@ -13,7 +13,6 @@ from s3ec import decryption, encryption, formats
 from s3ec.algorithms import CommitmentPolicy, FormatVersion, WrappingAlgorithm
 from s3ec.client.wire import object_arn
 from s3ec.crypto.content import ContentCipher
-from s3ec.crypto.secrets import Secret
 from s3ec.errors import KeyringError
 from s3ec.formats import ContentMetadata
 from s3ec.formats.metadata import COMMITTING, CONTEXT_CONTENT_ALGORITHM, OBJECT_ARN_PAIR, RESERVED_CONTEXT_NAMES
@@ -32,6 +31,7 @@ from s3ec.migrate.model import SkipReason
 from s3ec.migrate.properties import METADATA_LIMIT, metadata_length
 from s3ec.migrate.settings import MigrationSettings
 from s3ec.migrate.source import Source
+from s3ec.secrets import Secret
 
 __all__ = ["KeyInHand", "Sealing", "begin", "check_room", "context_for", "layout"]
 

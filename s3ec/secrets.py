@@ -12,7 +12,10 @@ S = TypeVar("S")
 
 
 class Unpicklable:
-    """Base of objects that hold secrets: pickling and copying raise `TypeError`."""
+    """Base of whatever holds secrets: pickling and copying raise `TypeError`.
+
+    Pickles reach queues, caches and crash reports, where a key has no business; what is needed elsewhere is made there.
+    """
 
     __slots__ = ()
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.modes import ECB, GCM
 
 from s3ec.crypto.buffers import Octets, octets
 from s3ec.crypto.content import ContentCipher
-from s3ec.crypto.secrets import Secret, Unpicklable
+from s3ec.secrets import Secret, Unpicklable
 
 __all__ = ["GhashState", "ResumableEncryptor", "multiply", "state_from_tag"]
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3ec.crypto import sealing
-from s3ec.crypto.sealing import OVERHEAD, Sealer
+from s3ec.crypto.own import sealing
+from s3ec.crypto.own.sealing import OVERHEAD, Sealer
 from s3ec.errors import AuthenticationError
 
 KEY = bytes(range(32))

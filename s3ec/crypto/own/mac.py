@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from s3ec.crypto import derivation, random
 from s3ec.crypto.buffers import Octets
-from s3ec.crypto.secrets import Secret, Unpicklable, revealed
+from s3ec.secrets import Secret, Unpicklable, revealed
 
 __all__ = ["ChunkMac"]
 

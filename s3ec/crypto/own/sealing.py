@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from s3ec.crypto import random
 from s3ec.crypto.buffers import Octets
-from s3ec.crypto.secrets import Secret, Unpicklable, revealed
 from s3ec.errors import AuthenticationError
+from s3ec.secrets import Secret, Unpicklable, revealed
 
 __all__ = ["OVERHEAD", "Sealer", "open_sealed", "seal"]
 
