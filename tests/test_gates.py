@@ -12,7 +12,6 @@ import pytest
 import s3ec
 from s3ec import decryption, encryption
 from s3ec.algorithms import CommitmentPolicy, WrappingAlgorithm
-from s3ec.secrets import Secret
 from s3ec.errors import CommitmentMismatchError, KeyringError, KeyUnwrapError, S3ECError
 from s3ec.formats import ContentMetadata
 from s3ec.keyrings import AesKeyring, DefaultMaterialsManager, RsaKeyring
@@ -23,6 +22,7 @@ from s3ec.materials import (
     EncryptionMaterialsRequest,
     MaterialsManager,
 )
+from s3ec.secrets import Secret
 
 from support.materials import CountingManager
 from support.rsa import rsa_key
@@ -127,7 +127,7 @@ def calls_of(*names: str) -> Iterator[tuple[str, str]]:
 def test_no_data_key_without_checked() -> None:
     """The gate alone asks for a data key to be opened; between it and a keyring there are only managers."""
     assert set(calls_of("decrypt_materials")) == {("decryption.py", "ask")}
-    managers = {("keyrings/manager.py", "decrypt_materials"), ("keyrings/caching.py", "decrypt_materials")}
+    managers = {(f"keyrings/{name}.py", "decrypt_materials") for name in ("manager", "caching", "prefetching")}
     assert set(calls_of("on_decrypt")) == {*managers, ("migrate/limits.py", "on_decrypt")}
 
 
