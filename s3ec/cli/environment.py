@@ -17,6 +17,7 @@ from s3ec.cli.key_files import check_rsa_key_file
 from s3ec.cli.options import Options
 from s3ec.cli.output import Output
 from s3ec.client.configuration import PASSPHRASE_VARIABLE, Configuration, profile_values, resolve
+from s3ec.client.key_files import check_aes_key_file
 from s3ec.errors import ConfigurationError
 from s3ec.materials import (
     STORED_CONTEXT,
@@ -46,7 +47,6 @@ _WORDS = {
     "context": "--context",
     "allow_legacy": "--allow-legacy",
 }
-_TEXT_KEY = frozenset(b"0123456789abcdefABCDEFghijklmnopqrstuvwxyzGHIJKLMNOPQRSTUVWXYZ+/=-_\r\n")
 
 
 class NoKeyring:
@@ -114,24 +114,6 @@ def _path(text: str | None) -> Path | None:
 def _absolute(path: Path | None) -> str | None:
     """Return the path as a worker that was started elsewhere needs it."""
     return None if path is None else str(path.absolute())
-
-
-def check_aes_key_file(path: Path) -> None:
-    """Refuse a file that is not an AES wrapping key.
-
-    Text is refused rather than guessed at: the 32 letters of a 128-bit key in hexadecimal would pass as a 256-bit key.
-
-    Raises:
-        OSError: the file cannot be read.
-        ConfigurationError: it does not hold 16, 24 or 32 raw bytes.
-    """
-    key = path.read_bytes()
-    if len(key) >= 16 and _TEXT_KEY.issuperset(key):
-        raise ConfigurationError(
-            f"{path} holds text, not a raw key: decode it first (base64 -d, xxd -r -p) to a file of 16, 24 or 32 bytes"
-        )
-    if len(key) not in {16, 24, 32}:
-        raise ConfigurationError(f"{path} holds {len(key)} bytes; an AES wrapping key has 16, 24 or 32")
 
 
 class Environment:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
+from s3ec.client.key_files import read_file, read_passphrase
 from s3ec.errors import ConfigurationError
 from s3ec.formats import is_content_metadata_key
 from s3ec.migrate.jsonable import Jsonable
@@ -139,12 +139,12 @@ class KeyringSpec(Jsonable):
         legacy = self.enable_legacy_wrapping_algorithms
         description = dict(self.material_description) or None
         if self.kind == "aes-file":
-            wrapping_key = _read(self.path)
+            wrapping_key = read_file(self.path)
             return AesKeyring(wrapping_key, material_description=description, enable_legacy_wrapping_algorithms=legacy)
         if self.kind == "rsa-file":
             return RsaKeyring(
                 private_key=self._private_key() if self.private_key_path else None,
-                public_key=_read(self.public_key_path) if self.public_key_path else None,
+                public_key=read_file(self.public_key_path) if self.public_key_path else None,
                 material_description=description,
                 enable_legacy_wrapping_algorithms=legacy,
             )
@@ -158,9 +158,9 @@ class KeyringSpec(Jsonable):
         from s3ec.crypto.rsa_keys import unlocked_private_key
 
         if self.passphrase is None:
-            return _read(self.private_key_path)
+            return read_file(self.private_key_path)
         # Never in variables, which error reporters would send.
-        return unlocked_private_key(_read(self.private_key_path), read_passphrase(self.passphrase))
+        return unlocked_private_key(read_file(self.private_key_path), read_passphrase(self.passphrase))
 
     def read_key(self) -> bytes:
         """The content of the key file that wraps: AES bytes, or the public (else private) key's PEM.
@@ -168,7 +168,7 @@ class KeyringSpec(Jsonable):
         Raises:
             s3ec.errors.ConfigurationError: it cannot be read.
         """
-        return _read(self.path or self.public_key_path or self.private_key_path)
+        return read_file(self.path or self.public_key_path or self.private_key_path)
 
     def kms_client(self, connection: Connection, session: boto3.Session | None = None) -> Any:
         """A KMS client for this key's Region: the one named here, the one in its ARN, or the connection's."""
@@ -181,25 +181,6 @@ class KeyringSpec(Jsonable):
             endpoint_url=connection.endpoint_url,
             max_attempts=connection.max_attempts,
         ).client("kms", session)
-
-
-def read_passphrase(where: str) -> bytes:
-    """The passphrase at ``env:NAME``, or at ``file:PATH``: its first line, as openssl has it.
-
-    Raises:
-        s3ec.errors.ConfigurationError: the file cannot be read.
-    """
-    kind, _, place = where.partition(":")
-    if kind == "env":
-        return os.environ.get(place, "").encode()
-    return _read(place).partition(b"\n")[0].rstrip(b"\r")
-
-
-def _read(path: str | None) -> bytes:
-    try:
-        return Path(str(path)).read_bytes()
-    except OSError as error:
-        raise ConfigurationError(f"cannot read the key file {path}: {error.strerror}") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
