@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from hypothesis import settings
 
 from support import aws as support_aws
+from support.read_once import models_read_once
 
 # A busy machine is slow, not wrong: no property fails because of the time it took. The suite runs on several Pythons,
 # and one of them looks for counter-examples in earnest.
@@ -25,7 +26,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "everyday"))
 @pytest.fixture(autouse=True, scope="session")
 def _aws_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test sees the settings, credentials or proxies of the person who runs it."""
-    with support_aws.clean_aws_environment(str(tmp_path_factory.mktemp("aws"))):
+    with support_aws.clean_aws_environment(str(tmp_path_factory.mktemp("aws"))), models_read_once():
         yield
 
 

@@ -14,6 +14,8 @@ from typing import Any
 import boto3
 import pytest
 
+from support.read_once import moto_knows_its_services
+
 REGION = "us-east-1"
 LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
 
@@ -95,12 +97,13 @@ def moto_endpoint() -> Iterator[str]:
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # its log of requests would drown what a failing test prints
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
-    finally:
-        server.stop()
+    with moto_knows_its_services():
+        server.start()
+        try:
+            host, port = server.get_host_and_port()
+            yield f"http://{host}:{port}"
+        finally:
+            server.stop()
 
 
 def client_arguments(endpoint: str) -> dict[str, Any]:
