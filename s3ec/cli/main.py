@@ -36,6 +36,7 @@ _COMMANDS = {
     "head": "s3ec.cli.commands.content:head",
     "inspect": "s3ec.cli.commands.content:inspect",
     "sse": "s3ec.cli.commands.sse:sse",
+    "serve": "s3ec.cli.commands.serve:serve",
     "configure": "s3ec.cli.commands.configure:configure",
     "completion": "s3ec.cli.commands.completion:completion",
     "demo": "s3ec.cli.demo:demo",

@@ -1,0 +1,50 @@
+"""An endpoint of settings and a session: the clients, the relay and the server, wired together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+
+from s3ec.client.encryption_client import EncryptionClient
+from s3ec.client.server_side_copy import speaks_to_aws
+from s3ec.serve.doors import Doors
+from s3ec.serve.gateway import Gateway
+from s3ec.serve.relay import Relay
+from s3ec.serve.server import Server
+from s3ec.serve.settings import ServeSettings
+
+__all__ = ["make_server"]
+
+
+def make_server(
+    settings: ServeSettings,
+    session: boto3.Session,
+    client: EncryptionClient,
+    doors: Doors,
+) -> Server:
+    """Make a server that listens already.
+
+    Args:
+        settings: how it listens, and whom it believes.
+        session: whose credentials sign what is relayed.
+        client: any client of that session: where S3 is.
+        doors: which way the requests to a bucket go.
+
+    Raises:
+        OSError: the address is in use, or is not this machine's.
+    """
+    relay = Relay(
+        session, client.meta.endpoint_url, client.meta.region_name or "us-east-1", connections=settings.max_requests
+    )
+    gateway = Gateway(settings, doors, relay, on_aws=speaks_to_aws(client))
+    session.events.register("before-send.kms", _counting(gateway))
+    return Server(settings, gateway)
+
+
+def _counting(gateway: Gateway) -> Callable[..., None]:
+    def count(event_name: str = "", **_: Any) -> None:
+        gateway.metrics.count("s3ec_kms_calls_total", operation=event_name.rpartition(".")[2])
+
+    return count

@@ -1,0 +1,288 @@
+"""One connection: HTTP/1.1 as h11 parses it, behind a gate that refuses what parsers disagree about.
+
+h11 takes some forms that the standard allows and others read differently (folded lines, a bare line feed, a length and
+chunks at once). Between two readers that disagree, a request can be smuggled; so none of these gets as far as h11.
+Source: RFC 9112, sections 2.2, 5.2, 6.1 and 6.3.
+"""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import h11
+
+from s3ec.serve.refusals import Refusal, RefusedError
+from s3ec.serve.requests import Answer, Request, parse_target
+from s3ec.serve.settings import ServeSettings
+
+__all__ = ["Connection"]
+
+_log = logging.getLogger("s3ec.serve")
+_HEAD_LIMIT = 64 * 1024
+_MOST_HEADERS = 200
+_RECEIVE = 256 * 1024
+_DRAINED = 256 * 1024
+_FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding)[ \t]*:", re.IGNORECASE)
+_PATH = re.compile(r"/[\x21-\x7e\x80-\xff]*")
+
+Handle = Callable[[Request], Answer]
+Fail = Callable[[Refusal], Answer]
+
+
+class _Body:
+    """The bytes of a request as they come out of h11."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._kept = b""
+        self._ended = False
+
+    def read(self, size: int) -> bytes:
+        """Return up to ``size`` bytes; empty at the end."""
+        if not self._kept and not self._ended:
+            data = self._connection.receive_body()
+            self._ended = data is None
+            self._kept = data or b""
+        data, self._kept = self._kept[:size], self._kept[size:]
+        return data
+
+
+class Connection:
+    """Serves one client until it, or the endpoint, has had enough.
+
+    Attributes:
+        busy: a request is being worked on.
+    """
+
+    def __init__(
+        self, connected: socket.socket, settings: ServeSettings, handle: Handle, fail: Fail, stopping: threading.Event
+    ) -> None:
+        """Take an accepted socket, after the handshake of TLS."""
+        self.busy = False
+        self._socket = connected
+        self._settings = settings
+        self._handle = handle
+        self._fail = fail
+        self._stopping = stopping
+        self._lock = threading.Lock()
+        self._rest = b""
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_LIMIT)
+
+    def close_if_idle(self) -> None:
+        """Let a client that rests between requests go; one whose request has begun is served to its end."""
+        with self._lock, suppress(OSError):
+            if not self.busy:
+                socket.socket.shutdown(self._socket, socket.SHUT_RD)
+
+    def serve(self) -> None:
+        """Answer requests one after the other."""
+        try:
+            while self._serve_one():
+                pass
+        except (OSError, h11.ProtocolError) as error:
+            # The client went away, or took too long: there is nobody to tell.
+            _log.info("connection closed: %s", type(error).__name__)
+
+    def _serve_one(self) -> bool:
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_LIMIT)
+        try:
+            request = self._next_request()
+        except (RefusedError, h11.RemoteProtocolError) as error:
+            refusal = error.refusal if isinstance(error, RefusedError) else _refusal_of(error)
+            self._send(self._fail(refusal), None)
+            self._linger()
+            return False
+        if request is None:
+            return False
+        self._send(self._handle(request), request)
+        return self._may_go_on()
+
+    def _next_request(self) -> Request | None:
+        head = self._receive_head()
+        if head is None:
+            return None
+        _refuse_ambiguous(head)
+        self._http.receive_data(self._rest)
+        self._rest = b""
+        event = self._http.next_event()
+        if not isinstance(event, h11.Request):
+            raise RefusedError(400, "BadRequest", "The request cannot be read")
+        return self._request(event)
+
+    def _request(self, event: h11.Request) -> Request:
+        headers: dict[str, str] = {}
+        if len(event.headers) > _MOST_HEADERS:
+            raise RefusedError(400, "BadRequest", f"The request has more than {_MOST_HEADERS} headers")
+        for name, value in event.headers:
+            key, text = name.decode("ascii"), _text(value)
+            if key in headers and key in ("host", "authorization", "x-amz-content-sha256", "x-amz-date"):
+                raise RefusedError(400, "BadRequest", f"The header {key} is there twice")
+            headers[key] = f"{headers[key]},{text}" if key in headers else text
+        if event.http_version < b"1.1" and "transfer-encoding" in headers:
+            raise RefusedError(400, "BadRequest", "HTTP/1.0 has no Transfer-Encoding")
+        path, _, query = event.target.decode("latin-1").partition("?")
+        if not _PATH.fullmatch(path):
+            raise RefusedError(400, "InvalidURI", "The request's target must be a path")
+        bucket, key_name, arguments = parse_target(path, query)
+        secure = self._settings.tls is not None
+        return Request(
+            event.method.decode("ascii"), path, query, headers, _Body(self), secure, bucket, key_name, arguments
+        )
+
+    def _receive_head(self) -> bytes | None:
+        """Wait for a request and for the whole of its head; None if the client is done."""
+        deadline = time.monotonic() + self._settings.idle_timeout
+        while b"\r\n\r\n" not in self._rest:
+            if len(self._rest) > _HEAD_LIMIT:
+                raise RefusedError(431, "RequestHeaderSectionTooLarge", "The request's headers are too large")
+            if self._stopping.is_set() and not self._rest:
+                return None
+            self._socket.settimeout(max(deadline - time.monotonic(), 0.01))
+            data = self._socket.recv(_RECEIVE)
+            if not data:
+                return None
+            if not self._rest:
+                # All of the head within this time, however slowly it drips.
+                deadline = time.monotonic() + self._settings.head_timeout
+                with self._lock:
+                    self.busy = True
+            self._rest += data
+        with self._lock:
+            self.busy = True
+        return self._rest[: self._rest.index(b"\r\n\r\n") + 4]
+
+    def receive_body(self) -> bytes | None:
+        """The next bytes of the body, or None at its end.
+
+        Raises:
+            RefusedError: the client left, took too long, or broke the framing; an error of ours ends a request to S3.
+        """
+        try:
+            return self._next_data()
+        except TimeoutError:
+            raise RefusedError(408, "RequestTimeout", "The body did not go on in time; nothing was stored") from None
+        except (OSError, h11.RemoteProtocolError):
+            raise RefusedError(400, "IncompleteBody", "The body did not arrive whole; nothing was stored") from None
+
+    def _next_data(self) -> bytes | None:
+        while True:
+            event = self._http.next_event()
+            if event is h11.NEED_DATA:
+                if self._http.they_are_waiting_for_100_continue:
+                    self._transmit(self._http.send(h11.InformationalResponse(status_code=100, headers=[])))
+                self._socket.settimeout(self._settings.transfer_timeout)
+                self._http.receive_data(self._socket.recv(_RECEIVE))
+            elif isinstance(event, h11.Data):
+                if event.data:
+                    return bytes(event.data)
+            else:
+                return None
+
+    def _transmit(self, data: bytes | None) -> None:
+        if data:
+            self._socket.settimeout(self._settings.transfer_timeout)
+            self._socket.sendall(data)
+
+    def _send(self, answer: Answer, request: Request | None) -> None:
+        headers = list(answer.headers)
+        if answer.length is not None and answer.status not in (204, 304):
+            headers.append(("Content-Length", str(answer.length)))
+        if self._unread():
+            self._drain()
+        if self._stopping.is_set() or self._http.their_state is not h11.DONE:
+            headers.append(("Connection", "close"))
+        encoded = [(name.encode("ascii"), _octets(value)) for name, value in headers]
+        body = answer.body
+        try:
+            # Without words after the status botocore does not recognise an answer that comes instead of 100 Continue.
+            reason = http.client.responses.get(answer.status, "Unknown").encode()
+            head = h11.Response(status_code=answer.status, headers=encoded, reason=reason)
+            self._transmit(self._http.send(head))
+            if isinstance(body, bytes):
+                if request is None or request.method != "HEAD":
+                    self._transmit(self._http.send(h11.Data(data=body)) if body else b"")
+            else:
+                while piece := body.read(_RECEIVE):  # type: ignore[attr-defined]  # `Answer.body` says what it has
+                    self._transmit(self._http.send(h11.Data(data=piece)))
+            self._transmit(self._http.send(h11.EndOfMessage()))
+        finally:
+            if not isinstance(body, bytes):
+                body.close()  # type: ignore[attr-defined]  # see above
+
+    def _unread(self) -> bool:
+        return self._http.their_state is h11.SEND_BODY
+
+    def _drain(self) -> None:
+        """Read a little of what nobody wanted, so that the connection can go on; more is not worth it."""
+        if self._http.they_are_waiting_for_100_continue:
+            return
+        taken = 0
+        with suppress(RefusedError):
+            while taken < _DRAINED and self._unread() and (data := self.receive_body()) is not None:
+                taken += len(data)
+
+    def _may_go_on(self) -> bool:
+        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE or self._stopping.is_set():
+            self._linger()
+            return False
+        self._rest = self._http.trailing_data[0]
+        with self._lock:
+            self.busy = bool(self._rest)
+        return True
+
+    def _linger(self) -> None:
+        """End our side and let the client read the answer; closing at once would throw it away with a reset."""
+        with suppress(OSError):
+            socket.socket.shutdown(self._socket, socket.SHUT_WR)
+            deadline, taken = time.monotonic() + 2.0, 0
+            while taken < 64 * _RECEIVE and (left := deadline - time.monotonic()) > 0:
+                self._socket.settimeout(left)
+                data = self._socket.recv(_RECEIVE)
+                taken += len(data)
+                if not data:
+                    return
+
+
+def _refuse_ambiguous(head: bytes) -> None:
+    """Refuse what another reader of the same bytes could take for a different request.
+
+    Raises:
+        RefusedError: 400.
+    """
+    lines = head[:-4].split(b"\r\n")
+    found = [name.lower() for name in _FRAMING.findall(head)]
+    if any(b"\n" in line or b"\r" in line or b"\0" in line for line in lines):
+        raise RefusedError(400, "BadRequest", "The request's lines must end in CR LF")
+    if any(line[:1] in (b" ", b"\t") for line in lines):
+        raise RefusedError(400, "BadRequest", "The request has a folded or indented line")
+    if len(found) > 1:
+        raise RefusedError(400, "BadRequest", "Content-Length and Transfer-Encoding: one of them, once")
+
+
+def _refusal_of(error: h11.RemoteProtocolError) -> Refusal:
+    status = error.error_status_hint
+    return Refusal(status if status in (400, 413, 414, 431, 501) else 400, "BadRequest", "The request is not HTTP/1.1")
+
+
+def _text(value: bytes) -> str:
+    """A header's value: UTF-8 as SDKs send it, and anything else byte for byte."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _octets(value: Any) -> bytes:
+    text = str(value).replace("\r", " ").replace("\n", " ").strip()
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode("utf-8")

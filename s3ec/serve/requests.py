@@ -1,0 +1,125 @@
+"""One request as it arrived: the target exactly as it was sent, since that is what was signed.
+
+A framework's path would be decoded and tidied: keys with ``//``, ``%2F`` or ``+`` would become others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+from urllib.parse import unquote, unquote_plus
+
+from s3ec.serve.refusals import RefusedError
+
+__all__ = ["Answer", "Body", "Request", "is_signing", "parse_target", "without_chunks"]
+
+_SIGNING = frozenset(
+    {"x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-expires", "x-amz-signedheaders", "x-amz-signature",
+     "x-amz-security-token", "x-amz-content-sha256", "x-amz-user-agent", "x-id"}
+)  # fmt: skip
+
+
+class Body(Protocol):
+    """The bytes of a request, as the framing of HTTP ends them."""
+
+    def read(self, size: int) -> bytes:
+        """Return up to ``size`` bytes; empty at the end."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request.
+
+    Attributes:
+        method: in capitals.
+        path: raw, still encoded, without the query.
+        query: raw, without the question mark.
+        headers: by lower-case name; a name that came twice is joined by commas.
+        body: what follows; read once.
+        secure: True if it came over TLS.
+        bucket: decoded, or None for the service itself.
+        key: decoded, or None for the bucket itself.
+        arguments: the query by decoded name, without what belongs to the signature.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: Body
+    secure: bool = False
+    bucket: str | None = None
+    key: str | None = None
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def content_length(self) -> int | None:
+        """``Content-Length``, which h11 has checked; None where the body is chunked or absent."""
+        value = self.headers.get("content-length")
+        return None if value is None else int(value)
+
+    @property
+    def has_body(self) -> bool:
+        """True if a body follows."""
+        return "transfer-encoding" in self.headers or bool(self.content_length)
+
+
+@dataclass(slots=True)
+class Answer:
+    """What is sent back.
+
+    Attributes:
+        status: HTTP's.
+        headers: pairs; the connection adds those of the framing.
+        body: bytes, or something with ``read(size)`` and ``close()``.
+        length: bytes of the body; for HEAD those that GET would have. None where only the end will tell.
+    """
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: object = b""
+    length: int | None = None
+
+    def __post_init__(self) -> None:
+        """Bytes know their own length."""
+        if self.length is None and isinstance(self.body, bytes):
+            self.length = len(self.body)
+
+
+def parse_target(path: str, query: str) -> tuple[str | None, str | None, dict[str, str]]:
+    """Bucket, key and arguments of a raw target.
+
+    Raises:
+        RefusedError: it is not UTF-8, or names an argument twice: servers differ in which of the two they believe.
+    """
+    bucket, _, key = path.removeprefix("/").partition("/")
+    try:
+        names = unquote(bucket, errors="strict"), unquote(key, errors="strict")
+        pairs = [pair.partition("=") for pair in query.split("&") if pair]
+        decoded = [
+            (unquote_plus(name, errors="strict"), unquote_plus(value, errors="strict")) for name, _, value in pairs
+        ]
+    except UnicodeDecodeError:
+        raise RefusedError(400, "InvalidURI", "The request's target is not UTF-8") from None
+    arguments: dict[str, str] = {}
+    for name, value in decoded:
+        if name in arguments:
+            raise RefusedError(400, "InvalidArgument", "The query names an argument twice")
+        arguments[name] = value
+    if any(ord(c) < 32 or c == "\x7f" for c in names[0]):
+        raise RefusedError(400, "InvalidBucketName", "The specified bucket is not valid.")
+    kept = {name: value for name, value in arguments.items() if not is_signing(name)}
+    return names[0] or None, names[1] or None, kept
+
+
+def is_signing(name: str) -> bool:
+    """True for an argument of the query that belongs to the signature, or that an SDK adds for its own use."""
+    return name.lower() in _SIGNING
+
+
+def without_chunks(encoding: str) -> str:
+    """``Content-Encoding`` without ``aws-chunked``, which is not the object's: S3 would keep it."""
+    kept = (each.strip() for each in encoding.split(","))
+    return ",".join(each for each in kept if each and each.lower() != "aws-chunked")

@@ -1,0 +1,51 @@
+"""An endpoint of our own in front of moto, and clients that sign for it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from s3ec.serve import Server, ServeSettings
+from s3ec.serve.assembly import make_server
+from s3ec.serve.doors import Door, OneDoor
+
+from support.aws import REGION
+from support.serving import CREDENTIALS, running
+
+
+@pytest.fixture
+def serve(make_client: Callable[..., Any], aws: dict[str, Any]) -> Iterator[Callable[..., Server]]:
+    """Starts an endpoint; takes settings by keyword."""
+    with contextlib.ExitStack() as stack:
+
+        def start(client: Any = None, **settings: Any) -> Server:
+            chosen = ServeSettings(credentials=CREDENTIALS, port=0, **{"grace": 10.0, **settings})
+            session = boto3.Session(aws["aws_access_key_id"], aws["aws_secret_access_key"], region_name=REGION)
+            client = client or make_client(buffer_size=chosen.buffer_size)
+            return stack.enter_context(running(make_server(chosen, session, client, OneDoor(Door(client)))))
+
+        yield start
+
+
+@pytest.fixture
+def through() -> Iterator[Callable[..., Any]]:
+    """Makes a plain boto3 client for an endpoint of ours."""
+    with contextlib.ExitStack() as stack:
+
+        def make(server: Server, **arguments: Any) -> Any:
+            config = {"retries": {"total_max_attempts": 1}, **arguments.pop("config", {})}
+            given = {
+                "endpoint_url": server.url,
+                "aws_access_key_id": CREDENTIALS.access_key,
+                "aws_secret_access_key": CREDENTIALS.secret_key,
+                "region_name": REGION,
+                **arguments,
+            }
+            return stack.enter_context(contextlib.closing(boto3.client("s3", config=Config(**config), **given)))
+
+        yield make
