@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import boto3
+from botocore.client import BaseClient
 
-from s3ec.client.encryption_client import EncryptionClient
 from s3ec.client.server_side_copy import speaks_to_aws
 from s3ec.serve.doors import Doors
 from s3ec.serve.gateway import Gateway
@@ -21,7 +21,7 @@ __all__ = ["make_server"]
 def make_server(
     settings: ServeSettings,
     session: boto3.Session,
-    client: EncryptionClient,
+    client: BaseClient,
     doors: Doors,
 ) -> Server:
     """Make a server that listens already.
@@ -29,7 +29,7 @@ def make_server(
     Args:
         settings: how it listens, and whom it believes.
         session: whose credentials sign what is relayed.
-        client: any client of that session: where S3 is.
+        client: any S3 client of that session: where S3 is.
         doors: which way the requests to a bucket go.
 
     Raises:

@@ -147,21 +147,19 @@ class Gateway:
             return self._relay.large(request, payload, signed.payload)
         if operation_name in ENCRYPTED:
             return content.perform(operation_name, request, payload, door)
-        return self._relayed(operation_name, request, payload)
+        return self._relayed(operation_name, request, payload, door)
 
-    def _relayed(self, operation_name: str, request: Request, payload: Payload) -> Answer:
+    def _relayed(self, operation_name: str, request: Request, payload: Payload, door: Door) -> Answer:
         answer = self._relay.small(request, payload)
         if operation_name not in LISTINGS or answer.status != 200:
             return answer
-        assert request.bucket is not None  # noqa: S101 - narrows the type
         stream: Any = answer.body
         try:
             document = b"".join(iter(partial(stream.read, 1 << 20), b""))
         finally:
             stream.close()
-        sizes = self._settings.shows_plaintext_sizes(request.bucket)
         kept = [pair for pair in answer.headers if not pair[0].lower().startswith("x-amz-checksum")]
-        return Answer(200, kept, in_plaintext(document, plaintext_sizes=sizes))
+        return Answer(200, kept, in_plaintext(document, plaintext_sizes=door.plaintext_sizes))
 
     def _check_copy(self, request: Request, door: Door) -> None:
         """Refuse a copy between buckets with different rules: what is stored would be moved as it is.

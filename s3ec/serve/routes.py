@@ -7,6 +7,7 @@ turn a put into something else must belong to it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
@@ -63,6 +64,7 @@ class Routes:
             self._routes.setdefault((operation.http["method"], depth), []).append(route)
 
     @classmethod
+    @functools.cache  # one model for a process
     def of_s3(cls) -> Routes:
         """The operations of S3, from a model of its own: clients take the bucket out of the paths of theirs."""
         return cls(botocore.session.Session().get_service_model("s3"))

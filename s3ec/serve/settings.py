@@ -51,8 +51,6 @@ class ServeSettings:
         tls: context with the endpoint's certificate, or None for plain http.
         beyond_loopback: the explicit word for an address that other machines reach.
         host_names: names that a ``Host`` header may have beside those of loopback and ``host``.
-        plaintext_sizes: buckets whose objects are declared to be encrypted, all of them: listings show the
-            plaintext's lengths there, and no instruction files. ``"*"`` stands for every bucket.
         max_connections: connections at a time; one more is closed at once.
         max_requests: requests with content at a time; others wait, and get 503 SlowDown in the end.
         memory_limit: bytes of content in memory over all requests; what does not fit is spooled, as ciphertext.
@@ -72,7 +70,6 @@ class ServeSettings:
     tls: ssl.SSLContext | None = field(default=None, repr=False)
     beyond_loopback: bool = False
     host_names: frozenset[str] = frozenset()
-    plaintext_sizes: frozenset[str] = frozenset()
     max_connections: int = 256
     max_requests: int = 16
     memory_limit: int = 512 * MiB
@@ -107,10 +104,6 @@ class ServeSettings:
     def allowed_hosts(self) -> frozenset[str]:
         """Host names, in lower case, that a request may be addressed to."""
         return frozenset({"localhost", "127.0.0.1", "::1", self.host.lower(), *map(str.lower, self.host_names)})
-
-    def shows_plaintext_sizes(self, bucket: str) -> bool:
-        """True if every object of the bucket is declared to be encrypted."""
-        return "*" in self.plaintext_sizes or bucket in self.plaintext_sizes
 
 
 def is_loopback(host: str) -> bool:

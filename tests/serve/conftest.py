@@ -18,16 +18,22 @@ from support.aws import REGION
 from support.serving import CREDENTIALS, running
 
 
+@pytest.fixture(scope="session")
+def _session() -> boto3.Session:
+    """Whose credentials sign what is relayed."""
+    return boto3.Session("testing", "testing", region_name=REGION)
+
+
 @pytest.fixture
-def serve(make_client: Callable[..., Any], aws: dict[str, Any]) -> Iterator[Callable[..., Server]]:
+def serve(make_client: Callable[..., Any], _session: boto3.Session) -> Iterator[Callable[..., Server]]:
     """Starts an endpoint; takes settings by keyword."""
     with contextlib.ExitStack() as stack:
 
-        def start(client: Any = None, **settings: Any) -> Server:
+        def start(client: Any = None, *, sizes: bool = True, doors: Any = None, **settings: Any) -> Server:
             chosen = ServeSettings(credentials=CREDENTIALS, port=0, **{"grace": 10.0, **settings})
-            session = boto3.Session(aws["aws_access_key_id"], aws["aws_secret_access_key"], region_name=REGION)
             client = client or make_client(buffer_size=chosen.buffer_size)
-            return stack.enter_context(running(make_server(chosen, session, client, OneDoor(Door(client)))))
+            doors = doors or OneDoor(Door(client, {}, sizes))
+            return stack.enter_context(running(make_server(chosen, _session, client, doors)))
 
         yield start
 

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 @pytest.fixture
 def s3(serve: Callable[..., Any], through: Callable[..., Any]) -> Any:
     """A plain boto3 client in front of an endpoint."""
-    return through(serve(plaintext_sizes=frozenset({"*"})))
+    return through(serve())
 
 
 def test_what_is_put_is_encrypted_and_what_is_got_is_not(s3: Any, plain_s3: Any, make_client: Any, bucket: str):

@@ -8,17 +8,22 @@ import signal
 import ssl
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
+from botocore.config import Config
 
 from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH
-from s3ec.cli.environment import Environment
+from s3ec.cli.environment import Environment, keyring_spec
 from s3ec.cli.failures import ExitCode, Failure, FailureError
 from s3ec.cli.options import Command, Options, shared_options
 from s3ec.cli.output import Output
+from s3ec.client.bucket_rules import BucketRule, load_rules
+from s3ec.client.encryption_client import EncryptionClient
 
 if TYPE_CHECKING:
     from s3ec.serve import Server, ServeSettings
@@ -34,7 +39,7 @@ _MIB = 1024 * 1024
     short_help="Run an S3 endpoint that encrypts, for tools in every language.",
     examples=(
         "s3ec serve --kms-key alias/payroll",
-        "s3ec serve --kms-key alias/payroll --credentials ~/.s3ec-serve --encrypted-bucket payroll",
+        "s3ec serve --config buckets.toml --credentials ~/.s3ec-serve",
         "s3ec serve --kms-key alias/payroll --tls-cert cert.pem --tls-key key.pem --port 9443",
     ),
 )
@@ -47,10 +52,10 @@ _MIB = 1024 * 1024
     help="File with the endpoint's own credentials, made if it is not there; else they are made for one run.",
 )
 @click.option(
-    "--encrypted-bucket",
-    multiple=True,
-    metavar="NAME",
-    help="Bucket in which every object is encrypted: listings show the plaintext's sizes. Repeatable; '*' for all.",
+    "--config",
+    type=_FILE,
+    metavar="FILE",
+    help="Rules for each bucket (TOML): its key, plain, or refused. Without rules all buckets have the one key.",
 )
 @click.option("--tls-cert", type=_FILE, metavar="FILE", help="Certificate chain (PEM), to serve https.")
 @click.option("--tls-key", type=_FILE, metavar="FILE", help="Private key (PEM) of --tls-cert.")
@@ -101,7 +106,7 @@ def serve(output: Output, /, options: Options, **given: Any) -> int:
             )
         ) from error
     settings = _settings(given)
-    server = _server(Environment(options, output), settings)
+    server = _server(Environment(options, output), settings, given["config"])
     _announce(output, server, settings, given["credentials"])
     with _stopped_by_signals(server):
         finished = server.serve()
@@ -122,7 +127,6 @@ def _settings(given: dict[str, Any]) -> ServeSettings:
         tls=_tls(given["tls_cert"], given["tls_key"]),
         beyond_loopback=given["beyond_loopback"],
         host_names=frozenset(given["host_name"]),
-        plaintext_sizes=frozenset(given["encrypted_bucket"]),
         max_connections=given["max_connections"],
         max_requests=given["max_requests"],
         memory_limit=given["memory_limit"] * _MIB,
@@ -150,18 +154,48 @@ def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
     return context
 
 
-def _server(environment: Environment, settings: ServeSettings) -> Server:
+def _server(environment: Environment, settings: ServeSettings, rules_file: Path | None) -> Server:
     from s3ec.serve.assembly import make_server
-    from s3ec.serve.doors import Door, OneDoor
+    from s3ec.serve.doors import RuledDoors
 
-    client = environment.client(
-        buffer_size=settings.buffer_size,
-        # Nobody can call s3ec.open here: a range of a large object is verified as one of a small one is.
-        verified_range_limit=GCM_MAX_PLAINTEXT_LENGTH + 16,
-        unencrypted_objects="allow" if environment.allows_unencrypted(False) else "refuse",
+    options = environment.options
+    # First, so that an endpoint which is not a URL is refused in one place.
+    plain = environment.s3
+    rules = load_rules(
+        profile_name=options.profile,
+        file=rules_file,
+        given={
+            "kms_key": options.kms_key,
+            "aes_key_file": options.aes_key_file,
+            "rsa_private_key_file": options.rsa_private_key,
+            "rsa_public_key_file": options.rsa_public_key,
+            "rsa_passphrase_file": options.rsa_passphrase_file,
+            "context": options.context,
+            "allow_legacy": options.allow_legacy,
+        },
     )
-    doors = OneDoor(Door(client, dict(environment.settings.context)))
-    return make_server(settings, environment.session, client, doors)
+    doors = RuledDoors(rules, partial(_client, environment, settings))
+    return make_server(settings, environment.session, plain, doors)
+
+
+def _client(environment: Environment, settings: ServeSettings, rule: BucketRule) -> EncryptionClient:
+    chosen = rule.options()
+    values = {each.name: getattr(chosen, each.name) for each in fields(chosen)}
+    if rule.settings.kms_key is not None:
+        # Where the options say that KMS is.
+        spec = keyring_spec("kms", key_id=rule.settings.kms_key, allow_legacy=rule.settings.allow_legacy)
+        values["keyring"] = spec.build(environment.connection, environment.session)
+    defaults = {
+        "buffer_size": settings.buffer_size,
+        # Nobody can call s3ec.open here: a range of a large object is verified as one of a small one is.
+        "verified_range_limit": GCM_MAX_PLAINTEXT_LENGTH + 16,
+    }
+    return EncryptionClient(
+        session=environment.session,
+        endpoint_url=environment.options.endpoint_url,
+        config=Config(max_pool_connections=settings.max_requests + 4),
+        **{**values, **defaults, **rule.client_options},
+    )
 
 
 def _announce(output: Output, server: Server, settings: ServeSettings, path: Path | None) -> None:
