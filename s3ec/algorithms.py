@@ -7,10 +7,35 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["GCM_MAX_PLAINTEXT_LENGTH", "AlgorithmSuite", "CommitmentPolicy", "FormatVersion", "WrappingAlgorithm"]
+__all__ = [
+    "AES_KEY_LENGTHS",
+    "BLOCK_LENGTH",
+    "COMMITMENT_LENGTH",
+    "CONTEXT_CONTENT_ALGORITHM",
+    "DATA_KEY_LENGTH",
+    "GCM_IV_LENGTH",
+    "GCM_MAX_PLAINTEXT_LENGTH",
+    "GCM_TAG_LENGTH",
+    "MESSAGE_ID_LENGTH",
+    "AlgorithmSuite",
+    "CommitmentPolicy",
+    "FormatVersion",
+    "WrappingAlgorithm",
+]
 
+# Lengths, all in bytes.
+AES_KEY_LENGTHS = (16, 24, 32)
+BLOCK_LENGTH = 16  # of AES
+DATA_KEY_LENGTH = 32  # of each key that is made; older content may have a shorter one
+GCM_IV_LENGTH = 12
+GCM_TAG_LENGTH = 16
 GCM_MAX_PLAINTEXT_LENGTH = 2**36 - 32
 """Bytes that one GCM key and IV may encrypt (NIST SP 800-38D, section 5.2.1.1)."""
+MESSAGE_ID_LENGTH = 28
+COMMITMENT_LENGTH = 28
+
+CONTEXT_CONTENT_ALGORITHM = "aws:x-amz-cek-alg"
+"""Name in a KMS encryption context under which the wrapping ``kms+context`` binds the content algorithm."""
 
 
 class FormatVersion(enum.Enum):
@@ -30,15 +55,29 @@ class AlgorithmSuite(enum.Enum):
         tag_length: bytes of the authentication tag, 0 if there is none.
         key_lengths: lengths of data key that a reader accepts, in bytes.
         commits: True if the object commits to its data key.
+        content_algorithm: the suite's text in the metadata, which wrappings bind; some writers of AES-CBC have others.
         is_legacy: True if content is not authenticated.
     """
 
-    ALG_AES_256_CBC_IV16_NO_KDF = (0x0070, 16, 0, (16, 24, 32), False)
-    ALG_AES_256_GCM_IV12_TAG16_NO_KDF = (0x0072, 12, 16, (16, 24, 32), False)
-    ALG_AES_256_GCM_HKDF_SHA512_COMMIT_KEY = (0x0073, 12, 16, (32,), True)
+    ALG_AES_256_CBC_IV16_NO_KDF = (0x0070, BLOCK_LENGTH, 0, AES_KEY_LENGTHS, False, "AES/CBC/PKCS5Padding")
+    ALG_AES_256_GCM_IV12_TAG16_NO_KDF = (
+        0x0072,
+        GCM_IV_LENGTH,
+        GCM_TAG_LENGTH,
+        AES_KEY_LENGTHS,
+        False,
+        "AES/GCM/NoPadding",
+    )
+    ALG_AES_256_GCM_HKDF_SHA512_COMMIT_KEY = (0x0073, GCM_IV_LENGTH, GCM_TAG_LENGTH, (DATA_KEY_LENGTH,), True, "115")
 
     def __init__(
-        self, suite_id: int, iv_length: int, tag_length: int, key_lengths: tuple[int, ...], commits: bool
+        self,
+        suite_id: int,
+        iv_length: int,
+        tag_length: int,
+        key_lengths: tuple[int, ...],
+        commits: bool,
+        content_algorithm: str,
     ) -> None:
         """Unpack a row of the table."""
         self.suite_id = suite_id
@@ -46,6 +85,7 @@ class AlgorithmSuite(enum.Enum):
         self.tag_length = tag_length
         self.key_lengths = key_lengths
         self.commits = commits
+        self.content_algorithm = content_algorithm
 
     @property
     def is_legacy(self) -> bool:
@@ -55,7 +95,7 @@ class AlgorithmSuite(enum.Enum):
     def ciphertext_length(self, plaintext_length: int) -> int:
         """Return the bytes stored for this many bytes of plaintext (PKCS#7 padding for CBC, the tag for GCM)."""
         if self.is_legacy:
-            return (plaintext_length // 16 + 1) * 16
+            return (plaintext_length // BLOCK_LENGTH + 1) * BLOCK_LENGTH
         return plaintext_length + self.tag_length
 
 

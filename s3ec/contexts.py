@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from s3ec.algorithms import WrappingAlgorithm
 from s3ec.formats import ContentMetadata
 from s3ec.formats.codec import shown
-from s3ec.formats.metadata import OBJECT_ARN_PAIR, RESERVED_CONTEXT_NAMES, is_text_map
-from s3ec.materials import STORED_CONTEXT, KeyringCapabilities, StoredContext
+from s3ec.formats.metadata import OBJECT_ARN_PAIR, RESERVED_CONTEXT_NAMES
+from s3ec.materials import STORED_CONTEXT, KeyringCapabilities, StoredContext, is_text_map
 
 __all__ = ["context_difference", "context_fault", "place_difference"]
 

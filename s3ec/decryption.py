@@ -11,11 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy, FormatVersion, WrappingAlgorithm
+from s3ec.advice import needed_settings, with_advice
+from s3ec.algorithms import CommitmentPolicy
 from s3ec.contexts import context_difference, context_fault
-from s3ec.crypto import derivation, wrapping
+from s3ec.crypto import derivation
 from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.derivation import Derivation
+from s3ec.crypto.legacy.content import not_committing
+from s3ec.crypto.legacy.wrapping import WITHOUT_INTEGRITY
 from s3ec.errors import (
     CommitmentMismatchError,
     CommitmentPolicyError,
@@ -28,23 +31,13 @@ from s3ec.errors import (
     MalformedMetadataError,
 )
 from s3ec.formats import ContentMetadata
-from s3ec.formats.metadata import (
-    CONTEXT_CONTENT_ALGORITHM,
-    MetadataLocation,
-)
-from s3ec.materials import (
-    DecryptionMaterials,
-    DecryptionMaterialsRequest,
-    KeyringCapabilities,
-    MaterialsManager,
-    StoredContext,
-)
+from s3ec.formats.contradictions import contradiction_in
+from s3ec.formats.lengths import length_fault
+from s3ec.formats.metadata import MetadataLocation
+from s3ec.materials import DecryptionMaterials, DecryptionMaterialsRequest, MaterialsManager, StoredContext
 from s3ec.secrets import Secret
 
 __all__ = ["Checked", "begin", "check"]
-
-_MESSAGE_ID_LENGTH = 28
-_COMMITMENT_LENGTH = 28
 
 
 def begin(
@@ -149,19 +142,12 @@ class Checked:
         """
         answer = None if materials is None else Secret(materials)
         del materials
-        content_metadata = self.content_metadata
-        suite, encrypted = content_metadata.algorithm_suite, content_metadata.encrypted_data_key
         opened = None if answer is None else self._data_key(answer)
-        data_key = opened or wrapping.substitute_key(encrypted.ciphertext, max(suite.key_lengths))
-        if suite.commits:
-            return _committing_cipher(content_metadata, data_key)
-        return ContentCipher(
-            suite,
-            data_key,
-            content_metadata.iv or b"",
-            padded=not content_metadata.unpadded,
-            failure=wrapping.content_failure_for(encrypted.wrapping_algorithm),
-            rejected=opened is None,
+        found = self.content_metadata
+        if found.algorithm_suite.commits:
+            return _committing_cipher(found, opened)
+        return not_committing(
+            found.algorithm_suite, opened, found.encrypted_data_key, found.iv or b"", padded=not found.unpadded
         )
 
     def pass_on(self, error: KeyUnwrapError) -> None:
@@ -177,8 +163,9 @@ class Checked:
         Raises:
             KeyUnwrapError: it, with advice where there is some.
         """
-        if self.content_metadata.encrypted_data_key.wrapping_algorithm not in wrapping.WITHOUT_INTEGRITY:
-            raise self._with_advice(error) from error.__cause__
+        if self.content_metadata.encrypted_data_key.wrapping_algorithm not in WITHOUT_INTEGRITY:
+            allowed = self.materials_manager.capabilities.enable_legacy_wrapping_algorithms
+            raise (error if allowed else with_advice(error, self.content_metadata)) from error.__cause__
 
     def data_key(self, materials: DecryptionMaterials) -> Secret[bytes]:
         """Return the data key, to be wrapped again; the commitment, if there is one, is checked.
@@ -195,15 +182,6 @@ class Checked:
         if self.content_metadata.algorithm_suite.commits:
             _check_commitment(self.content_metadata, data_key)
         return data_key
-
-    def _with_advice(self, error: KeyUnwrapError) -> KeyUnwrapError:
-        allowed = self.materials_manager.capabilities.enable_legacy_wrapping_algorithms
-        if allowed or not _may_be_wrapped_again(self.content_metadata):
-            return error
-        return KeyUnwrapError(
-            f"{error}. If the Java client wrapped the data key of this AES-CBC object again, it bound the name of "
-            "AES-GCM: such an instruction file is read with enable_legacy_wrapping_algorithms=True on the keyring"
-        )
 
     def _data_key(self, answer: Secret[DecryptionMaterials]) -> Secret[bytes]:
         suite = self.content_metadata.algorithm_suite
@@ -241,7 +219,7 @@ def check(
     suite = content_metadata.algorithm_suite
     algorithm = content_metadata.encrypted_data_key.wrapping_algorithm
     keyring = materials_manager.capabilities
-    needed = _needed_settings(content_metadata, commitment_policy, enable_legacy_unauthenticated_modes, keyring)
+    needed = needed_settings(content_metadata, commitment_policy, enable_legacy_unauthenticated_modes, keyring)
 
     if suite.is_legacy and not enable_legacy_unauthenticated_modes:
         raise LegacyAlgorithmError(
@@ -254,7 +232,7 @@ def check(
             f"its data key, and {commitment_policy.name} reads only objects that do; {needed}",
             "commitment_policy",
         )
-    if fault := _fault(content_metadata):
+    if fault := length_fault(content_metadata):
         raise MalformedMetadataError(fault)
     if algorithm.is_legacy and not keyring.enable_legacy_wrapping_algorithms:
         raise LegacyAlgorithmError(
@@ -266,7 +244,7 @@ def check(
             f"the data key is wrapped with {algorithm.label}, which this keyring cannot open; it needs one of the "
             f"{algorithm.family.upper()} kind"
         )
-    if contradiction := _contradiction(content_metadata):
+    if contradiction := contradiction_in(content_metadata):
         raise ConflictingMetadataError(f"{contradiction}: treat the object as forged")
     if fault := context_fault(encryption_context, keyring):
         raise ConfigurationError(fault)
@@ -275,7 +253,7 @@ def check(
     return Checked(content_metadata, materials_manager, commitment_policy)
 
 
-def _committing_cipher(content_metadata: ContentMetadata, data_key: Secret[bytes]) -> ContentCipher:
+def _committing_cipher(content_metadata: ContentMetadata, data_key: Secret[bytes] | None) -> ContentCipher:
     """Compare the commitment before the content key exists: a swapped data key never meets the content."""
     derived = _check_commitment(content_metadata, data_key)
     return ContentCipher(
@@ -286,106 +264,11 @@ def _committing_cipher(content_metadata: ContentMetadata, data_key: Secret[bytes
     )
 
 
-def _check_commitment(content_metadata: ContentMetadata, data_key: Secret[bytes]) -> Derivation:
-    derived = Derivation(data_key, content_metadata.message_id or b"")
-    if not derivation.equal(derived.commitment(), content_metadata.commitment or b""):
+def _check_commitment(content_metadata: ContentMetadata, data_key: Secret[bytes] | None) -> Derivation:
+    derived = None if data_key is None else Derivation(data_key, content_metadata.message_id or b"")
+    if derived is None or not derivation.equal(derived.commitment(), content_metadata.commitment or b""):
         raise CommitmentMismatchError(
             "the data key is not the one that the object commits to: the encrypted data key was exchanged, or the "
             "object's metadata altered"
         )
     return derived
-
-
-def _needed_settings(
-    content_metadata: ContentMetadata,
-    commitment_policy: CommitmentPolicy,
-    enable_legacy_unauthenticated_modes: bool,
-    keyring: KeyringCapabilities,
-) -> str:
-    """Name every setting that this object needs to be read, so that its reader need not find them one by one."""
-    suite = content_metadata.algorithm_suite
-    settings = []
-    if suite.is_legacy and not enable_legacy_unauthenticated_modes:
-        settings.append("enable_legacy_unauthenticated_modes=True")
-    if not suite.commits and commitment_policy.requires_decrypt:
-        settings.append("commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT")
-    if (
-        content_metadata.encrypted_data_key.wrapping_algorithm.is_legacy
-        and not keyring.enable_legacy_wrapping_algorithms
-    ):
-        settings.append("enable_legacy_wrapping_algorithms=True on the keyring")
-    return f"if it is an old object of your own, set {' and '.join(settings)}"
-
-
-def _may_be_wrapped_again(content_metadata: ContentMetadata) -> bool:
-    """True if the Java client may have wrapped the data key again, binding AES-GCM and nothing of the content."""
-    return (
-        content_metadata.algorithm_suite.is_legacy
-        and content_metadata.location is MetadataLocation.INSTRUCTION_FILE
-        and content_metadata.encrypted_data_key.wrapping_algorithm.family != "kms"
-    )
-
-
-def _fault(content_metadata: ContentMetadata) -> str | None:
-    """Describe a value whose length its format does not have, or that was never initialised."""
-    for name, value, length in _expected_lengths(content_metadata):
-        if value is None or len(value) != length:
-            return f"the {name} has {len(value or b'')} bytes; {content_metadata.content_algorithm} has {length}"
-        if not any(value):
-            # A generator that failed: one key and IV for two plaintexts would give both away.
-            return f"the {name} is all zero: whatever wrote the object never initialised it"
-    return _encrypted_data_key_fault(content_metadata)
-
-
-def _expected_lengths(content_metadata: ContentMetadata) -> list[tuple[str, bytes | None, int]]:
-    if content_metadata.algorithm_suite.commits:
-        return [
-            ("message ID", content_metadata.message_id, _MESSAGE_ID_LENGTH),
-            ("key commitment", content_metadata.commitment, _COMMITMENT_LENGTH),
-        ]
-    return [("IV", content_metadata.iv, content_metadata.algorithm_suite.iv_length)]
-
-
-def _encrypted_data_key_fault(content_metadata: ContentMetadata) -> str | None:
-    algorithm = content_metadata.encrypted_data_key.wrapping_algorithm
-    length = len(content_metadata.encrypted_data_key.ciphertext)
-    if length not in _encrypted_lengths(algorithm, content_metadata.algorithm_suite):
-        return f"the encrypted data key has {length} bytes, which {algorithm.label} never gives"
-    return None
-
-
-def _encrypted_lengths(algorithm: WrappingAlgorithm, suite: AlgorithmSuite) -> frozenset[int] | range:
-    """Return the lengths in bytes that an encrypted data key can have."""
-    if algorithm.family == "kms":
-        return range(1, 6144 + 1)  # CiphertextBlob in the KMS API reference
-    if algorithm.family == "rsa":
-        return range(64, 2048 + 1)  # moduli of 512 to 16384 bits
-    if algorithm is WrappingAlgorithm.AES_ECB:
-        return frozenset((length // 16 + 1) * 16 for length in suite.key_lengths)
-    overhead = 8 if algorithm is WrappingAlgorithm.AES_WRAP else 12 + 16
-    return frozenset(length + overhead for length in suite.key_lengths)
-
-
-def _contradiction(content_metadata: ContentMetadata) -> str | None:
-    """Describe where the metadata contradicts itself in a way that no writer's does."""
-    algorithm = content_metadata.encrypted_data_key.wrapping_algorithm
-    bound = content_metadata.description.get(CONTEXT_CONTENT_ALGORITHM)
-    if not _belongs(content_metadata):
-        return f"{content_metadata.format.value} knows no {content_metadata.content_algorithm} under {algorithm.label}"
-    if algorithm is WrappingAlgorithm.KMS_CONTEXT and bound != content_metadata.content_algorithm:
-        return (
-            f"the content is said to be {content_metadata.content_algorithm}, but the stored encryption context has "
-            f"{'none' if bound is None else 'another'} under {CONTEXT_CONTENT_ALGORITHM}"
-        )
-    if algorithm is WrappingAlgorithm.KMS and bound is not None:
-        # Relabelling kms+context as kms keeps the data key openable and would skip the comparison of contexts.
-        return f"the wrapping is said to be kms, but the stored encryption context has {CONTEXT_CONTENT_ALGORITHM}"
-    return None
-
-
-def _belongs(content_metadata: ContentMetadata) -> bool:
-    """True if a format has such content under such a wrapping: a committing object never has a legacy one."""
-    suite = content_metadata.algorithm_suite
-    if content_metadata.format is FormatVersion.V3:
-        return suite.commits and content_metadata.encrypted_data_key.wrapping_algorithm.v3_code is not None
-    return suite.is_legacy or (content_metadata.format is FormatVersion.V2 and not suite.commits)

@@ -9,19 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy, FormatVersion, WrappingAlgorithm
+from s3ec.algorithms import (
+    CONTEXT_CONTENT_ALGORITHM,
+    DATA_KEY_LENGTH,
+    AlgorithmSuite,
+    CommitmentPolicy,
+    FormatVersion,
+    WrappingAlgorithm,
+)
 from s3ec.crypto import derivation, random
 from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.derivation import Derivation
 from s3ec.errors import ConfigurationError, KeyringError
 from s3ec.formats import ContentMetadata
-from s3ec.formats.metadata import COMMITTING, CONTEXT_CONTENT_ALGORITHM, GCM, RESERVED_CONTEXT_NAMES, is_text_map
-from s3ec.materials import EncryptionMaterials, EncryptionMaterialsRequest, KeyringCapabilities, MaterialsManager
+from s3ec.formats.metadata import RESERVED_CONTEXT_NAMES
+from s3ec.materials import (
+    EncryptionMaterials,
+    EncryptionMaterialsRequest,
+    KeyringCapabilities,
+    MaterialsManager,
+    is_text_map,
+)
 from s3ec.secrets import Secret
 
 __all__ = ["begin", "check_options", "finish", "prepare"]
-
-_DATA_KEY_LENGTH = 32
 
 
 def check_options(*, commitment_policy: CommitmentPolicy, algorithm_suite: AlgorithmSuite | None) -> AlgorithmSuite:
@@ -101,7 +112,7 @@ def prepare(
     return EncryptionMaterialsRequest(
         algorithm_suite=suite,
         commitment_policy=commitment_policy,
-        content_algorithm=COMMITTING if suite.commits else GCM,
+        content_algorithm=suite.content_algorithm,
         encryption_context=dict(context),
         plaintext_length=plaintext_length,
     )
@@ -149,8 +160,8 @@ def _fault(materials: EncryptionMaterials, request: EncryptionMaterialsRequest) 
     wrapped = materials.encrypted_data_key
     if materials.algorithm_suite is not request.algorithm_suite:
         return "it is for another algorithm suite"
-    if not isinstance(key, bytes) or len(key) != _DATA_KEY_LENGTH:
-        return f"the data key is not {_DATA_KEY_LENGTH} bytes long"
+    if not isinstance(key, bytes) or len(key) != DATA_KEY_LENGTH:
+        return f"the data key is not {DATA_KEY_LENGTH} bytes long"
     if not wrapped.ciphertext:
         return "the encrypted data key is empty"
     if key in wrapped.ciphertext:
@@ -174,15 +185,7 @@ def _description_fault(materials: EncryptionMaterials, request: EncryptionMateri
 def _committing(materials: EncryptionMaterials) -> tuple[ContentMetadata, ContentCipher]:
     message_id = random.message_id()
     derived = Derivation(Secret(materials.plaintext_data_key), message_id)
-    content_metadata = ContentMetadata(
-        format=FormatVersion.V3,
-        algorithm_suite=materials.algorithm_suite,
-        content_algorithm=COMMITTING,
-        encrypted_data_key=materials.encrypted_data_key,
-        description=dict(materials.description),
-        message_id=message_id,
-        commitment=derived.commitment(),
-    )
+    content_metadata = _metadata(FormatVersion.V3, materials, message_id=message_id, commitment=derived.commitment())
     return content_metadata, ContentCipher(
         materials.algorithm_suite, derived.content_key(), derivation.COMMITTING_IV, derivation.COMMITTING_AAD
     )
@@ -190,12 +193,25 @@ def _committing(materials: EncryptionMaterials) -> tuple[ContentMetadata, Conten
 
 def _plain_gcm(materials: EncryptionMaterials) -> tuple[ContentMetadata, ContentCipher]:
     iv = random.iv()
-    content_metadata = ContentMetadata(
-        format=FormatVersion.V2,
+    cipher = ContentCipher(materials.algorithm_suite, Secret(materials.plaintext_data_key), iv)
+    return _metadata(FormatVersion.V2, materials, iv=iv), cipher
+
+
+def _metadata(
+    version: FormatVersion,
+    materials: EncryptionMaterials,
+    *,
+    iv: bytes | None = None,
+    message_id: bytes | None = None,
+    commitment: bytes | None = None,
+) -> ContentMetadata:
+    return ContentMetadata(
+        format=version,
         algorithm_suite=materials.algorithm_suite,
-        content_algorithm=GCM,
+        content_algorithm=materials.algorithm_suite.content_algorithm,
         encrypted_data_key=materials.encrypted_data_key,
         description=dict(materials.description),
         iv=iv,
+        message_id=message_id,
+        commitment=commitment,
     )
-    return content_metadata, ContentCipher(materials.algorithm_suite, Secret(materials.plaintext_data_key), iv)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard, runtime_checkable
 
 from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy, WrappingAlgorithm
 from s3ec.secrets import Unpicklable
@@ -26,6 +26,7 @@ __all__ = [
     "KeyringCapabilities",
     "MaterialsManager",
     "StoredContext",
+    "is_text_map",
 ]
 
 
@@ -182,3 +183,13 @@ class MaterialsManager(Protocol):
     def decrypt_materials(self, request: DecryptionMaterialsRequest) -> DecryptionMaterials:
         """Materials for one object to be read."""
         ...
+
+
+def is_text_map(value: object) -> TypeGuard[Mapping[str, str]]:
+    """True if a value maps text to text, all of which UTF-8 and hence KMS can carry."""
+    return isinstance(value, Mapping) and all(_is_text(text) for pair in value.items() for text in pair)
+
+
+def _is_text(value: object) -> bool:
+    # Half a surrogate pair is a str that no encoding takes.
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)

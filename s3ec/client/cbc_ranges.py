@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from s3ec.client.answers import check_partial, etag_of, is_partial, length_of
 from s3ec.client.ciphertext_reader import CiphertextReader
@@ -11,6 +11,7 @@ from s3ec.client.pinning import get_pinned
 from s3ec.client.range_bodies import CbcRange, skip
 from s3ec.client.range_header import ByteRange
 from s3ec.client.range_reads import RangeRead
+from s3ec.crypto.legacy.content import CbcCipher
 from s3ec.errors import AuthenticationError, UnauthenticatedRangeError
 
 __all__ = ["serve"]
@@ -40,7 +41,7 @@ def serve(read: RangeRead, etag: str, total: int) -> dict[str, Any]:
             "enable_unauthenticated_ranges=True accepts unverified bytes",
             "enable_unauthenticated_ranges",
         )
-    cipher = read.checked.open()
+    cipher = cast("CbcCipher", read.checked.open())
     length = total
     if cipher.padded:
         _, start, reader = _blocks(read, etag, total, ByteRange(None, suffix=_TAIL))

@@ -10,8 +10,8 @@ from s3ec import decryption, formats
 from s3ec.client import instruction_objects
 from s3ec.client.requests import bound_context
 from s3ec.client.wire import Wire, object_arn
-from s3ec.crypto import wrapping
 from s3ec.crypto.content import ContentCipher
+from s3ec.crypto.legacy.wrapping import content_failure_for
 from s3ec.errors import AuthenticationError, InstructionFileError, NotEncryptedError
 from s3ec.formats import ContentMetadata, MetadataLocation
 from s3ec.formats.metadata import RESERVED_CONTEXT_NAMES
@@ -123,7 +123,7 @@ def check_stored_length(content_metadata: ContentMetadata, length: int) -> None:
         raise AuthenticationError("the stored object is shorter than its authentication tag: it was cut off")
     empty = not length and not content_metadata.unpadded  # padding fills at least one block
     if suite.is_legacy and (length % _BLOCK_LENGTH or empty):
-        raise wrapping.content_failure_for(content_metadata.encrypted_data_key.wrapping_algorithm)()
+        raise content_failure_for(content_metadata.encrypted_data_key.wrapping_algorithm)()
 
 
 def describe(found: EncryptedObject, *, authenticated: bool) -> dict[str, Any]:

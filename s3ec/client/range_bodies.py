@@ -9,6 +9,7 @@ from s3ec.client.releases import Ready, Release
 from s3ec.client.sources import CHUNK_SIZE
 from s3ec.client.verified_ranges import RANGE_CHUNK_SIZE, VerifiedObject
 from s3ec.crypto.content import ContentCipher
+from s3ec.crypto.legacy.content import CbcCipher
 from s3ec.errors import AuthenticationError
 
 __all__ = ["CbcRange", "Slice", "UnverifiedRange", "VerifiedRange", "skip"]
@@ -84,7 +85,7 @@ class UnverifiedRange(_Range):
 class CbcRange(_Range):
     """CBC content from the middle: the block before gives the IV."""
 
-    def __init__(self, cipher: ContentCipher, start: int, span: tuple[int, int], reader: CiphertextReader) -> None:
+    def __init__(self, cipher: CbcCipher, start: int, span: tuple[int, int], reader: CiphertextReader) -> None:
         """Take an answer that starts one block before the span's or earlier, and reaches at least its last block."""
         first = span[0] // _BLOCK_LENGTH * _BLOCK_LENGTH
         super().__init__(reader, span, first)
@@ -92,13 +93,13 @@ class CbcRange(_Range):
         previous = cipher.iv if first == 0 else _read_exactly(reader, _BLOCK_LENGTH)
         self._end = (span[1] // _BLOCK_LENGTH + 1) * _BLOCK_LENGTH
         # The padding was looked at before (plaintext_length), and the span ends before it.
-        self._decryptor = cipher.cbc_decryptor_from(previous, reaches_end=False)
+        self._decryptor = cipher.decryptor_from(previous, reaches_end=False)
 
     def _decrypt_more(self) -> bytes:
         return self._decryptor.update(self._read(min(CHUNK_SIZE, self._end - self._offset)))
 
     @staticmethod
-    def plaintext_length(cipher: ContentCipher, tail: bytes, total: int) -> int:
+    def plaintext_length(cipher: CbcCipher, tail: bytes, total: int) -> int:
         """Bytes of plaintext of a padded object, by its last two blocks (or the only one).
 
         Raises:
@@ -107,7 +108,7 @@ class CbcRange(_Range):
         previous = tail[-32:-16] if total > _BLOCK_LENGTH else cipher.iv
         if len(tail) != min(total, 32):
             raise cipher.failure()
-        decryptor = cipher.cbc_decryptor_from(previous, reaches_end=True)
+        decryptor = cipher.decryptor_from(previous, reaches_end=True)
         last = decryptor.update(tail[-16:]) + decryptor.finish()
         return total - _BLOCK_LENGTH + len(last)
 

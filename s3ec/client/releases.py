@@ -13,6 +13,7 @@ from typing import IO, Protocol
 from s3ec.client.ciphertext_reader import Reader
 from s3ec.client.sources import CHUNK_SIZE
 from s3ec.crypto.content import ContentCipher
+from s3ec.crypto.legacy.content import CbcCipher
 from s3ec.crypto.own.mac import ChunkMac
 from s3ec.errors import AuthenticationError
 
@@ -180,7 +181,7 @@ def open_plaintext(
     Raises:
         AuthenticationError: the content does not verify; nothing was released.
     """
-    if cipher.suite.is_legacy:
+    if isinstance(cipher, CbcCipher):
         return _open_cbc(reader, cipher, ciphertext_length)
     length = ciphertext_length - cipher.suite.tag_length
     if length < 0:
@@ -232,7 +233,7 @@ def _verify_on_disk(reader: Reader, cipher: ContentCipher, length: int, director
 class _Cbc(Ready):
     """CBC plaintext, which nothing authenticates: the caller has opted in by name."""
 
-    def __init__(self, reader: Reader, cipher: ContentCipher, length: int) -> None:
+    def __init__(self, reader: Reader, cipher: CbcCipher, length: int) -> None:
         self._reader = reader
         self._decryptor = cipher.decryptor()
         self._left = length
@@ -250,7 +251,7 @@ class _Cbc(Ready):
         return True
 
 
-def _open_cbc(reader: Reader, cipher: ContentCipher, length: int) -> Release:
+def _open_cbc(reader: Reader, cipher: CbcCipher, length: int) -> Release:
     if length == 0 and cipher.padded:
         # Padding fills at least one block: an object without any was cut off, and is not the empty one.
         raise cipher.failure()

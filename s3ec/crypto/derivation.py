@@ -12,19 +12,16 @@ from cryptography.hazmat.primitives.hashes import SHA512
 from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from s3ec.algorithms import AlgorithmSuite
+from s3ec.algorithms import COMMITMENT_LENGTH, DATA_KEY_LENGTH, GCM_IV_LENGTH, AlgorithmSuite
 from s3ec.secrets import Secret, Unpicklable, revealed
 
 __all__ = ["COMMITTING_AAD", "COMMITTING_IV", "Derivation", "equal", "expand", "extract"]
 
-COMMITTING_IV = b"\x01" * 12
+COMMITTING_IV = b"\x01" * GCM_IV_LENGTH
 """IV of every committing object: each has a content key of its own, so one IV serves all. Not zero on purpose."""
 
 COMMITTING_AAD = AlgorithmSuite.ALG_AES_256_GCM_HKDF_SHA512_COMMIT_KEY.suite_id.to_bytes(2, "big")
 """Additional authenticated data of every committing object: the suite's identifier, ``00 73``."""
-
-COMMITMENT_LENGTH = 28
-CONTENT_KEY_LENGTH = 32
 
 
 class Derivation(Unpicklable):
@@ -46,7 +43,7 @@ class Derivation(Unpicklable):
 
     def content_key(self) -> Secret[bytes]:
         """Return the 32-byte key that encrypts the content. On reads, compare the commitment first."""
-        return expand(self._extracted, b"DERIVEKEY", CONTENT_KEY_LENGTH)
+        return expand(self._extracted, b"DERIVEKEY", DATA_KEY_LENGTH)
 
 
 def extract(key: bytes | Secret[bytes], salt: bytes) -> Secret[bytes]:

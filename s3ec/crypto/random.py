@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["data_key", "iv", "message_id"]
+from s3ec.algorithms import DATA_KEY_LENGTH, GCM_IV_LENGTH, MESSAGE_ID_LENGTH
 
-DATA_KEY_LENGTH = 32
-IV_LENGTH = 12
-MESSAGE_ID_LENGTH = 28
+__all__ = ["data_key", "iv", "message_id"]
 
 
 def _nonzero(length: int) -> bytes:
@@ -26,7 +24,7 @@ def data_key() -> bytes:
 
 def iv() -> bytes:
     """Return a fresh 96-bit IV (12 bytes) for AES-GCM, never all zero."""
-    return _nonzero(IV_LENGTH)
+    return _nonzero(GCM_IV_LENGTH)
 
 
 def message_id() -> bytes:

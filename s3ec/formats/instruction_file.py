@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from s3ec.algorithms import AlgorithmSuite
 from s3ec.errors import ConflictingMetadataError, InstructionFileError, MetadataError, SecurityError
 from s3ec.formats import codec, keys, v1, v2, v3
 from s3ec.formats.detection import Detection, classify, object_fields, require
@@ -138,7 +139,11 @@ def render_body(fields: Mapping[str, str]) -> bytes:
 
 
 # Stands in for the object's part where only the file is at hand.
-_ANY_CONTENT = {keys.V3_ALGORITHM: "115", keys.V3_COMMITMENT: "", keys.V3_MESSAGE_ID: ""}
+_ANY_CONTENT = {
+    keys.V3_ALGORITHM: AlgorithmSuite.ALG_AES_256_GCM_HKDF_SHA512_COMMIT_KEY.content_algorithm,
+    keys.V3_COMMITMENT: "",
+    keys.V3_MESSAGE_ID: "",
+}
 
 
 def _fields(body: bytes) -> dict[str, str]:

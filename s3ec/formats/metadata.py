@@ -6,50 +6,29 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from s3ec.algorithms import AlgorithmSuite, FormatVersion
+from s3ec.algorithms import CONTEXT_CONTENT_ALGORITHM, AlgorithmSuite, FormatVersion
 from s3ec.materials import EncryptedDataKey
 
 __all__ = [
-    "CBC",
     "CBC_NAMES",
     "CBC_NO_PADDING",
-    "COMMITTING",
-    "CONTEXT_CONTENT_ALGORITHM",
-    "GCM",
     "OBJECT_ARN_PAIR",
     "RESERVED_CONTEXT_NAMES",
     "ContentMetadata",
     "MetadataLocation",
-    "is_text_map",
 ]
 
-CBC = "AES/CBC/PKCS5Padding"
 CBC_NO_PADDING = "AES/CBC/NoPadding"
-GCM = "AES/GCM/NoPadding"
-COMMITTING = "115"
-
 # The AWS SDK for Go v1 let its caller choose the padder, and put the choice into the name.
-CBC_NAMES = frozenset({CBC, "AES/CBC/PKCS7Padding", CBC_NO_PADDING})
-
-CONTEXT_CONTENT_ALGORITHM = "aws:x-amz-cek-alg"
-"""Name in a KMS encryption context under which the wrapping ``kms+context`` binds the content algorithm."""
+CBC_NAMES = frozenset(
+    {AlgorithmSuite.ALG_AES_256_CBC_IV16_NO_KDF.content_algorithm, "AES/CBC/PKCS7Padding", CBC_NO_PADDING}
+)
 
 RESERVED_CONTEXT_NAMES = frozenset({CONTEXT_CONTENT_ALGORITHM, "kms_cmk_id"})
 """Names in a KMS encryption context that the encryption clients add, and that no caller gives."""
 
-
 OBJECT_ARN_PAIR = "aws:s3:arn"
 """Name in a KMS encryption context that binds an object to its place (bucket and key, as an ARN)."""
-
-
-def is_text_map(value: object) -> bool:
-    """True if a value maps text to text, all of which UTF-8 and hence KMS can carry."""
-    return isinstance(value, Mapping) and all(_is_text(text) for pair in value.items() for text in pair)
-
-
-def _is_text(value: object) -> bool:
-    # Half a surrogate pair is a str that no encoding takes.
-    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 class MetadataLocation(enum.Enum):

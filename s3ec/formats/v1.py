@@ -7,16 +7,17 @@ from collections.abc import Mapping
 from s3ec.algorithms import AlgorithmSuite, FormatVersion, WrappingAlgorithm
 from s3ec.errors import ConflictingMetadataError
 from s3ec.formats import codec, keys
-from s3ec.formats.metadata import CBC, ContentMetadata
+from s3ec.formats.metadata import ContentMetadata
 from s3ec.materials import EncryptedDataKey
 
 __all__ = ["inferred_wrapping", "parse", "plaintext_length", "render"]
 
+_SUITE = AlgorithmSuite.ALG_AES_256_CBC_IV16_NO_KDF
 _LONGEST_AES_ECB = 48
 _LONGEST_LENGTH_TEXT = 19
 
 # V1 never states an algorithm: beside its key, a name that readers follow would switch the suite.
-_NOT_IN_V1 = {keys.CONTENT_ALGORITHM: (CBC,), keys.WRAPPING_ALGORITHM: (), keys.TAG_LENGTH: ("0",)}
+_NOT_IN_V1 = {keys.CONTENT_ALGORITHM: (_SUITE.content_algorithm,), keys.WRAPPING_ALGORITHM: (), keys.TAG_LENGTH: ("0",)}
 
 
 def parse(fields: Mapping[str, str]) -> ContentMetadata:
@@ -37,8 +38,8 @@ def parse(fields: Mapping[str, str]) -> ContentMetadata:
     ciphertext = codec.decode_base64(fields[keys.ENCRYPTED_KEY_V1], keys.ENCRYPTED_KEY_V1)
     return ContentMetadata(
         format=FormatVersion.V1,
-        algorithm_suite=AlgorithmSuite.ALG_AES_256_CBC_IV16_NO_KDF,
-        content_algorithm=CBC,
+        algorithm_suite=_SUITE,
+        content_algorithm=_SUITE.content_algorithm,
         encrypted_data_key=EncryptedDataKey(ciphertext, inferred_wrapping(ciphertext)),
         description=codec.load_string_map(fields.get(keys.MATERIAL_DESCRIPTION), keys.MATERIAL_DESCRIPTION),
         iv=codec.decode_base64(fields[keys.IV], keys.IV),

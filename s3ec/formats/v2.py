@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from s3ec.algorithms import AlgorithmSuite, FormatVersion, WrappingAlgorithm
 from s3ec.errors import MalformedMetadataError
 from s3ec.formats import codec, keys, v1
-from s3ec.formats.metadata import CBC, CBC_NAMES, GCM, ContentMetadata
+from s3ec.formats.metadata import CBC_NAMES, ContentMetadata
 from s3ec.materials import EncryptedDataKey
 
 __all__ = ["parse", "render"]
 
-_SUITES = dict.fromkeys(CBC_NAMES, AlgorithmSuite.ALG_AES_256_CBC_IV16_NO_KDF) | {
-    GCM: AlgorithmSuite.ALG_AES_256_GCM_IV12_TAG16_NO_KDF
-}
+_CBC = AlgorithmSuite.ALG_AES_256_CBC_IV16_NO_KDF
+_GCM = AlgorithmSuite.ALG_AES_256_GCM_IV12_TAG16_NO_KDF
+_SUITES = {**dict.fromkeys(CBC_NAMES, _CBC), _GCM.content_algorithm: _GCM}
 _WRAPPINGS = {algorithm.wire_name: algorithm for algorithm in WrappingAlgorithm if algorithm.wire_name}
 
 
@@ -26,7 +26,7 @@ def parse(fields: Mapping[str, str]) -> ContentMetadata:
     Raises:
         MalformedMetadataError: an algorithm is unknown, or a value cannot be read.
     """
-    content_algorithm = fields.get(keys.CONTENT_ALGORITHM, CBC)
+    content_algorithm = fields.get(keys.CONTENT_ALGORITHM, _CBC.content_algorithm)
     suite = _SUITES.get(content_algorithm)
     if suite is None:
         raise MalformedMetadataError(

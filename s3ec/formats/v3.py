@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from s3ec.algorithms import AlgorithmSuite, FormatVersion, WrappingAlgorithm
 from s3ec.errors import ConflictingMetadataError, MalformedMetadataError
 from s3ec.formats import codec, keys
-from s3ec.formats.metadata import COMMITTING, ContentMetadata
+from s3ec.formats.metadata import ContentMetadata
 from s3ec.materials import EncryptedDataKey
 
 __all__ = ["parse", "render_content", "render_wrapping"]
 
+_SUITE = AlgorithmSuite.ALG_AES_256_GCM_HKDF_SHA512_COMMIT_KEY
 _WRAPPINGS = {algorithm.v3_code: algorithm for algorithm in WrappingAlgorithm if algorithm.v3_code}
 
 
@@ -23,16 +24,16 @@ def parse(fields: Mapping[str, str]) -> ContentMetadata:
         ConflictingMetadataError: there is a description of the other kind of keyring.
     """
     suite = fields[keys.V3_ALGORITHM]
-    if suite != COMMITTING:
+    if suite != _SUITE.content_algorithm:
         raise MalformedMetadataError(
-            f"{keys.V3_ALGORITHM} is {codec.shown(suite)}; the only committing suite is {COMMITTING}"
+            f"{keys.V3_ALGORITHM} is {codec.shown(suite)}; the only committing suite is {_SUITE.content_algorithm}"
         )
     wrapping = _wrapping(fields[keys.V3_WRAPPING])
     ciphertext = codec.decode_base64(fields[keys.ENCRYPTED_KEY_V3], keys.ENCRYPTED_KEY_V3)
     return ContentMetadata(
         format=FormatVersion.V3,
-        algorithm_suite=AlgorithmSuite.ALG_AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
-        content_algorithm=COMMITTING,
+        algorithm_suite=_SUITE,
+        content_algorithm=_SUITE.content_algorithm,
         encrypted_data_key=EncryptedDataKey(ciphertext, wrapping),
         description=_description(fields, wrapping),
         message_id=codec.decode_base64(fields[keys.V3_MESSAGE_ID], keys.V3_MESSAGE_ID),

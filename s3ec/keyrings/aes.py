@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from s3ec.algorithms import WrappingAlgorithm
+from s3ec.algorithms import AES_KEY_LENGTHS, WrappingAlgorithm
 from s3ec.crypto import random, wrapping
 from s3ec.errors import ConfigurationError
 from s3ec.keyrings.checks import check_request, may_bind_gcm_for_cbc, text_pairs
@@ -109,12 +109,12 @@ def _key(given: Secret[Any]) -> Secret[bytes]:
             f"an AES wrapping key is given as raw bytes, not as {type(given.reveal()).__name__}; a key in hexadecimal "
             "digits becomes that by bytes.fromhex(…)"
         )
-    if len(given) in (32, 48, 64) and _HEXADECIMAL.fullmatch(given.reveal()):
+    if len(given) in [2 * length for length in AES_KEY_LENGTHS] and _HEXADECIMAL.fullmatch(given.reveal()):
         # 32 of them pass for a key of 256 bits, and hold 128.
         raise ConfigurationError(
             f"the {len(given)} bytes given as an AES wrapping key are hexadecimal digits, and hold half as many bits: "
             "give bytes.fromhex(…) of them"
         )
-    if len(given) not in (16, 24, 32):
+    if len(given) not in AES_KEY_LENGTHS:
         raise ConfigurationError(f"an AES wrapping key has 16, 24 or 32 bytes, not {len(given)}")
     return Secret(bytes(given.reveal()))

@@ -5,10 +5,8 @@ The gates know only the capabilities of the materials manager, which may choose 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from s3ec.errors import ConfigurationError, KeyringError, LegacyAlgorithmError
-from s3ec.materials import DecryptionMaterialsRequest, KeyringCapabilities
+from s3ec.materials import DecryptionMaterialsRequest, KeyringCapabilities, is_text_map
 
 __all__ = ["check_request", "may_bind_gcm_for_cbc", "text_pairs"]
 
@@ -46,11 +44,6 @@ def text_pairs(name: str, pairs: object) -> dict[str, str]:
     """
     if pairs is None:
         return {}
-    if not isinstance(pairs, Mapping) or not all(_is_text(text) for pair in pairs.items() for text in pair):
+    if not is_text_map(pairs):
         raise ConfigurationError(f"{name} must map str to str")
     return dict(pairs)
-
-
-def _is_text(value: object) -> bool:
-    # Half of a surrogate pair is a str, but nothing that can be stored.
-    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)

@@ -16,7 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec import forks
-from s3ec.algorithms import WrappingAlgorithm
+from s3ec.algorithms import CONTEXT_CONTENT_ALGORITHM, DATA_KEY_LENGTH, WrappingAlgorithm
 from s3ec.errors import ConfigurationError, KeyringError
 from s3ec.keyrings.arn import KeyArn, parse_arn
 from s3ec.keyrings.checks import check_request
@@ -37,8 +37,6 @@ __all__ = ["KmsBase", "KmsKeyring"]
 
 K = TypeVar("K", bound="KmsBase")
 
-_DATA_KEY_LENGTH = 32
-_CONTENT_ALGORITHM_KEY = "aws:x-amz-cek-alg"
 _CLIENT_ARGUMENTS = frozenset(inspect.signature(boto3.Session.client).parameters) - {"self", "service_name"}
 _IDENTITY = frozenset({"session", "aws_access_key_id", "aws_secret_access_key", "aws_session_token"})
 
@@ -245,11 +243,11 @@ class KmsKeyring(KmsBase):
             KeyringError: KMS refuses, cannot be reached or answers without a usable key.
         """
         # The caller's order is kept: PHP's client compares contexts in the order in which they are stored.
-        context = {**request.encryption_context, _CONTENT_ALGORITHM_KEY: request.content_algorithm}
+        context = {**request.encryption_context, CONTEXT_CONTENT_ALGORITHM: request.content_algorithm}
         answer = self._call("generate_data_key", KeyId=self._key_id, KeySpec="AES_256", EncryptionContext=context)
         ciphertext = answer.reveal().get("CiphertextBlob")
-        if _data_key_length(answer) != _DATA_KEY_LENGTH:
-            raise KeyringError(f"AWS KMS answered GenerateDataKey without a data key of {_DATA_KEY_LENGTH} bytes")
+        if _data_key_length(answer) != DATA_KEY_LENGTH:
+            raise KeyringError(f"AWS KMS answered GenerateDataKey without a data key of {DATA_KEY_LENGTH} bytes")
         if not isinstance(ciphertext, bytes) or not ciphertext:
             raise KeyringError("AWS KMS answered GenerateDataKey without an encrypted data key")
         return EncryptionMaterials(

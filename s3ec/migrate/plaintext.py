@@ -14,6 +14,7 @@ from typing import Any
 from s3ec import decryption
 from s3ec.algorithms import CommitmentPolicy
 from s3ec.crypto.content import ContentCipher
+from s3ec.crypto.legacy.content import CbcCipher
 from s3ec.errors import AuthenticationError
 from s3ec.materials import STORED_CONTEXT, MaterialsManager, StoredContext
 from s3ec.migrate.ending import TaskEndedError
@@ -71,7 +72,7 @@ def plaintext_of(source: Source, cipher: ContentCipher | None, *, etag_is_md5: b
         TaskEndedError: S3 sent other bytes, or fewer or more, than it said.
     """
     body = source.response["Body"]
-    if cipher is not None and not cipher.suite.is_legacy:
+    if cipher is not None and not isinstance(cipher, CbcCipher):
         yield from _authenticated(body, source.length, cipher)
         return
     chunks = _compared(_whole(body, source.length), _md5_of(source) if etag_is_md5 else None)

@@ -14,11 +14,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from s3ec import decryption
-from s3ec.algorithms import CommitmentPolicy, WrappingAlgorithm
+from s3ec.algorithms import CONTEXT_CONTENT_ALGORITHM, CommitmentPolicy, WrappingAlgorithm
 from s3ec.crypto import derivation, rsa_keys, wrapping
+from s3ec.crypto.legacy.wrapping import WITHOUT_INTEGRITY
 from s3ec.errors import KeyringError, KeyUnwrapError
 from s3ec.formats import ContentMetadata
-from s3ec.formats.metadata import CONTEXT_CONTENT_ALGORITHM
 from s3ec.keyrings import DefaultMaterialsManager
 from s3ec.keyrings.kms_answers import forget_answers
 from s3ec.materials import (
@@ -74,7 +74,7 @@ def opens_without_integrity(source: Source) -> bool:
     return (
         stored is not None
         and not stored.algorithm_suite.is_legacy
-        and stored.encrypted_data_key.wrapping_algorithm in wrapping.WITHOUT_INTEGRITY
+        and stored.encrypted_data_key.wrapping_algorithm in WITHOUT_INTEGRITY
     )
 
 

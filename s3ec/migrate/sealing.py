@@ -10,12 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from s3ec import decryption, encryption, formats
-from s3ec.algorithms import CommitmentPolicy, FormatVersion, WrappingAlgorithm
+from s3ec.algorithms import (
+    COMMITMENT_LENGTH,
+    CONTEXT_CONTENT_ALGORITHM,
+    MESSAGE_ID_LENGTH,
+    CommitmentPolicy,
+    FormatVersion,
+    WrappingAlgorithm,
+)
 from s3ec.client.wire import object_arn
 from s3ec.crypto.content import ContentCipher
 from s3ec.errors import KeyringError
 from s3ec.formats import ContentMetadata
-from s3ec.formats.metadata import COMMITTING, CONTEXT_CONTENT_ALGORITHM, OBJECT_ARN_PAIR, RESERVED_CONTEXT_NAMES
+from s3ec.formats.metadata import OBJECT_ARN_PAIR, RESERVED_CONTEXT_NAMES
 from s3ec.materials import (
     STORED_CONTEXT,
     DecryptionMaterials,
@@ -160,11 +167,11 @@ def check_room(own: Mapping[str, str], encryption_context: Mapping[str, str] | N
         ContentMetadata(
             format=FormatVersion.V3,
             algorithm_suite=suite,
-            content_algorithm=COMMITTING,
+            content_algorithm=suite.content_algorithm,
             encrypted_data_key=EncryptedDataKey(bytes(_USUAL_KEY_LENGTH), WrappingAlgorithm.KMS_CONTEXT),
-            description={**(encryption_context or {}), CONTEXT_CONTENT_ALGORITHM: COMMITTING},
-            message_id=bytes(28),
-            commitment=bytes(28),
+            description={**(encryption_context or {}), CONTEXT_CONTENT_ALGORITHM: suite.content_algorithm},
+            message_id=bytes(MESSAGE_ID_LENGTH),
+            commitment=bytes(COMMITMENT_LENGTH),
         ),
         own,
         instruction,

@@ -17,6 +17,7 @@ from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH, AlgorithmSuite
 from s3ec.crypto import derivation
 from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.derivation import Derivation
+from s3ec.crypto.legacy.content import CbcCipher
 from s3ec.errors import AuthenticationError, KeyUnwrapError, ObjectTooLargeError
 
 COMMITTING = AlgorithmSuite.ALG_AES_256_GCM_HKDF_SHA512_COMMIT_KEY
@@ -29,8 +30,8 @@ IV16 = bytes(range(16))
 
 COMMITTING_CIPHER = ContentCipher(COMMITTING, KEY, derivation.COMMITTING_IV, derivation.COMMITTING_AAD)
 GCM_CIPHER = ContentCipher(GCM, KEY, IV12)
-CBC_CIPHER = ContentCipher(CBC, KEY, IV16)
-CBC_UNPADDED = ContentCipher(CBC, KEY, IV16, padded=False)
+CBC_CIPHER = CbcCipher(CBC, KEY, IV16)
+CBC_UNPADDED = CbcCipher(CBC, KEY, IV16, padded=False)
 
 chunks = st.lists(st.binary(max_size=100), max_size=8)
 gcm_ciphers = st.sampled_from(
@@ -289,7 +290,7 @@ def test_cbc_in_any_chunks(plaintext: bytes, cuts: list[int]) -> None:
 @given(plaintext=st.binary(max_size=6).map(lambda block: block * 16))
 def test_cbc_without_padding(plaintext: bytes) -> None:
     """Content whose writer chose no padding comes out whole."""
-    for decryptor in (CBC_UNPADDED.decryptor(), CBC_UNPADDED.cbc_decryptor_from(IV16, reaches_end=True)):
+    for decryptor in (CBC_UNPADDED.decryptor(), CBC_UNPADDED.decryptor_from(IV16, reaches_end=True)):
         assert decryptor.update(encrypt_cbc(plaintext, padded=False)) + decryptor.finish() == plaintext
 
 
@@ -301,7 +302,7 @@ def test_cbc_from_the_middle(plaintext: bytes, data: st.DataObject) -> None:
     end = data.draw(st.integers(start + 1, len(ciphertext) // 16))
     previous = IV16 if start == 0 else ciphertext[16 * start - 16 : 16 * start]
     reaches_end = 16 * end == len(ciphertext)
-    decryptor = CBC_CIPHER.cbc_decryptor_from(previous, reaches_end=reaches_end)
+    decryptor = CBC_CIPHER.decryptor_from(previous, reaches_end=reaches_end)
     found = decryptor.update(ciphertext[16 * start : 16 * end]) + decryptor.finish()
     assert found == plaintext[16 * start : 16 * end]
 
@@ -346,12 +347,12 @@ def test_the_failure_can_be_that_of_the_wrapping() -> None:
         return KeyUnwrapError("one text")
 
     for cipher, end in (
-        (ContentCipher(CBC, KEY, IV16, failure=failure), lambda decryptor: decryptor.finish()),
+        (CbcCipher(CBC, KEY, IV16, failure=failure), lambda decryptor: decryptor.finish()),
         (ContentCipher(GCM, KEY, IV12, failure=failure), lambda decryptor: decryptor.verify(bytes(16))),
     ):
         with pytest.raises(KeyUnwrapError, match="^one text$"):
             end(cipher.decryptor())
-    decryptor = ContentCipher(CBC, KEY, IV16, failure=failure).cbc_decryptor_from(IV16, reaches_end=True)
+    decryptor = CbcCipher(CBC, KEY, IV16, failure=failure).decryptor_from(IV16, reaches_end=True)
     with pytest.raises(KeyUnwrapError, match="^one text$"):
         decryptor.finish()
 
@@ -372,7 +373,7 @@ def test_the_failure_can_be_that_of_the_wrapping() -> None:
 def test_lengths_must_be_the_suites(suite: AlgorithmSuite, key_length: int, iv_length: int) -> None:
     """A key or IV of a length that the suite does not know makes no cipher, and the text shows no key."""
     with pytest.raises(ValueError, match=f"{suite.name} takes no key of {key_length} with an IV of {iv_length} bytes"):
-        ContentCipher(suite, bytes(key_length), bytes(iv_length))
+        (CbcCipher if suite.is_legacy else ContentCipher)(suite, bytes(key_length), bytes(iv_length))
 
 
 def test_a_suite_does_not_pass_for_another() -> None:
@@ -380,16 +381,18 @@ def test_a_suite_does_not_pass_for_another() -> None:
     for use in (CBC_CIPHER.encryptor, lambda: CBC_CIPHER.encryptor_at(0), lambda: CBC_CIPHER.decryptor_at(0)):
         with pytest.raises(ValueError, match="AES-CBC"):
             use()
-    with pytest.raises(ValueError, match="not AES-CBC"):
-        GCM_CIPHER.cbc_decryptor_from(IV16, reaches_end=False)
-    with pytest.raises(ValueError, match=r"verify\(tag\)"):
-        GCM_CIPHER.decryptor().finish()
+    with pytest.raises(ValueError, match="ALG_AES_256_CBC_IV16_NO_KDF is not of ContentCipher"):
+        ContentCipher(CBC, KEY, IV16)
+    with pytest.raises(ValueError, match="ALG_AES_256_GCM_IV12_TAG16_NO_KDF is not of CbcCipher"):
+        CbcCipher(GCM, KEY, IV12)
+    assert not hasattr(GCM_CIPHER, "decryptor_from")
+    assert not hasattr(GCM_CIPHER.decryptor(), "finish")
     with pytest.raises(ValueError, match=r"finish\(\)"):
         CBC_CIPHER.decryptor().verify(bytes(16))
     with pytest.raises(ValueError, match=r"update\(\)"):
         CBC_CIPHER.decryptor().update_into(bytes(16), bytearray(64))
     with pytest.raises(ValueError, match="additional"):
-        ContentCipher(CBC, KEY, IV16, b"aad")
+        CbcCipher(CBC, KEY, IV16, b"aad")
 
 
 @pytest.mark.parametrize("cipher", [COMMITTING_CIPHER, GCM_CIPHER, CBC_CIPHER], ids=lambda cipher: cipher.suite.name)

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3ec.algorithms import WrappingAlgorithm
-from s3ec.crypto.content import content_failure
+from s3ec.crypto.failures import content_failure
+from s3ec.crypto.legacy.wrapping import content_failure_for
 from s3ec.crypto.wrapping import (
-    content_failure_for,
     unwrap_with_aes,
     unwrap_with_rsa,
     wrap_with_aes,

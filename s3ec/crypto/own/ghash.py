@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives.ciphers import AEADEncryptionContext, Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import ECB, GCM
 
+from s3ec.algorithms import BLOCK_LENGTH
 from s3ec.crypto.buffers import Octets, octets
 from s3ec.crypto.content import ContentCipher
 from s3ec.secrets import Secret, Unpicklable
 
 __all__ = ["GhashState", "ResumableEncryptor", "multiply", "state_from_tag"]
 
-_BLOCK_LENGTH = 16
 _REDUCTION = 0xE1 << 120  # x^128 + x^7 + x^2 + x + 1 in GCM's reflected bit order
 _ONE = 1 << 127
 
@@ -65,7 +65,7 @@ def _power(base: int, exponent: int) -> int:
 
 
 def _padded(data: bytes) -> int:
-    return int.from_bytes(data.ljust(_BLOCK_LENGTH, b"\0"), "big")
+    return int.from_bytes(data.ljust(BLOCK_LENGTH, b"\0"), "big")
 
 
 def _lengths(aad_length: int, content_length: int) -> int:
@@ -79,7 +79,7 @@ class _HashKey:
 
     def __init__(self, key: Secret[bytes]) -> None:
         self._key = key
-        self.h = self.block(bytes(_BLOCK_LENGTH))
+        self.h = self.block(bytes(BLOCK_LENGTH))
         self.inverse = _power(self.h, 2**128 - 2)
 
     def block(self, block: bytes) -> int:
@@ -107,7 +107,7 @@ def state_from_tag(cipher: ContentCipher, tag: bytes, position: int, tail: bytes
     accumulated = key.accumulated(tag, cipher.iv, len(cipher.aad), position)
     if tail:
         accumulated = multiply(accumulated, key.inverse) ^ _padded(tail)
-    return GhashState(position, accumulated.to_bytes(_BLOCK_LENGTH, "big"), tail)
+    return GhashState(position, accumulated.to_bytes(BLOCK_LENGTH, "big"), tail)
 
 
 class ResumableEncryptor(Unpicklable):
@@ -120,13 +120,13 @@ class ResumableEncryptor(Unpicklable):
 
     def __init__(self, cipher: ContentCipher, state: GhashState) -> None:
         """Take the stream's cipher and where it stands."""
-        if len(state.tail) != state.position % _BLOCK_LENGTH:
+        if len(state.tail) != state.position % BLOCK_LENGTH:
             raise ValueError(f"a state at {state.position} bytes has no tail of {len(state.tail)}")
         self._cipher = cipher
         self._hash_key = _HashKey(cipher.key)
         # Any nonce will do for hashing, since the tags stay here; but not the stream's own.
         self._nonce = bytes(byte ^ 0xFF for byte in cipher.iv)
-        skipped = state.position % _BLOCK_LENGTH
+        skipped = state.position % BLOCK_LENGTH
         self._ctr = cipher.encryptor_at(state.position - skipped)
         self._ctr.update(bytes(skipped))
         self._begin(state)
@@ -153,14 +153,14 @@ class ResumableEncryptor(Unpicklable):
     def _absorb(self, ciphertext: memoryview) -> None:
         """Hash whole blocks; what is left over waits for the next call."""
         if self._state_tail:
-            missing = _BLOCK_LENGTH - len(self._state_tail)
+            missing = BLOCK_LENGTH - len(self._state_tail)
             self._state_tail += ciphertext[:missing]
             ciphertext = ciphertext[missing:]
-            if len(self._state_tail) < _BLOCK_LENGTH:
+            if len(self._state_tail) < BLOCK_LENGTH:
                 return
             self._hash.authenticate_additional_data(self._state_tail)
-            self._hashed += _BLOCK_LENGTH
-        whole = len(ciphertext) - len(ciphertext) % _BLOCK_LENGTH
+            self._hashed += BLOCK_LENGTH
+        whole = len(ciphertext) - len(ciphertext) % BLOCK_LENGTH
         self._hash.authenticate_additional_data(ciphertext[:whole])
         self._hashed += whole
         self._state_tail = bytes(ciphertext[whole:])
@@ -170,9 +170,9 @@ class ResumableEncryptor(Unpicklable):
         self._hash.finalize()
         piece = self._hash_key.accumulated(self._hash.tag, self._nonce, self._hashed, 0)
         before = int.from_bytes(self._start.accumulator, "big")
-        accumulated = multiply(before, _power(self._hash_key.h, self._hashed // _BLOCK_LENGTH)) ^ piece
+        accumulated = multiply(before, _power(self._hash_key.h, self._hashed // BLOCK_LENGTH)) ^ piece
         position = self._start.position - len(self._start.tail) + self._hashed + len(self._state_tail)
-        state = GhashState(position, accumulated.to_bytes(_BLOCK_LENGTH, "big"), self._state_tail)
+        state = GhashState(position, accumulated.to_bytes(BLOCK_LENGTH, "big"), self._state_tail)
         self._begin(state)
         return state
 
@@ -184,4 +184,4 @@ class ResumableEncryptor(Unpicklable):
         if state.tail:
             accumulated = multiply(accumulated ^ _padded(state.tail), key.h)
         last = multiply(accumulated ^ _lengths(len(self._cipher.aad), state.position), key.h)
-        return (last ^ key.block(self._cipher.iv + b"\0\0\0\1")).to_bytes(_BLOCK_LENGTH, "big")
+        return (last ^ key.block(self._cipher.iv + b"\0\0\0\1")).to_bytes(BLOCK_LENGTH, "big")

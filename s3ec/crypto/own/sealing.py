@@ -8,6 +8,7 @@ from __future__ import annotations
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from s3ec.algorithms import GCM_IV_LENGTH, GCM_TAG_LENGTH
 from s3ec.crypto import random
 from s3ec.crypto.buffers import Octets
 from s3ec.errors import AuthenticationError
@@ -15,9 +16,7 @@ from s3ec.secrets import Secret, Unpicklable, revealed
 
 __all__ = ["OVERHEAD", "Sealer", "open_sealed", "seal"]
 
-_NONCE_LENGTH = 12
-
-OVERHEAD = _NONCE_LENGTH + 16
+OVERHEAD = GCM_IV_LENGTH + GCM_TAG_LENGTH
 """How many bytes longer sealed data is than what was sealed."""
 
 
@@ -30,7 +29,7 @@ def _seal(gcm: AESGCM, plaintext: Octets, aad: bytes) -> bytes:
 def _open(gcm: AESGCM, sealed: Octets, aad: bytes) -> bytes:
     view = memoryview(sealed)
     try:
-        return gcm.decrypt(bytes(view[:_NONCE_LENGTH]), view[_NONCE_LENGTH:], aad)
+        return gcm.decrypt(bytes(view[:GCM_IV_LENGTH]), view[GCM_IV_LENGTH:], aad)
     except (InvalidTag, ValueError):
         pass
     # Raised out here, so that it is not chained to theirs, whose frames hold unverified plaintext in old versions.
