@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import enum
 
+from s3ec.errors import ConfigurationError
+
 __all__ = [
     "AES_KEY_LENGTHS",
     "BLOCK_LENGTH",
@@ -88,6 +90,11 @@ class AlgorithmSuite(enum.Enum):
         self.content_algorithm = content_algorithm
 
     @property
+    def format(self) -> FormatVersion:
+        """The layout in which s3ec writes content of this suite."""
+        return FormatVersion.V3 if self.commits else FormatVersion.V2
+
+    @property
     def is_legacy(self) -> bool:
         """True if content carries no authentication tag."""
         return self.tag_length == 0
@@ -154,3 +161,19 @@ class CommitmentPolicy(enum.Enum):
         if self.requires_encrypt:
             return AlgorithmSuite.ALG_AES_256_GCM_HKDF_SHA512_COMMIT_KEY
         return AlgorithmSuite.ALG_AES_256_GCM_IV12_TAG16_NO_KDF
+
+    def suite_for(self, algorithm_suite: AlgorithmSuite | None) -> AlgorithmSuite:
+        """Return the suite to write with: the one asked for if the policy allows it, else the policy's own.
+
+        Raises:
+            ConfigurationError: the policy does not write that suite; AES-CBC is never written.
+        """
+        suite = algorithm_suite or self.default_suite
+        if suite.is_legacy:
+            raise ConfigurationError(f"algorithm_suite={suite.name} is only for reading: it authenticates nothing")
+        if suite is not self.default_suite:
+            raise ConfigurationError(
+                f"algorithm_suite={suite.name} does not go with commitment_policy={self.name}, which writes "
+                f"{self.default_suite.name}; leave algorithm_suite out, or change the policy"
+            )
+        return suite

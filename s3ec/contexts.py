@@ -1,6 +1,6 @@
-"""Encryption contexts on the way home: what a reader gave, what is stored, and where they differ.
+"""Encryption contexts: what a writer may give, what a reader gave, what is stored, and where they differ.
 
-Nothing here touches a key; `s3ec.decryption.check` asks before any keyring is.
+Nothing here touches a key; the gates ask before any keyring is.
 Source: S3 Encryption Client specification, materials/s3-kms-keyring.md; Amazon S3 user guide, "Using server-side
 encryption with AWS KMS", for the form of the pair ``aws:s3:arn``.
 """
@@ -17,7 +17,7 @@ from s3ec.formats.codec import shown
 from s3ec.formats.metadata import OBJECT_ARN_PAIR, RESERVED_CONTEXT_NAMES
 from s3ec.materials import STORED_CONTEXT, KeyringCapabilities, StoredContext, is_text_map
 
-__all__ = ["context_difference", "context_fault", "place_difference"]
+__all__ = ["context_difference", "context_fault", "place_difference", "written_context_fault"]
 
 _MOST_NAMES_SHOWN = 20
 # ARNs of an object in a bucket, or behind an access point; other shapes belong to other services.
@@ -32,6 +32,17 @@ def context_fault(given: Mapping[str, str] | StoredContext | None, keyring: Keyr
         return "EncryptionContext must map text to text, or be s3ec.STORED_CONTEXT"
     if not keyring.binds_encryption_context:
         return "an EncryptionContext was given, but this keyring binds none; leave it out"
+    return None
+
+
+def written_context_fault(given: Mapping[str, str], keyring: KeyringCapabilities) -> str | None:
+    """Explain why no object may be written with this encryption context."""
+    if not is_text_map(given):
+        return "EncryptionContext must map text to text"
+    if taken := sorted(RESERVED_CONTEXT_NAMES & given.keys()):
+        return f"EncryptionContext must not hold {', '.join(taken)}: the clients' own names"
+    if given and not keyring.binds_encryption_context:
+        return "an EncryptionContext was given, but this keyring binds none; use its material_description, or KMS"
     return None
 
 

@@ -33,50 +33,10 @@ from s3ec.errors import (
 from s3ec.formats import ContentMetadata
 from s3ec.formats.contradictions import contradiction_in
 from s3ec.formats.lengths import length_fault
-from s3ec.formats.metadata import MetadataLocation
 from s3ec.materials import DecryptionMaterials, DecryptionMaterialsRequest, MaterialsManager, StoredContext
 from s3ec.secrets import Secret
 
-__all__ = ["Checked", "begin", "check"]
-
-
-def begin(
-    content_metadata: ContentMetadata,
-    *,
-    materials_manager: MaterialsManager,
-    commitment_policy: CommitmentPolicy,
-    enable_legacy_unauthenticated_modes: bool,
-    encryption_context: Mapping[str, str] | StoredContext | None,
-    bound_context: Mapping[str, str] | None = None,
-    object_arn: str | None = None,
-) -> ContentCipher:
-    """Check an object, have its data key opened, and return the cipher of its content.
-
-    Args:
-        content_metadata: what the object says about itself.
-        materials_manager: opens the encrypted data key; asked once, after every check.
-        commitment_policy: the client's policy.
-        enable_legacy_unauthenticated_modes: the opt-in to AES-CBC.
-        encryption_context: the caller's pairs without reserved ones, `STORED_CONTEXT`, or None.
-        bound_context: pairs that must be stored and that the caller need not repeat.
-        object_arn: ARN of the place that the object was read from; a context that the caller did not state may not
-            name another one. Empty if the place is not known, None if it is checked elsewhere.
-
-    Raises:
-        PolicyError: `LegacyAlgorithmError` or `CommitmentPolicyError`; see `check`.
-        MetadataError: see `check`.
-        KeyringError: the data key could not be opened; see `check` for its subclasses.
-        CommitmentMismatchError: the data key is not the one that the object commits to.
-    """
-    return check(
-        content_metadata,
-        materials_manager=materials_manager,
-        commitment_policy=commitment_policy,
-        enable_legacy_unauthenticated_modes=enable_legacy_unauthenticated_modes,
-        encryption_context=encryption_context,
-        bound_context=bound_context,
-        object_arn=object_arn,
-    ).open()
+__all__ = ["Checked", "check"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +58,7 @@ class Checked:
     @property
     def request(self) -> DecryptionMaterialsRequest:
         """What the materials manager is asked for."""
-        content_metadata = self.content_metadata
-        return DecryptionMaterialsRequest(
-            algorithm_suite=content_metadata.algorithm_suite,
-            commitment_policy=self._commitment_policy,
-            content_algorithm=content_metadata.content_algorithm,
-            encrypted_data_key=content_metadata.encrypted_data_key,
-            description=content_metadata.description,
-            from_instruction_file=content_metadata.location is MetadataLocation.INSTRUCTION_FILE,
-        )
+        return self.content_metadata.request(self._commitment_policy)
 
     def ask(self) -> Secret[DecryptionMaterials]:
         """Make the request, here and now.
@@ -202,7 +154,17 @@ def check(
     bound_context: Mapping[str, str] | None = None,
     object_arn: str | None = None,
 ) -> Checked:
-    """Refuse what metadata alone is enough to refuse. Arguments as in `begin`; no key is touched.
+    """Refuse what metadata alone is enough to refuse; no key is touched.
+
+    Args:
+        content_metadata: what the object says about itself.
+        materials_manager: opens the encrypted data key; asked once, after every check.
+        commitment_policy: the client's policy.
+        enable_legacy_unauthenticated_modes: the opt-in to AES-CBC.
+        encryption_context: the caller's pairs without reserved ones, `STORED_CONTEXT`, or None.
+        bound_context: pairs that must be stored and that the caller need not repeat.
+        object_arn: ARN of the place that the object was read from; a context that the caller did not state may not
+            name another one. Empty if the place is not known, None if it is checked elsewhere.
 
     Returns:
         What can be opened.

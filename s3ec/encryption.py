@@ -14,15 +14,14 @@ from s3ec.algorithms import (
     DATA_KEY_LENGTH,
     AlgorithmSuite,
     CommitmentPolicy,
-    FormatVersion,
     WrappingAlgorithm,
 )
-from s3ec.crypto import derivation, random
+from s3ec.contexts import written_context_fault
+from s3ec.crypto import random
 from s3ec.crypto.content import ContentCipher
-from s3ec.crypto.derivation import Derivation
+from s3ec.crypto.derivation import COMMITTING_AAD, COMMITTING_IV, Derivation
 from s3ec.errors import ConfigurationError, KeyringError
 from s3ec.formats import ContentMetadata
-from s3ec.formats.metadata import RESERVED_CONTEXT_NAMES
 from s3ec.materials import (
     EncryptionMaterials,
     EncryptionMaterialsRequest,
@@ -32,24 +31,7 @@ from s3ec.materials import (
 )
 from s3ec.secrets import Secret
 
-__all__ = ["begin", "check_options", "finish", "prepare"]
-
-
-def check_options(*, commitment_policy: CommitmentPolicy, algorithm_suite: AlgorithmSuite | None) -> AlgorithmSuite:
-    """Return the suite to write with: the one asked for if the policy allows it, else the policy's own.
-
-    Raises:
-        ConfigurationError: the policy does not write that suite; AES-CBC is never written.
-    """
-    suite = algorithm_suite or commitment_policy.default_suite
-    if suite.is_legacy:
-        raise ConfigurationError(f"algorithm_suite={suite.name} is only for reading: it authenticates nothing")
-    if suite is not commitment_policy.default_suite:
-        raise ConfigurationError(
-            f"algorithm_suite={suite.name} does not go with commitment_policy={commitment_policy.name}, which writes "
-            f"{commitment_policy.default_suite.name}; leave algorithm_suite out, or change the policy"
-        )
-    return suite
+__all__ = ["begin", "finish", "prepare"]
 
 
 def begin(
@@ -106,9 +88,12 @@ def prepare(
     Raises:
         ConfigurationError: the request can never work.
     """
-    suite = check_options(commitment_policy=commitment_policy, algorithm_suite=algorithm_suite)
+    suite = commitment_policy.suite_for(algorithm_suite)
     context = encryption_context or {}
-    _check_request(capabilities, context)
+    if not capabilities.encrypts:
+        raise ConfigurationError("this keyring only decrypts; give the client one that holds a key to encrypt with")
+    if fault := written_context_fault(context, capabilities):
+        raise ConfigurationError(fault)
     return EncryptionMaterialsRequest(
         algorithm_suite=suite,
         commitment_policy=commitment_policy,
@@ -138,20 +123,6 @@ def finish(
     if fault := _fault(answer.reveal(), request):
         raise KeyringError(f"the keyring's answer cannot be used: {fault}; nothing was stored")
     return _committing(answer.reveal()) if request.algorithm_suite.commits else _plain_gcm(answer.reveal())
-
-
-def _check_request(keyring: KeyringCapabilities, context: Mapping[str, str]) -> None:
-    """Refuse what the keyring must not even be asked."""
-    if not keyring.encrypts:
-        raise ConfigurationError("this keyring only decrypts; give the client one that holds a key to encrypt with")
-    if not is_text_map(context):
-        raise ConfigurationError("EncryptionContext must map text to text")
-    if taken := sorted(RESERVED_CONTEXT_NAMES & context.keys()):
-        raise ConfigurationError(f"EncryptionContext must not hold {', '.join(taken)}: the clients' own names")
-    if context and not keyring.binds_encryption_context:
-        raise ConfigurationError(
-            "an EncryptionContext was given, but this keyring binds none; use its material_description, or KMS"
-        )
 
 
 def _fault(materials: EncryptionMaterials, request: EncryptionMaterialsRequest) -> str | None:
@@ -185,33 +156,12 @@ def _description_fault(materials: EncryptionMaterials, request: EncryptionMateri
 def _committing(materials: EncryptionMaterials) -> tuple[ContentMetadata, ContentCipher]:
     message_id = random.message_id()
     derived = Derivation(Secret(materials.plaintext_data_key), message_id)
-    content_metadata = _metadata(FormatVersion.V3, materials, message_id=message_id, commitment=derived.commitment())
-    return content_metadata, ContentCipher(
-        materials.algorithm_suite, derived.content_key(), derivation.COMMITTING_IV, derivation.COMMITTING_AAD
-    )
+    content_metadata = ContentMetadata.of(materials, message_id=message_id, commitment=derived.commitment())
+    content_key = derived.content_key()
+    return content_metadata, ContentCipher(materials.algorithm_suite, content_key, COMMITTING_IV, COMMITTING_AAD)
 
 
 def _plain_gcm(materials: EncryptionMaterials) -> tuple[ContentMetadata, ContentCipher]:
     iv = random.iv()
     cipher = ContentCipher(materials.algorithm_suite, Secret(materials.plaintext_data_key), iv)
-    return _metadata(FormatVersion.V2, materials, iv=iv), cipher
-
-
-def _metadata(
-    version: FormatVersion,
-    materials: EncryptionMaterials,
-    *,
-    iv: bytes | None = None,
-    message_id: bytes | None = None,
-    commitment: bytes | None = None,
-) -> ContentMetadata:
-    return ContentMetadata(
-        format=version,
-        algorithm_suite=materials.algorithm_suite,
-        content_algorithm=materials.algorithm_suite.content_algorithm,
-        encrypted_data_key=materials.encrypted_data_key,
-        description=dict(materials.description),
-        iv=iv,
-        message_id=message_id,
-        commitment=commitment,
-    )
+    return ContentMetadata.of(materials, iv=iv), cipher

@@ -180,13 +180,17 @@ def test_a_substitute_never_gives_garbage() -> None:
     manager = DefaultMaterialsManager(keyring("AES", legacy=True))
     for number in range(1_500):
         encrypted = base64.b64encode(_ecb(number.to_bytes(32, "big") + b"\x11" * 16)).decode()
-        decryptor = decryption.begin(
-            formats.parse_object(headers.v1(**{"x-amz-key": encrypted})),
-            materials_manager=manager,
-            commitment_policy=ALLOW,
-            enable_legacy_unauthenticated_modes=True,
-            encryption_context=None,
-        ).decryptor()
+        decryptor = (
+            decryption.check(
+                formats.parse_object(headers.v1(**{"x-amz-key": encrypted})),
+                materials_manager=manager,
+                commitment_policy=ALLOW,
+                enable_legacy_unauthenticated_modes=True,
+                encryption_context=None,
+            )
+            .open()
+            .decryptor()
+        )
         assert decryptor.update(bytes(16)) == b""
         with pytest.raises(KeyUnwrapError):
             decryptor.finish()

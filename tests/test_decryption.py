@@ -61,7 +61,7 @@ def begin(content_metadata: ContentMetadata, manager: Any, **changed: Any) -> Co
         "encryption_context": STORED_CONTEXT,
         **changed,
     }
-    return decryption.begin(content_metadata, materials_manager=manager, **options)
+    return decryption.check(content_metadata, materials_manager=manager, **options).open()
 
 
 def refused(

@@ -41,12 +41,12 @@ def test_each_policy_writes_one_suite(policy: CommitmentPolicy, suite: Algorithm
     """The policy's own suite is written, and asking for another one is refused with the keyring untouched."""
     manager = CountingManager(FixedKeys())
     if suite in (None, WRITTEN[policy]):
-        assert encryption.check_options(commitment_policy=policy, algorithm_suite=suite) is WRITTEN[policy]
+        assert policy.suite_for(suite) is WRITTEN[policy]
         content_metadata, cipher = begin(manager, commitment_policy=policy, algorithm_suite=suite)
         assert content_metadata.algorithm_suite is cipher.suite is WRITTEN[policy]
         return
     with pytest.raises(ConfigurationError, match="algorithm_suite"):
-        encryption.check_options(commitment_policy=policy, algorithm_suite=suite)
+        policy.suite_for(suite)
     with pytest.raises(ConfigurationError, match="algorithm_suite"):
         begin(manager, commitment_policy=policy, algorithm_suite=suite)
     assert manager.calls == 0
@@ -109,13 +109,17 @@ def test_what_is_written_is_read(policy: CommitmentPolicy, kind: str, kms_key: s
     body = encryptor.update(b"payroll") + encryptor.finalize()
     read = formats.parse_object(formats.render_object(written))
     assert read == written
-    again = decryption.begin(
-        read,
-        materials_manager=manager,
-        commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT,
-        enable_legacy_unauthenticated_modes=False,
-        encryption_context=context,
-    ).decryptor()
+    again = (
+        decryption.check(
+            read,
+            materials_manager=manager,
+            commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT,
+            enable_legacy_unauthenticated_modes=False,
+            encryption_context=context,
+        )
+        .open()
+        .decryptor()
+    )
     assert again.update(body[:-16]) == b"payroll"
     again.verify(body[-16:])
 

@@ -63,9 +63,13 @@ def written(kind: str, policy: CommitmentPolicy, plaintext: bytes) -> Written:
 def read(content_metadata: ContentMetadata, body: bytes, kind: str, **changed: Any) -> bytes:
     """Read as a client does that asks for authenticated content."""
     options: dict[str, Any] = {"commitment_policy": REQUIRE, "enable_legacy_unauthenticated_modes": False, **changed}
-    decryptor = decryption.begin(
-        content_metadata, materials_manager=manager(kind), encryption_context=STORED_CONTEXT, **options
-    ).decryptor()
+    decryptor = (
+        decryption.check(
+            content_metadata, materials_manager=manager(kind), encryption_context=STORED_CONTEXT, **options
+        )
+        .open()
+        .decryptor()
+    )
     plaintext = decryptor.update(body[:-16])
     decryptor.verify(body[-16:])
     return plaintext
@@ -211,7 +215,7 @@ def test_any_object_is_read_or_refused(
         return
     assert counting.calls == 0
     try:
-        decryption.begin(content_metadata, **arguments)
+        decryption.check(content_metadata, **arguments).open()
     except CommitmentMismatchError:
         assert content_metadata.algorithm_suite.commits
     assert counting.calls == 1

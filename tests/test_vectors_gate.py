@@ -74,7 +74,7 @@ def read(vector: Vector, manager: CountingManager, *, body: bytes | None = None,
         **changed,
     }
     content_metadata = options.pop("content_metadata", None) or vector.content_metadata()
-    cipher = decryption.begin(content_metadata, materials_manager=manager, **options)
+    cipher = decryption.check(content_metadata, materials_manager=manager, **options).open()
     decryptor, data = cipher.decryptor(), vector.body if body is None else body
     if cipher.suite.is_legacy:
         return decryptor.update(data) + decryptor.finish()

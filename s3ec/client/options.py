@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from s3ec import encryption
 from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy
 from s3ec.client.server_side import ServerSideMode
 from s3ec.errors import ConfigurationError
@@ -76,7 +75,7 @@ class Options:
         self._check_kinds()
         if self.spool_directory is not None:
             object.__setattr__(self, "spool_directory", os.fspath(self.spool_directory))
-        encryption.check_options(commitment_policy=self.commitment_policy, algorithm_suite=self.algorithm_suite)
+        self.commitment_policy.suite_for(self.algorithm_suite)
         if self.bind_object and not self.manager.capabilities.binds_encryption_context:
             raise ConfigurationError(
                 "bind_object=True puts the object's ARN into the encryption context, which only KMS keyrings bind; "

@@ -276,7 +276,7 @@ def decrypt_presigned(
         content_metadata = formats.parse_object(metadata)
         length = stated_length(answer.headers)
         check_stored_length(content_metadata, length)
-        cipher = decryption.begin(
+        cipher = decryption.check(
             content_metadata,
             materials_manager=checked.manager,
             commitment_policy=checked.commitment_policy,
@@ -284,7 +284,7 @@ def decrypt_presigned(
             encryption_context=EncryptionContext,
             bound_context={OBJECT_ARN_PAIR: arn} if checked.bind_object else None,
             object_arn=arn,
-        )
+        ).open()
     except BaseException:
         answer.raw.close()
         raise

@@ -172,13 +172,13 @@ def _open(wire: Wire, blob: bytes) -> ExportedUpload:
 
 def _cipher(wire: Wire, content_metadata: ContentMetadata) -> Any:
     options = wire.options
-    return decryption.begin(
+    return decryption.check(
         content_metadata,
         materials_manager=options.manager,
         commitment_policy=options.commitment_policy,
         enable_legacy_unauthenticated_modes=False,
         encryption_context=STORED_CONTEXT,
-    )
+    ).open()
 
 
 def _upload_of(wire: Wire, exported: ExportedUpload, parameters: dict[str, Any]) -> EncryptedUpload:

@@ -20,7 +20,7 @@ from s3ec.crypto.failures import aes_failure, rsa_failure
 from s3ec.crypto.legacy import wrapping as legacy
 from s3ec.secrets import Secret, revealed
 
-__all__ = ["unwrap_with_aes", "unwrap_with_rsa", "wrap_with_aes", "wrap_with_rsa"]
+__all__ = ["unwrap", "wrap_with_aes", "wrap_with_rsa"]
 
 _OAEP_SHA1 = OAEP(mgf=MGF1(SHA1()), algorithm=SHA1(), label=None)  # noqa: S303 - what the format says
 
@@ -54,20 +54,20 @@ def wrap_with_rsa(public_key: RSAPublicKey, plaintext_data_key: bytes | Secret[b
     return public_key.encrypt(head + revealed(plaintext_data_key) + text, _OAEP_SHA1)
 
 
-def unwrap_with_aes(
+def unwrap(
     algorithm: WrappingAlgorithm,
-    wrapping_key: bytes | Secret[bytes],
+    key: bytes | RSAPrivateKey | Secret[bytes],
     ciphertext: bytes,
     content_algorithm: str,
     key_lengths: Iterable[int],
     *,
     cbc_may_be_bound_as_gcm: bool = False,
 ) -> bytes:
-    """Unwrap a data key by AES/GCM, or by a legacy wrapping.
+    """Unwrap a data key.
 
     Args:
-        algorithm: how it was wrapped; one of the family ``"aes"``.
-        wrapping_key: 16, 24 or 32 bytes.
+        algorithm: how it was wrapped.
+        key: the wrapping key (16, 24 or 32 bytes) for the family ``"aes"``, the private key for ``"rsa"``.
         ciphertext: the encrypted data key.
         content_algorithm: the object's own text for its content algorithm.
         key_lengths: lengths of data key that the content's suite allows, in bytes.
@@ -76,35 +76,13 @@ def unwrap_with_aes(
     Raises:
         KeyUnwrapError: it does not open; always the same text. No frame of the error holds a key.
     """
-    key = Secret(revealed(wrapping_key))
-    if algorithm.is_legacy:
-        opened = _of_length(legacy.open_with_aes(algorithm, key, ciphertext), key_lengths)
-    else:
-        texts = legacy.bound_texts(content_algorithm, cbc_may_be_bound_as_gcm=cbc_may_be_bound_as_gcm)
-        opened = _of_length(_open_aes_gcm(key, ciphertext, texts), key_lengths)
-    if opened is None:
-        raise aes_failure()
-    return opened
-
-
-def unwrap_with_rsa(
-    algorithm: WrappingAlgorithm,
-    private_key: RSAPrivateKey,
-    ciphertext: bytes,
-    content_algorithm: str,
-    key_lengths: Iterable[int],
-    *,
-    cbc_may_be_bound_as_gcm: bool = False,
-) -> bytes:
-    """Unwrap a data key by RSA-OAEP-SHA1, or by a legacy wrapping; arguments and errors as `unwrap_with_aes`."""
-    if algorithm.is_legacy:
-        opened = _of_length(legacy.open_with_rsa(algorithm, private_key, ciphertext), key_lengths)
-    else:
-        texts = legacy.bound_texts(content_algorithm, cbc_may_be_bound_as_gcm=cbc_may_be_bound_as_gcm)
-        opened = _of_length(_open_rsa_oaep(private_key, ciphertext, texts), key_lengths)
-    if opened is None:
-        raise rsa_failure()
-    return opened
+    texts = legacy.bound_texts(content_algorithm, cbc_may_be_bound_as_gcm=cbc_may_be_bound_as_gcm)
+    hidden = Secret(revealed(key))
+    del key
+    plaintext_data_key = _of_length(_OPENERS[algorithm](hidden, ciphertext, texts), key_lengths)
+    if plaintext_data_key is None:
+        raise rsa_failure() if algorithm.family == "rsa" else aes_failure()
+    return plaintext_data_key
 
 
 def _of_length(plaintext_data_key: bytes | None, key_lengths: Iterable[int]) -> bytes | None:
@@ -122,9 +100,9 @@ def _open_aes_gcm(wrapping_key: Secret[bytes], ciphertext: bytes, bound_texts: l
     return None
 
 
-def _open_rsa_oaep(private_key: RSAPrivateKey, ciphertext: bytes, bound_texts: list[bytes]) -> bytes | None:
+def _open_rsa_oaep(private_key: Secret[RSAPrivateKey], ciphertext: bytes, bound_texts: list[bytes]) -> bytes | None:
     try:
-        payload = private_key.decrypt(ciphertext, _OAEP_SHA1)
+        payload = private_key.reveal().decrypt(ciphertext, _OAEP_SHA1)
     except ValueError:
         return None
     length = payload[0] if payload else 0
@@ -132,3 +110,10 @@ def _open_rsa_oaep(private_key: RSAPrivateKey, ciphertext: bytes, bound_texts: l
     # The whole text and no branch between the comparisons: a prefix would let bytes be appended unnoticed.
     matches = [derivation.equal(text, expected) for expected in bound_texts]
     return plaintext_data_key if any(matches) else None
+
+
+_OPENERS: dict[WrappingAlgorithm, legacy.Opener] = {
+    **legacy.OPENERS,
+    WrappingAlgorithm.AES_GCM: _open_aes_gcm,
+    WrappingAlgorithm.RSA_OAEP_SHA1: _open_rsa_oaep,
+}

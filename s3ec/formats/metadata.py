@@ -6,8 +6,8 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from s3ec.algorithms import CONTEXT_CONTENT_ALGORITHM, AlgorithmSuite, FormatVersion
-from s3ec.materials import EncryptedDataKey
+from s3ec.algorithms import CONTEXT_CONTENT_ALGORITHM, AlgorithmSuite, CommitmentPolicy, FormatVersion
+from s3ec.materials import DecryptionMaterialsRequest, EncryptedDataKey, EncryptionMaterials
 
 __all__ = [
     "CBC_NAMES",
@@ -67,6 +67,39 @@ class ContentMetadata:
     tag_length_bits: int = 128
     stored_plaintext_length: int | None = None
     location: MetadataLocation = field(default=MetadataLocation.OBJECT_METADATA, compare=False)
+
+    @classmethod
+    def of(
+        cls,
+        materials: EncryptionMaterials,
+        *,
+        iv: bytes | None = None,
+        message_id: bytes | None = None,
+        commitment: bytes | None = None,
+    ) -> ContentMetadata:
+        """Make what is stored beside new content, from what the keyring answered and what was made for this object."""
+        suite = materials.algorithm_suite
+        return cls(
+            format=suite.format,
+            algorithm_suite=suite,
+            content_algorithm=suite.content_algorithm,
+            encrypted_data_key=materials.encrypted_data_key,
+            description=dict(materials.description),
+            iv=iv,
+            message_id=message_id,
+            commitment=commitment,
+        )
+
+    def request(self, commitment_policy: CommitmentPolicy) -> DecryptionMaterialsRequest:
+        """Return what a materials manager is asked for to open this object; the gate alone makes use of it."""
+        return DecryptionMaterialsRequest(
+            algorithm_suite=self.algorithm_suite,
+            commitment_policy=commitment_policy,
+            content_algorithm=self.content_algorithm,
+            encrypted_data_key=self.encrypted_data_key,
+            description=self.description,
+            from_instruction_file=self.location is MetadataLocation.INSTRUCTION_FILE,
+        )
 
     @property
     def unpadded(self) -> bool:

@@ -92,7 +92,7 @@ class AesKeyring(Unpicklable):
         """
         check_request(request, self._capabilities)
         return DecryptionMaterials(
-            plaintext_data_key=wrapping.unwrap_with_aes(
+            plaintext_data_key=wrapping.unwrap(
                 request.encrypted_data_key.wrapping_algorithm,
                 self._keys.select(request.description),
                 request.encrypted_data_key.ciphertext,

@@ -106,7 +106,7 @@ class RsaKeyring(Unpicklable):
         if private_key is None:
             raise KeyringError("this RsaKeyring has only a public key and writes only; to read, give it private_key")
         return DecryptionMaterials(
-            plaintext_data_key=wrapping.unwrap_with_rsa(
+            plaintext_data_key=wrapping.unwrap(
                 request.encrypted_data_key.wrapping_algorithm,
                 private_key,
                 request.encrypted_data_key.ciphertext,

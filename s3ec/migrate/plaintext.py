@@ -47,13 +47,13 @@ def cipher_of(
     """
     if source.content_metadata is None:
         return None
-    return decryption.begin(
+    return decryption.check(
         source.content_metadata,
         materials_manager=manager,
         commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT,
         enable_legacy_unauthenticated_modes=allow_legacy,
         encryption_context=encryption_context,
-    )
+    ).open()
 
 
 def plaintext_of(source: Source, cipher: ContentCipher | None, *, etag_is_md5: bool = True) -> Iterator[bytes]:

@@ -121,13 +121,13 @@ def begin(
     )
     metadata, body = layout(content_metadata, own, instruction)
     stored = formats.parse_object(metadata) if body is None else formats.parse_instruction_file(body, metadata)
-    reader = decryption.begin(
+    reader = decryption.check(
         stored,
         materials_manager=in_hand,
         commitment_policy=_POLICY,
         enable_legacy_unauthenticated_modes=False,
         encryption_context=STORED_CONTEXT,
-    )
+    ).open()
     return Sealing(
         content_metadata=content_metadata, cipher=cipher, reader=reader, metadata=metadata, instruction_body=body
     )

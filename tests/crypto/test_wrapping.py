@@ -17,8 +17,7 @@ from s3ec.algorithms import WrappingAlgorithm
 from s3ec.crypto.failures import content_failure
 from s3ec.crypto.legacy.wrapping import content_failure_for
 from s3ec.crypto.wrapping import (
-    unwrap_with_aes,
-    unwrap_with_rsa,
+    unwrap,
     wrap_with_aes,
     wrap_with_rsa,
 )
@@ -79,7 +78,7 @@ def unwrap_error(call: Callable[[], bytes]) -> tuple[type[BaseException], str]:
 def test_known_answers(algorithm: WrappingAlgorithm, content_algorithm: str, encoded: str) -> None:
     """Each AES wrapping opens to the data key that went in."""
     ciphertext = base64.b64decode(encoded)
-    assert unwrap_with_aes(algorithm, WRAPPING_KEY, ciphertext, content_algorithm, ANY) == DATA_KEY
+    assert unwrap(algorithm, WRAPPING_KEY, ciphertext, content_algorithm, ANY) == DATA_KEY
 
 
 @given(
@@ -97,7 +96,7 @@ def test_aes_unwrap_is_the_inverse(wrapping_key: bytes, data_key: bytes, content
         (WrappingAlgorithm.AES_WRAP, aes_key_wrap(wrapping_key, data_key)),
         (WrappingAlgorithm.AES_ECB, ecb(wrapping_key, pkcs7(data_key))),
     ):
-        assert unwrap_with_aes(algorithm, wrapping_key, ciphertext, content_algorithm, ANY) == data_key
+        assert unwrap(algorithm, wrapping_key, ciphertext, content_algorithm, ANY) == data_key
 
 
 def test_wrapping_again_gives_other_bytes() -> None:
@@ -116,7 +115,7 @@ def test_a_flipped_bit_does_not_unwrap(position: int) -> None:
         changed = bytearray(ciphertext)
         changed[position // 8 % len(changed)] ^= 1 << position % 8
         with pytest.raises(KeyUnwrapError):
-            unwrap_with_aes(algorithm, WRAPPING_KEY, bytes(changed), "115", ANY)
+            unwrap(algorithm, WRAPPING_KEY, bytes(changed), "115", ANY)
 
 
 def test_every_fault_of_aes_is_one_error() -> None:
@@ -140,7 +139,7 @@ def test_every_fault_of_aes_is_one_error() -> None:
         (WrappingAlgorithm.AES_ECB, WRAPPING_KEY, ecb(WRAPPING_KEY, DATA_KEY + b"\x00" * 16), CBC_NAME),
     ]
     errors = {
-        unwrap_error(lambda a=algorithm, k=key, c=ciphertext, t=text: unwrap_with_aes(a, k, c, t, ANY))
+        unwrap_error(lambda a=algorithm, k=key, c=ciphertext, t=text: unwrap(a, k, c, t, ANY))
         for algorithm, key, ciphertext, text in cases
     }
     assert len(errors) == 1
@@ -151,15 +150,13 @@ def test_cbc_content_may_be_bound_as_gcm(content_algorithm: str) -> None:
     """CBC content rewrapped by the Java client binds the name of GCM: it opens only where the caller allows that."""
     private_key = rsa_key()
     payload = b"\x20" + DATA_KEY + GCM_NAME.encode()
-    for unwrap, algorithm, key, ciphertext in (
+    for algorithm, key, ciphertext in (
         (
-            unwrap_with_aes,
             WrappingAlgorithm.AES_GCM,
             WRAPPING_KEY,
             wrap_gcm(WRAPPING_KEY, DATA_KEY, GCM_NAME),
         ),
         (
-            unwrap_with_rsa,
             WrappingAlgorithm.RSA_OAEP_SHA1,
             private_key,
             private_key.public_key().encrypt(payload, OAEP_SHA1),
@@ -181,13 +178,13 @@ def test_the_suite_decides_on_the_length() -> None:
         (WrappingAlgorithm.AES_WRAP, aes_key_wrap(WRAPPING_KEY, short)),
         (WrappingAlgorithm.AES_ECB, ecb(WRAPPING_KEY, pkcs7(short))),
     ):
-        assert unwrap_with_aes(algorithm, WRAPPING_KEY, ciphertext, "115", ANY) == short
+        assert unwrap(algorithm, WRAPPING_KEY, ciphertext, "115", ANY) == short
         with pytest.raises(KeyUnwrapError):
-            unwrap_with_aes(algorithm, WRAPPING_KEY, ciphertext, "115", (32,))
+            unwrap(algorithm, WRAPPING_KEY, ciphertext, "115", (32,))
     ciphertext = wrap_with_rsa(private_key.public_key(), short, "115")
-    assert unwrap_with_rsa(WrappingAlgorithm.RSA_OAEP_SHA1, private_key, ciphertext, "115", ANY) == short
+    assert unwrap(WrappingAlgorithm.RSA_OAEP_SHA1, private_key, ciphertext, "115", ANY) == short
     with pytest.raises(KeyUnwrapError):
-        unwrap_with_rsa(WrappingAlgorithm.RSA_OAEP_SHA1, private_key, ciphertext, "115", (32,))
+        unwrap(WrappingAlgorithm.RSA_OAEP_SHA1, private_key, ciphertext, "115", (32,))
 
 
 @pytest.mark.parametrize(
@@ -199,7 +196,7 @@ def test_the_payload_of_oaep_sha1(content_algorithm: str, suffix: str) -> None:
     ciphertext = wrap_with_rsa(private_key.public_key(), DATA_KEY, content_algorithm)
     assert private_key.decrypt(ciphertext, OAEP_SHA1).hex() == "20" + DATA_KEY.hex() + suffix
     algorithm = WrappingAlgorithm.RSA_OAEP_SHA1
-    assert unwrap_with_rsa(algorithm, private_key, ciphertext, content_algorithm, ANY) == DATA_KEY
+    assert unwrap(algorithm, private_key, ciphertext, content_algorithm, ANY) == DATA_KEY
 
 
 @pytest.mark.parametrize("bits", [1024, 2048])
@@ -213,7 +210,7 @@ def test_legacy_rsa_opens(bits: int, length: int) -> None:
         (WrappingAlgorithm.RSA_PKCS1, PKCS1v15()),
     ):
         ciphertext = private_key.public_key().encrypt(data_key, padding)
-        assert unwrap_with_rsa(algorithm, private_key, ciphertext, CBC_NAME, ANY) == data_key
+        assert unwrap(algorithm, private_key, ciphertext, CBC_NAME, ANY) == data_key
 
 
 def raw_rsa(payload: bytes) -> bytes:
@@ -267,7 +264,7 @@ def test_every_fault_of_rsa_is_one_error() -> None:
     Whoever could tell them apart could have the private key's work done for them (Bleichenbacher, Manger).
     """
     errors = {
-        unwrap_error(lambda a=algorithm, c=ciphertext, t=text: unwrap_with_rsa(a, rsa_key(), c, t, ANY))
+        unwrap_error(lambda a=algorithm, c=ciphertext, t=text: unwrap(a, rsa_key(), c, t, ANY))
         for algorithm, ciphertext, text in rsa_faults()
     }
     ((_, text),) = errors
@@ -279,9 +276,9 @@ def test_content_answers_as_its_wrapping_does() -> None:
     for algorithm in WrappingAlgorithm:
         failure = content_failure_for(algorithm)()
         if algorithm is WrappingAlgorithm.RSA_PKCS1:
-            expected = unwrap_error(lambda: unwrap_with_rsa(WrappingAlgorithm.RSA_PKCS1, rsa_key(), b"", "", ANY))
+            expected = unwrap_error(lambda: unwrap(WrappingAlgorithm.RSA_PKCS1, rsa_key(), b"", "", ANY))
         elif algorithm is WrappingAlgorithm.AES_ECB:
-            expected = unwrap_error(lambda: unwrap_with_aes(WrappingAlgorithm.AES_ECB, WRAPPING_KEY, b"", "", ANY))
+            expected = unwrap_error(lambda: unwrap(WrappingAlgorithm.AES_ECB, WRAPPING_KEY, b"", "", ANY))
         else:
             expected = type(content_failure()), str(content_failure())
         assert (type(failure), str(failure)) == expected

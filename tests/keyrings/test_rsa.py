@@ -125,15 +125,19 @@ def legacy_object(encrypted_data_key: bytes) -> ContentMetadata:
 
 def read(content_metadata: ContentMetadata, body: bytes, *, legacy: bool) -> bytes:
     """Read the object as the client does."""
-    decryptor = decryption.begin(
-        content_metadata,
-        materials_manager=DefaultMaterialsManager(
-            RsaKeyring(private_key=rsa_key(), enable_legacy_wrapping_algorithms=legacy)
-        ),
-        commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT,
-        enable_legacy_unauthenticated_modes=True,
-        encryption_context=None,
-    ).decryptor()
+    decryptor = (
+        decryption.check(
+            content_metadata,
+            materials_manager=DefaultMaterialsManager(
+                RsaKeyring(private_key=rsa_key(), enable_legacy_wrapping_algorithms=legacy)
+            ),
+            commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT,
+            enable_legacy_unauthenticated_modes=True,
+            encryption_context=None,
+        )
+        .open()
+        .decryptor()
+    )
     return decryptor.update(body) + decryptor.finish()
 
 

@@ -6,6 +6,7 @@ Source: S3 Encryption Client specification, materials/s3-keyring.md; RFC 3394 (A
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP, PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -23,11 +24,11 @@ from s3ec.errors import S3ECError
 from s3ec.secrets import Secret
 
 __all__ = [
+    "OPENERS",
     "WITHOUT_INTEGRITY",
+    "Opener",
     "bound_texts",
     "content_failure_for",
-    "open_with_aes",
-    "open_with_rsa",
     "substitute_key",
 ]
 
@@ -76,20 +77,14 @@ def bound_texts(content_algorithm: str, *, cbc_may_be_bound_as_gcm: bool) -> lis
     return [text.encode() for text in texts]
 
 
-def open_with_aes(algorithm: WrappingAlgorithm, wrapping_key: Secret[bytes], ciphertext: bytes) -> bytes | None:
-    """Return what AESWrap or AES-ECB opens to, or None."""
-    opener = _open_aes_wrap if algorithm is WrappingAlgorithm.AES_WRAP else _open_aes_ecb
-    return opener(wrapping_key, ciphertext)
-
-
-def _open_aes_wrap(wrapping_key: Secret[bytes], ciphertext: bytes) -> bytes | None:
+def _open_aes_wrap(wrapping_key: Secret[bytes], ciphertext: bytes, _texts: list[bytes]) -> bytes | None:
     try:
         return aes_key_unwrap(wrapping_key.reveal(), ciphertext)
     except (InvalidUnwrap, ValueError):
         return None
 
 
-def _open_aes_ecb(wrapping_key: Secret[bytes], ciphertext: bytes) -> bytes | None:
+def _open_aes_ecb(wrapping_key: Secret[bytes], ciphertext: bytes, _texts: list[bytes]) -> bytes | None:
     decryptor = Cipher(AES(wrapping_key.reveal()), ECB()).decryptor()  # noqa: S305 - legacy objects are wrapped so
     unpadder = PKCS7(AES.block_size).unpadder()
     try:
@@ -99,18 +94,25 @@ def _open_aes_ecb(wrapping_key: Secret[bytes], ciphertext: bytes) -> bytes | Non
         return None
 
 
-def open_with_rsa(algorithm: WrappingAlgorithm, private_key: RSAPrivateKey, ciphertext: bytes) -> bytes | None:
-    """Return what RSA-OAEP-SHA256 or RSA PKCS#1 v1.5 opens to, or None.
-
-    OpenSSL 3.2 and later answers badly padded PKCS#1 v1.5 with bytes that look random, of a length that looks random
-    (implicit rejection); older ones fail. Both end in the caller's one error.
-    """
-    for padding in (PKCS1v15(),) if algorithm is WrappingAlgorithm.RSA_PKCS1 else _OAEP_SHA256:
+def _open_rsa_oaep_sha256(private_key: Secret[RSAPrivateKey], ciphertext: bytes, _texts: list[bytes]) -> bytes | None:
+    for padding in _OAEP_SHA256:
         try:
-            return private_key.decrypt(ciphertext, padding)
+            return private_key.reveal().decrypt(ciphertext, padding)
         except ValueError:
             continue
     return None
+
+
+def _open_rsa_pkcs1(private_key: Secret[RSAPrivateKey], ciphertext: bytes, _texts: list[bytes]) -> bytes | None:
+    """Return what it opens to, or None.
+
+    OpenSSL 3.2 and later answers bad padding with bytes that look random, of a length that looks random (implicit
+    rejection); older ones fail. Both end in the caller's one error.
+    """
+    try:
+        return private_key.reveal().decrypt(ciphertext, PKCS1v15())
+    except ValueError:
+        return None
 
 
 # Java's name of this algorithm leaves MGF1's hash to its provider: SHA-1 by default, SHA-256 with BouncyCastle.
@@ -119,3 +121,13 @@ _OAEP_SHA256 = (
     OAEP(mgf=MGF1(SHA256()), algorithm=SHA256(), label=None),
 )
 _PLAIN_GCM = AlgorithmSuite.ALG_AES_256_GCM_IV12_TAG16_NO_KDF
+
+Opener = Callable[[Any, bytes, list[bytes]], "bytes | None"]
+"""Opens an encrypted data key with a secret key, or gives None; the texts are those of `bound_texts`."""
+
+OPENERS: dict[WrappingAlgorithm, Opener] = {
+    WrappingAlgorithm.AES_WRAP: _open_aes_wrap,
+    WrappingAlgorithm.AES_ECB: _open_aes_ecb,
+    WrappingAlgorithm.RSA_OAEP_SHA256: _open_rsa_oaep_sha256,
+    WrappingAlgorithm.RSA_PKCS1: _open_rsa_pkcs1,
+}
