@@ -11,16 +11,16 @@ from urllib.parse import unquote
 from botocore.exceptions import ClientError
 
 from s3ec import formats
-from s3ec.client import instruction_objects, server_side
+from s3ec.client import server_side
 from s3ec.client.carried import carried
-from s3ec.client.requests import OBJECT_ARN_PAIR, check_metadata_size, check_user_metadata, metadata_size
+from s3ec.client.instruction_copies import CopiedObject, copied_with_object, refuse_bound
+from s3ec.client.requests import check_metadata_size, check_user_metadata, metadata_size
 from s3ec.client.wire import Wire
 from s3ec.errors import ConfigurationError, MetadataError, SecurityError, UnsupportedOperationError
-from s3ec.formats import Detection
 
 __all__ = [
+    "CONTENT_HEADERS",
     "CopySource",
-    "copy_instruction_file_if_any",
     "copy_object",
     "head_source",
     "heard_source",
@@ -30,9 +30,20 @@ __all__ = [
     "refuse_bound_copy",
     "send_keeping",
     "source_request",
+    "with_metadata",
     "without_conditions",
 ]
 
+
+CONTENT_HEADERS = (
+    "CacheControl",
+    "ContentDisposition",
+    "ContentEncoding",
+    "ContentLanguage",
+    "ContentType",
+    "Expires",
+)
+"""What a copy has of its source besides metadata, and loses where it states its metadata itself."""
 
 _SOURCE_CONDITIONS = frozenset(
     {"CopySourceIfMatch", "CopySourceIfModifiedSince", "CopySourceIfNoneMatch", "CopySourceIfUnmodifiedSince"}
@@ -140,31 +151,9 @@ def refuse_bound_copy(metadata: Mapping[str, str], source: CopySource, target: M
     if (source.bucket, source.key) == (target["Bucket"], target["Key"]):
         return
     try:
-        _refuse_bound(formats.parse_object(metadata).description)
+        refuse_bound(formats.parse_object(metadata).description)
     except (MetadataError, SecurityError):
         return
-
-
-def _description_in_file(
-    wire: Wire, parameters: Mapping[str, Any], source: CopySource, metadata: Mapping[str, str]
-) -> Mapping[str, str]:
-    """Return the encryption context in an object's instruction file; none if it is unreadable."""
-    look = {**source.parameters(), **server_side.source_companion(parameters)}
-    look.pop("VersionId", None)  # the file is one for all versions
-    if owner := parameters.get("ExpectedSourceBucketOwner"):
-        look["ExpectedBucketOwner"] = owner
-    try:
-        return instruction_objects.fetch(wire, look, metadata, None).description
-    except (MetadataError, SecurityError):
-        return {}
-
-
-def _refuse_bound(description: Mapping[str, str]) -> None:
-    if OBJECT_ARN_PAIR in description:
-        raise UnsupportedOperationError(
-            "the object is bound to its name (bind_object=True wrote its ARN into the encryption context), so a copy "
-            "under another name could not be read: read it and put it there instead, which re-encrypts it"
-        )
 
 
 def copy_object(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -191,16 +180,38 @@ def copy_object(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
     refuse_bound_copy(metadata, source, parameters)
     # The conditions held for what was looked at, and the copy is of nothing else.
     request = {**without_conditions(parameters), "CopySource": source.parameters(), "CopySourceIfMatch": head["ETag"]}
-    if parameters.get("MetadataDirective") == "REPLACE":
-        own = own_metadata(metadata)
-        request["Metadata"] = {**parameters.get("Metadata", {}), **own}
-        check_metadata_size(request["Metadata"], own=metadata_size(own))
-    copy_instruction_file_if_any(wire, parameters, source, metadata)
-    response = wire.store("CopyObject", request, heard=heard)
+    with copied_with_object(wire, CopiedObject(source.bucket, source.key, metadata, parameters)) as whole:
+        if whole is not None or parameters.get("MetadataDirective") == "REPLACE":
+            request |= with_metadata(parameters, head, whole)
+        response = wire.store("CopyObject", request, heard=heard)
     result = response.get("CopyObjectResult", {})
     for name in [name for name in result if name.startswith("Checksum")]:
         del result[name]
     return response
+
+
+def with_metadata(
+    parameters: Mapping[str, Any], head: Mapping[str, Any], whole: Mapping[str, str] | None
+) -> dict[str, Any]:
+    """Members of a copy that states all metadata of the new object.
+
+    Args:
+        parameters: the caller's, whose own metadata replaces the source's or not.
+        head: the source's HEAD.
+        whole: content metadata that the copy has in itself; None means the source's.
+
+    Raises:
+        ConfigurationError: it is too much for S3.
+    """
+    own = own_metadata(head.get("Metadata", {})) if whole is None else dict(whole)
+    if parameters.get("MetadataDirective") == "REPLACE":
+        members, users = {}, parameters.get("Metadata") or {}
+    else:
+        members = carried(head, (*CONTENT_HEADERS, "Metadata"))
+        users = formats.strip(members.get("Metadata", {}))
+    metadata = {**users, **own}
+    check_metadata_size(metadata, own=metadata_size(own))
+    return {**members, "MetadataDirective": "REPLACE", "Metadata": metadata}
 
 
 def _look_first(
@@ -249,75 +260,6 @@ def send_keeping(wire: Wire, own: Mapping[str, str], operation_name: str, parame
     if operation_name == "CreateMultipartUpload" or request.get("MetadataDirective") == "REPLACE":
         request["Metadata"] = {**formats.strip(request.get("Metadata") or {}), **own}
     return wire.store(operation_name, request, heard=heard)
-
-
-def copy_instruction_file_if_any(
-    wire: Wire, parameters: Mapping[str, Any], source: CopySource, metadata: Mapping[str, str]
-) -> None:
-    """Copy the instruction file before the object: a crash then leaves at worst a file without an object.
-
-    Raises:
-        UnsupportedOperationError: there is none, and no content metadata in the object either.
-    """
-    place = _instruction_file(wire, parameters, source, metadata)
-    if place is None:
-        _refuse_unencrypted(wire, parameters, source, metadata)
-        return
-    if (source.bucket, source.key) == (parameters["Bucket"], parameters["Key"]):
-        return
-    _refuse_bound(_description_in_file(wire, parameters, source, metadata))
-    carried = {
-        name: value
-        for name, value in parameters.items()
-        if name not in ("CopySource", "Key", "Metadata", "MetadataDirective", "Tagging", "TaggingDirective")
-        and not name.startswith(("CopySourceIf", "If", "Content", "Website", "Checksum", "ObjectLock"))
-    }
-    target = parameters["Key"] + place["Key"][len(source.key) :]
-    wire.store("CopyObject", {**carried, "Key": target, "CopySource": place}, heard=None)
-
-
-def _instruction_file(
-    wire: Wire, parameters: Mapping[str, Any], source: CopySource, metadata: Mapping[str, str]
-) -> dict[str, str] | None:
-    """Return where the source's instruction file is, or None."""
-    if not wire.options.instruction_file_reads:
-        return None
-    detection = formats.detect(metadata)
-    if detection not in (Detection.NONE, Detection.V3_INSTRUCTION_FILE):
-        return None
-    suffixes = [formats.INSTRUCTION_FILE_SUFFIX]
-    same = (source.bucket, source.key) == (parameters["Bucket"], parameters["Key"])
-    if same and (detection is not Detection.NONE or wire.options.unencrypted_objects == "allow"):
-        return None
-    if wire.options.enable_legacy_unauthenticated_modes:
-        suffixes.append(formats.LEGACY_DOTNET_SUFFIX)
-    for suffix in suffixes:
-        place = {"Bucket": source.bucket, "Key": source.key + suffix}
-        if instruction_objects.is_ours(wire, _look(place, parameters)):
-            return place
-    return None
-
-
-def _look(place: dict[str, str], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    owner = parameters.get("ExpectedSourceBucketOwner")
-    return {**place, **({"ExpectedBucketOwner": owner} if owner else {}), **server_side.source_companion(parameters)}
-
-
-def _refuse_unencrypted(
-    wire: Wire, parameters: Mapping[str, Any], source: CopySource, metadata: Mapping[str, str]
-) -> None:
-    if wire.options.unencrypted_objects == "allow" or formats.detect(metadata) is not Detection.NONE:
-        return
-    if source.key.endswith(formats.INSTRUCTION_FILE_SUFFIX):
-        # Content metadata, and no content: a caller who copies it on its own knows why.
-        place = {"Bucket": source.bucket, "Key": source.key}
-        if instruction_objects.is_ours(wire, _look(place, parameters)):
-            return
-    raise UnsupportedOperationError(
-        f"the source s3://{source.bucket}/{source.key} is not encrypted, and its copy would be one more object in "
-        "plaintext. Read it and put it there instead, which encrypts it (s3ec migrate does so for whole buckets); "
-        'unencrypted_objects="allow" copies such objects as they are'
-    )
 
 
 def rename_object(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:

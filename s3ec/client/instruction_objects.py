@@ -1,17 +1,16 @@
-"""Instruction files as objects of S3: read, written beside the object, and recognised before one is deleted."""
+"""Instruction files as objects of S3: read, and recognised before one is deleted."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec import formats
 from s3ec.client.ciphertext_reader import CiphertextReader
-from s3ec.client.seals import SealedBytes
 from s3ec.client.wire import Wire
 from s3ec.errors import InstructionFileError, NotEncryptedError, S3ECError, escaped
 from s3ec.formats import ContentMetadata, Detection
@@ -20,11 +19,12 @@ __all__ = [
     "can_exist",
     "delete_with_object",
     "fetch",
+    "find",
     "is_marked",
     "is_ours",
+    "is_there",
     "not_found",
     "read_whole",
-    "written_with_object",
 ]
 
 _log = logging.getLogger("s3ec")
@@ -33,25 +33,6 @@ _LONGEST_KEY = 1024  # bytes of UTF-8 (S3 user guide, "Naming Amazon S3 objects"
 
 # The last two are for a name that the server can never hold: AWS's own, and MinIO's, whose segments are files.
 _NOT_FOUND = frozenset({"NoSuchKey", "404", "NotFound", "NoSuchVersion", "KeyTooLongError", "XMinioInvalidObjectName"})
-
-# What a put says about the object's place and protection holds for its instruction file as well.
-_CLONED = (
-    "ACL",
-    "BucketKeyEnabled",
-    "ExpectedBucketOwner",
-    "GrantFullControl",
-    "GrantRead",
-    "GrantReadACP",
-    "GrantWriteACP",
-    "RequestPayer",
-    "SSECustomerAlgorithm",
-    "SSECustomerKey",
-    "SSECustomerKeyMD5",
-    "SSEKMSEncryptionContext",
-    "SSEKMSKeyId",
-    "ServerSideEncryption",
-    "StorageClass",
-)
 
 
 def can_exist(key: str) -> bool:
@@ -112,7 +93,7 @@ def _look(
     # The first .NET client wrote CBC objects with a file of another name.
     legacy = (formats.LEGACY_DOTNET_SUFFIX,) if wire.options.enable_legacy_unauthenticated_modes else ()
     for usual in (formats.INSTRUCTION_FILE_SUFFIX, *legacy):
-        found = _file(wire, parameters, usual)
+        found = find(wire, parameters, usual)
         if found is None:
             continue
         body, is_marked = found
@@ -148,8 +129,12 @@ def read_whole(body: Any, at_most: int = formats.INSTRUCTION_FILE_MAX_LENGTH) ->
         return CiphertextReader(body, has_tag=False).read(at_most + 1)
 
 
-def _file(wire: Wire, parameters: Mapping[str, Any], suffix: str) -> tuple[bytes, bool] | None:
-    """What lies under the name, one byte more than allowed where it is larger, and whether it is marked as a file."""
+def find(wire: Wire, parameters: Mapping[str, Any], suffix: str) -> tuple[bytes, bool] | None:
+    """What lies under the name, one byte more than allowed where it is larger, and whether it is marked as a file.
+
+    Raises:
+        botocore.exceptions.ClientError: S3 refuses to say.
+    """
     request = wire.companion("GetObject", {**parameters, "Key": parameters["Key"] + suffix})
     if not can_exist(request["Key"]):
         return None
@@ -163,7 +148,7 @@ def _file(wire: Wire, parameters: Mapping[str, Any], suffix: str) -> tuple[bytes
 
 
 def _body(wire: Wire, parameters: Mapping[str, Any], suffix: str) -> bytes | None:
-    found = _file(wire, parameters, suffix)
+    found = find(wire, parameters, suffix)
     if found is None:
         return None
     body, _ = found
@@ -174,50 +159,37 @@ def _body(wire: Wire, parameters: Mapping[str, Any], suffix: str) -> bytes | Non
     return body
 
 
-@contextmanager
-def written_with_object(wire: Wire, parameters: Mapping[str, Any], body: bytes) -> Iterator[None]:
-    """Write the instruction file, then let the object be written; where that fails, put the former file back.
+def is_there(wire: Wire, parameters: Mapping[str, Any]) -> bool:
+    """True if anything lies under the key, whatever it is.
 
-    The file goes first, so that a crash leaves at worst a file without an object. But an object may be there already,
-    and its data key lies in the file that is being replaced: it comes back unless the object was replaced too.
+    Raises:
+        botocore.exceptions.ClientError: S3 refuses to say, for instance with 403.
     """
-    key = parameters["Key"] + formats.INSTRUCTION_FILE_SUFFIX
-    former = _body(wire, parameters, formats.INSTRUCTION_FILE_SUFFIX)
-    cloned = {name: parameters[name] for name in _CLONED if name in parameters}
-    _put(wire, {**cloned, "Bucket": parameters["Bucket"], "Key": key}, body)
-    written = False
     try:
-        yield
-        written = True
-    finally:
-        if not written:
-            if former is not None:
-                _put(wire, {**cloned, "Bucket": parameters["Bucket"], "Key": key}, former)
-            else:
-                wire.call("DeleteObject", wire.companion("DeleteObject", {**parameters, "Key": key}))
-
-
-def _put(wire: Wire, parameters: dict[str, Any], body: bytes) -> None:
-    # A file of our own: handlers hear of it, and what they would make of it would open nothing.
-    metadata = {formats.INSTRUCTION_FILE_MARKER: ""}
-    wire.store("PutObject", {**parameters, "Body": SealedBytes(body), "Metadata": metadata}, heard=None)
+        wire.call("HeadObject", wire.companion("HeadObject", parameters))
+    except ClientError as error:
+        if not_found(error):
+            return False
+        raise
+    return True
 
 
 def is_ours(wire: Wire, parameters: Mapping[str, Any]) -> bool:
     """True if the key holds an instruction file: it has the marker, or its body is content metadata and no more.
 
     A user's own object that merely has such a name is not an instruction file.
+
+    Raises:
+        botocore.exceptions.ClientError: S3 refuses to say, for instance with 403.
     """
     if not can_exist(parameters["Key"]):
         return False
     try:
         head = wire.call("HeadObject", wire.companion("HeadObject", parameters))
     except ClientError as error:
-        if not not_found(error):
-            _log.warning(
-                "cannot see whether %s is an instruction file: %s", escaped(parameters["Key"]), escaped(str(error))
-            )
-        return False
+        if not_found(error):
+            return False
+        raise
     if is_marked(head.get("Metadata", {})):
         return True
     if not 0 < head.get("ContentLength", 0) <= formats.INSTRUCTION_FILE_MAX_LENGTH:

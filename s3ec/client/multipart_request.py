@@ -13,8 +13,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from s3ec.client import instruction_objects, server_side
+from s3ec.client import server_side
 from s3ec.client.handlers import Heard, heard_with
+from s3ec.client.instruction_writes import InstructionFileWrite, written_with_object
 from s3ec.client.objects import EncryptedObject, describe, speak_plaintext
 from s3ec.client.requests import (
     refuse_write_suffix,
@@ -111,8 +112,8 @@ class EncryptedUpload:
     ) -> dict[str, Any]:
         """Make the object of its parts, with its instruction file where it has one.
 
-        The file is written here and not when the upload is created: until now the key may hold another object, whose
-        data key lies in the file that is being replaced, and an aborted upload must not take that object with it.
+        The file is written here and not when the upload is created: an aborted upload leaves none. Since then its name
+        may have been taken by another writer, so it is looked at again.
 
         Args:
             parts: in order, each with the ETag and the checksums that S3 answered for the ciphertext.
@@ -125,9 +126,8 @@ class EncryptedUpload:
         request = self.parameters("CompleteMultipartUpload", given, MultipartUpload={"Parts": listed})
         with ExitStack() as stack:
             if self.instruction_file is not None and not again:
-                stack.enter_context(
-                    instruction_objects.written_with_object(self.wire, self.request, self.instruction_file)
-                )
+                file = InstructionFileWrite(self.instruction_file, self.content_metadata)
+                stack.enter_context(written_with_object(self.wire, self.request, file))
             response = self._call("CompleteMultipartUpload", request, heard_with(given))
         found = EncryptedObject(self.content_metadata, self.location)
         speak_plaintext(response, describe(found, authenticated=True))
@@ -175,13 +175,14 @@ def create_upload(wire: Wire, parameters: dict[str, Any]) -> tuple[EncryptedUplo
     write = begin_write(own_wire, parameters, context)
     request = {**parameters, "Metadata": write.placement.metadata}
     response = own_wire.store("CreateMultipartUpload", request, heard=own_wire.heard)
+    file = write.placement.instruction_file
     upload = EncryptedUpload(
         wire=own_wire,
         upload_id=response["UploadId"],
         request=parameters,
         content_metadata=write.content_metadata,
         cipher=write.cipher,
-        instruction_file=write.placement.instruction_file,
+        instruction_file=None if file is None else file.body,
         created={name: value for name, value in response.items() if name != "ResponseMetadata"},
     )
     return upload, response

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import ExitStack, closing
 from typing import Any
 
-from s3ec.client import instruction_objects
 from s3ec.client.ciphertext import check_length, encrypted_body
 from s3ec.client.claims import PlaintextClaims, take_claims
+from s3ec.client.instruction_writes import written_with_object
 from s3ec.client.objects import EncryptedObject, describe, speak_plaintext
 from s3ec.client.requests import refuse_write_suffix
 from s3ec.client.seals import SealedBytes
@@ -63,7 +63,7 @@ def _put(
         )
         body = SealedBytes(ciphertext) if isinstance(ciphertext, bytes) else stack.enter_context(closing(ciphertext))
         if placement.instruction_file is not None:
-            stack.enter_context(instruction_objects.written_with_object(wire, parameters, placement.instruction_file))
+            stack.enter_context(written_with_object(wire, parameters, placement.instruction_file))
         response = wire.store(
             "PutObject", {**parameters, "Body": body, "Metadata": placement.metadata}, heard=wire.heard
         )

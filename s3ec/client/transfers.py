@@ -23,6 +23,7 @@ from s3transfer.subscribers import BaseSubscriber
 from s3ec.client import copies, download_targets, downloads, reads, server_side, uploads
 from s3ec.client.answers import etag_of, length_of, status_of
 from s3ec.client.carried import carried
+from s3ec.client.instruction_copies import CopiedObject, copied_with_object
 from s3ec.client.requests import check_user_metadata
 from s3ec.client.wire import Wire, location_of
 from s3ec.errors import ConfigurationError, S3ECError, UnsupportedOperationError
@@ -31,16 +32,6 @@ if TYPE_CHECKING:
     from s3ec.client.encryption_client import EncryptionClient
 
 __all__ = ["copy", "download_file", "download_fileobj", "upload_file", "upload_fileobj"]
-
-_CONTENT_HEADERS = (
-    "CacheControl",
-    "ContentDisposition",
-    "ContentEncoding",
-    "ContentLanguage",
-    "ContentType",
-    "Expires",
-    "Metadata",
-)
 
 
 class _Manager(TransferManager):
@@ -198,23 +189,22 @@ def copy(
         with copies.of_the_copy(wire):
             head = from_view.head_object(**copies.source_request(extra, place))
         copies.refuse_bound_copy(head.get("Metadata", {}), place, target)
-        copies.copy_instruction_file_if_any(wire, target, place, head.get("Metadata", {}))
-        # The conditions held for what was looked at, and the copy is of nothing else.
-        extra = {
-            **_whole_metadata(copies.without_conditions(extra), head, _classic(config)),
-            "CopySourceIfMatch": etag_of(head),
-        }
+        copied = CopiedObject(place.bucket, place.key, head.get("Metadata", {}), target)
+        with copied_with_object(wire, copied) as whole:
+            # The conditions held for what was looked at, and the copy is of nothing else.
+            pinned = {**copies.without_conditions(extra), "CopySourceIfMatch": etag_of(head)}
+            extra = _whole_metadata(pinned, head, _classic(config), whole)
+            with _manager(_keeping_view(client, head.get("Metadata", {}), whole), config) as manager:
+                # The wire counts ciphertext; what the caller hears of ends with the plaintext.
+                progress = None if callback is None else downloads.Progress(callback, reads.plaintext_length(head))
+                manager.copy(place.parameters(), bucket, key, extra, _subscribers(progress), from_view).result()
     except S3ECError as error:
         raise error.locate(location_of(target) or "") from error.__cause__
-    with _manager(_keeping_view(client, head.get("Metadata", {})), config) as manager:
-        # The wire counts ciphertext; what the caller hears of ends with the plaintext.
-        progress = None if callback is None else downloads.Progress(callback, reads.plaintext_length(head))
-        manager.copy(place.parameters(), bucket, key, extra, _subscribers(progress), from_view).result()
 
 
-def _keeping_view(client: EncryptionClient, metadata: Mapping[str, str]) -> Any:
-    """Return the raw view for one copy, which keeps the content metadata of its source."""
-    wire, own = client._s3ec_wire, copies.own_metadata(metadata)
+def _keeping_view(client: EncryptionClient, metadata: Mapping[str, str], whole: Mapping[str, str] | None) -> Any:
+    """Return the raw view for one copy, which keeps the content metadata of its source, or what it has in itself."""
+    wire, own = client._s3ec_wire, copies.own_metadata(metadata) if whole is None else dict(whole)
 
     def call(_: Any, operation_name: str, api_params: dict[str, Any]) -> dict[str, Any]:
         return copies.send_keeping(wire, own, operation_name, dict(api_params))
@@ -225,15 +215,24 @@ def _keeping_view(client: EncryptionClient, metadata: Mapping[str, str]) -> Any:
     return view
 
 
-def _whole_metadata(extra: dict[str, Any], head: dict[str, Any], config: TransferConfig) -> dict[str, Any]:
+def _whole_metadata(
+    extra: dict[str, Any], head: dict[str, Any], config: TransferConfig, whole: Mapping[str, str] | None
+) -> dict[str, Any]:
     """Name all metadata if S3 or s3transfer would not carry it over on its own."""
+    if whole is not None:
+        stated = copies.with_metadata(extra, head, whole)
+        return {
+            **stated,
+            **{name: value for name, value in extra.items() if name not in ("Metadata", "MetadataDirective")},
+        }
     own = copies.own_metadata(head.get("Metadata", {}))
     if extra.get("MetadataDirective") == "REPLACE":
         return {**extra, "Metadata": {**extra.get("Metadata", {}), **own}}
     if length_of(head) < config.multipart_threshold:
         return extra
     # A copy in parts makes a new object: s3transfer before 0.18 gave it no metadata at all.
-    return {"Metadata": {}, **carried(head, (*_CONTENT_HEADERS, "Metadata")), **extra, "MetadataDirective": "REPLACE"}
+    everything = carried(head, (*copies.CONTENT_HEADERS, "Metadata"))
+    return {"Metadata": {}, **everything, **extra, "MetadataDirective": "REPLACE"}
 
 
 def _check_extra(extra: Any, allowed: list[str]) -> None:

@@ -854,7 +854,16 @@ class TestInstructionFile:
         again.part(1, b"the new one")
         again.complete()
         assert self._read(upload) == b"the new one"
-        assert "x-amz-meta-x-amz-3" not in upload.server.state.objects["b/k"].metadata
+        # The former object's file is not replaced: readers of that object would meet another's.
+        objects = upload.server.state.objects
+        assert objects["b/k.instruction"].body == former
+        assert "x-amz-meta-x-amz-3" in objects["b/k"].metadata
+        fresh = Upload(upload.client, upload.server, "fresh")
+        fresh.part(1, b"the new one")
+        assert "b/fresh.instruction" not in objects
+        fresh.complete()
+        assert "b/fresh.instruction" in objects
+        assert "x-amz-meta-x-amz-3" not in objects["b/fresh"].metadata
 
     def test_the_former_one_comes_back(self, start: Callable[..., Upload]) -> None:
         """Where S3 fails to complete, the object that is there stays readable."""

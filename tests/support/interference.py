@@ -32,11 +32,21 @@ class Interference:
         self._client = client
         self._actions: list[tuple[str, Callable[[AWSPreparedRequest], Any]]] = []
         self._fatal: int | None = None
+        self._refused: int | None = None
         client.meta.events.register("before-send.s3", self._before)
+
+    def begin_again(self) -> None:
+        """Count requests from 1 again, and let them pass."""
+        self.sent.clear()
+        self._fatal = self._refused = None
 
     def kill_before(self, number: int) -> None:
         """End the process when its n-th request (from 1) is about to leave."""
         self._fatal = number
+
+    def refuse(self, number: int) -> None:
+        """Answer its n-th request (from 1) with 403, and do nothing of it."""
+        self._refused = number
 
     def when(self, operation: str, action: Callable[..., Any], *, nth: int | None = 1, key: str | None = None) -> None:
         """Run an action when the n-th request of an operation leaves; None for each of them.
@@ -95,6 +105,8 @@ class Interference:
         self.sent.append(operation)
         if self._fatal is not None and len(self.sent) >= self._fatal:
             raise KilledError(operation)
+        if self._refused == len(self.sent):
+            return _response(request, 403, b"<Error><Code>AccessDenied</Code></Error>")
         for wanted, action in self._actions:
             if wanted == operation:
                 answer = action(request)

@@ -65,6 +65,7 @@ class Lies:
         tamper: what is done to a body on its way out.
         replace_metadata: the same for user metadata.
         on_get: called before each GET with its number.
+        lose_answer: do what this request (counted from 1, from now) asks for, and answer 500 all the same.
     """
 
     fail_after_body: int = 0
@@ -83,6 +84,7 @@ class Lies:
     tamper: Callable[[bytes], bytes] | None = None
     replace_metadata: Callable[[dict[str, str]], dict[str, str]] | None = None
     on_get: Callable[[int], None] | None = None
+    lose_answer: int = 0
 
 
 @dataclass
@@ -135,7 +137,9 @@ class LyingS3:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # headers and body are two writes: the second would wait for an acknowledgement
     state: State
+    loses_answer = False
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
@@ -182,6 +186,8 @@ class _Handler(BaseHTTPRequestHandler):
             super().handle()
 
     def _answer(self, status: int, body: bytes = b"", **headers: str) -> None:
+        if self.loses_answer:
+            status, body, headers = 500, _error("InternalError"), {}
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
@@ -204,6 +210,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _record(self) -> None:
         with self.state.lock:
             self.state.requests.append((self.command, self._key, self.headers.get("Range")))
+            self.loses_answer = self.state.lies.lose_answer == 1
+            self.state.lies.lose_answer -= 1
 
     def do_PUT(self) -> None:
         self._record()
