@@ -126,7 +126,9 @@ class Connection:
             if key in headers and key in ("host", "authorization", "x-amz-content-sha256", "x-amz-date"):
                 raise RefusedError(400, "BadRequest", f"The header {key} is there twice")
             headers[key] = f"{headers[key]},{text}" if key in headers else text
-        if event.http_version < b"1.1" and "transfer-encoding" in headers:
+        if event.http_version not in (b"1.0", b"1.1"):
+            raise RefusedError(400, "BadRequest", "The request is not HTTP/1.1")
+        if event.http_version == b"1.0" and "transfer-encoding" in headers:
             raise RefusedError(400, "BadRequest", "HTTP/1.0 has no Transfer-Encoding")
         path, _, query = event.target.decode("latin-1").partition("?")
         if not _PATH.fullmatch(path):
@@ -141,8 +143,7 @@ class Connection:
         """Wait for a request and for the whole of its head; None if the client is done."""
         deadline = time.monotonic() + self._settings.idle_timeout
         while b"\r\n\r\n" not in self._rest:
-            if len(self._rest) > _HEAD_LIMIT:
-                raise RefusedError(431, "RequestHeaderSectionTooLarge", "The request's headers are too large")
+            _refuse_large(len(self._rest))
             if self._stopping.is_set() and not self._rest:
                 return None
             self._socket.settimeout(max(deadline - time.monotonic(), 0.01))
@@ -157,7 +158,9 @@ class Connection:
             self._rest += data
         with self._lock:
             self.busy = True
-        return self._rest[: self._rest.index(b"\r\n\r\n") + 4]
+        length = self._rest.index(b"\r\n\r\n") + 4
+        _refuse_large(length)
+        return self._rest[:length]
 
     def receive_body(self) -> bytes | None:
         """The next bytes of the body, or None at its end.
@@ -204,12 +207,12 @@ class Connection:
         try:
             # Without words after the status botocore does not recognise an answer that comes instead of 100 Continue.
             reason = http.client.responses.get(answer.status, "Unknown").encode()
-            head = h11.Response(status_code=answer.status, headers=encoded, reason=reason)
-            self._transmit(self._http.send(head))
+            head = self._http.send(h11.Response(status_code=answer.status, headers=encoded, reason=reason)) or b""
             if isinstance(body, bytes):
-                if request is None or request.method != "HEAD":
-                    self._transmit(self._http.send(h11.Data(data=body)) if body else b"")
+                silent = not body or (request is not None and request.method == "HEAD")
+                self._transmit(head + (b"" if silent else self._http.send(h11.Data(data=body)) or b""))
             else:
+                self._transmit(head)
                 while piece := body.read(_RECEIVE):  # type: ignore[attr-defined]  # `Answer.body` says what it has
                     self._transmit(self._http.send(h11.Data(data=piece)))
             self._transmit(self._http.send(h11.EndOfMessage()))
@@ -249,6 +252,11 @@ class Connection:
                 taken += len(data)
                 if not data:
                     return
+
+
+def _refuse_large(length: int) -> None:
+    if length > _HEAD_LIMIT:
+        raise RefusedError(431, "RequestHeaderSectionTooLarge", "The request's headers are too large")
 
 
 def _refuse_ambiguous(head: bytes) -> None:

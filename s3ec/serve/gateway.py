@@ -192,7 +192,7 @@ class Gateway:
 
     def _note(self, answer: Answer, request: Request, operation_name: str, started: float) -> None:
         self.metrics.count("s3ec_requests_total", operation=operation_name, status=f"{answer.status // 100}xx")
-        if operation_name == "GetObject":
+        if operation_name == "GetObject" and answer.status in (200, 206):
             self.metrics.count("s3ec_sent_bytes_total", answer.length or 0)
         # Without the query: it may hold a signature that somebody could use again.
         _access.info(

@@ -177,6 +177,17 @@ BAD: dict[str, tuple[str, dict[str, str], Callable[[Raw], bytes]]] = {
         TRAILED,
         changed(trailer_chunks, b"x-amz-trailer-signature", b"x-amz-other-signature"),
     ),
+    "signed trailer, another signature": (
+        SIGNED_TRAILER,
+        TRAILED,
+        lambda raw: trailer_chunks(raw)[:-68] + bytes(reversed(trailer_chunks(raw)[-68:-4])) + b"\r\n\r\n",
+    ),
+    "signed trailer, no signature": (SIGNED_TRAILER, TRAILED, lambda raw: trailer_chunks(raw)[:-92] + b"\r\n"),
+    "trailer, chunks with signatures": (
+        UNSIGNED_TRAILER,
+        TRAILED,
+        lambda raw: raw.chunks(CONTENT, trailer={"x-amz-checksum-crc32": CRC}),
+    ),
     "signed trailer, missing": (SIGNED_TRAILER, TRAILED, lambda raw: raw.chunks(CONTENT)),
     "trailer, wrong checksum": (UNSIGNED_TRAILER, TRAILED, lambda raw: trailer_chunks(raw, WRONG)),
     "trailer, no checksum at all": (UNSIGNED_TRAILER, TRAILED, lambda raw: raw.chunks(CONTENT, sign=False)),
