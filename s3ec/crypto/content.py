@@ -169,7 +169,7 @@ class ContentCipher(Unpicklable):
         For small objects; below a few MiB a stream of its own costs more than the encryption. As with
         `encryptor`, a second call must give the same bytes.
         """
-        return AESGCM(self.key.reveal()).encrypt(self.iv, plaintext, self.aad)
+        return AESGCM(self.key.reveal()).encrypt(self.iv, octets(plaintext), self.aad)
 
     def decrypt(self, ciphertext: Octets) -> bytes:
         """Decrypt the whole object at once, with the tag that follows it; nothing unverified comes out.
@@ -178,7 +178,7 @@ class ContentCipher(Unpicklable):
             AuthenticationError: the content, its key or the tag is not what was written.
         """
         try:
-            return AESGCM(self.key.reveal()).decrypt(self.iv, ciphertext, self.aad)
+            return AESGCM(self.key.reveal()).decrypt(self.iv, octets(ciphertext), self.aad)
         except InvalidTag:
             pass
         # Raised out here, so that it is not chained to theirs, whose frames hold unverified plaintext in old versions.

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
 import array
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from s3ec.algorithms import AlgorithmSuite
 from s3ec.crypto.buffers import octets
+from s3ec.crypto.content import ContentCipher
+from s3ec.crypto.own import sealing
+from s3ec.crypto.own.mac import ChunkMac
 
 
 @pytest.mark.parametrize(
@@ -32,3 +38,28 @@ def test_what_is_not_contiguous_bytes_is_refused(data: object) -> None:
     """A view with gaps, text or a number is a mistake of the caller's."""
     with pytest.raises(TypeError):
         octets(data)  # type: ignore[arg-type]  # the mistake under test
+
+
+CIPHER = ContentCipher(AlgorithmSuite.ALG_AES_256_GCM_IV12_TAG16_NO_KDF, bytes(32), bytes(12))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        CIPHER.encrypt,
+        CIPHER.decrypt,
+        CIPHER.encryptor().update,
+        CIPHER.decryptor().update,
+        CIPHER.encryptor_at(16).update,
+        lambda gaps: CIPHER.encryptor().update_into(gaps, bytearray(100)),
+        lambda gaps: ChunkMac(bytes(32)).of(0, gaps),
+        lambda gaps: sealing.seal(bytes(32), gaps),
+        lambda gaps: sealing.open_sealed(bytes(32), gaps),
+        lambda gaps: sealing.Sealer().seal(0, gaps),
+        lambda gaps: sealing.Sealer().open(0, gaps),
+    ],
+)
+def test_no_cipher_is_given_a_view_with_gaps(call: Callable[[Any], object]) -> None:
+    """Versions of the cryptography package before 46.0.7 may read past the end of one (CVE-2026-39892)."""
+    with pytest.raises(TypeError):
+        call(memoryview(bytes(128))[::2])

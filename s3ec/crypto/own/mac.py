@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from s3ec.algorithms import GCM_IV_LENGTH
 from s3ec.crypto import derivation, random
-from s3ec.crypto.buffers import Octets
+from s3ec.crypto.buffers import Octets, octets
 from s3ec.secrets import Secret, Unpicklable, revealed
 
 __all__ = ["ChunkMac"]
@@ -33,7 +33,7 @@ class ChunkMac(Unpicklable):
             index: position of the chunk, 0 or more; a chunk moved elsewhere has another tag.
             data: the chunk, at most 2^31 - 1 bytes.
         """
-        return self._gcm.encrypt(index.to_bytes(GCM_IV_LENGTH, "big"), b"", data)
+        return self._gcm.encrypt(index.to_bytes(GCM_IV_LENGTH, "big"), b"", octets(data))
 
     @staticmethod
     def equal(a: bytes, b: bytes) -> bool:

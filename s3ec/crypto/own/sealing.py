@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from s3ec.algorithms import GCM_IV_LENGTH, GCM_TAG_LENGTH
 from s3ec.crypto import random
-from s3ec.crypto.buffers import Octets
+from s3ec.crypto.buffers import Octets, octets
 from s3ec.errors import AuthenticationError
 from s3ec.secrets import Secret, Unpicklable, revealed
 
@@ -23,11 +23,11 @@ OVERHEAD = GCM_IV_LENGTH + GCM_TAG_LENGTH
 def _seal(gcm: AESGCM, plaintext: Octets, aad: bytes) -> bytes:
     # A random nonce, not the index: a part that is sent again may hold other bytes under the same index.
     nonce = random.iv()
-    return nonce + gcm.encrypt(nonce, plaintext, aad)
+    return nonce + gcm.encrypt(nonce, octets(plaintext), aad)
 
 
 def _open(gcm: AESGCM, sealed: Octets, aad: bytes) -> bytes:
-    view = memoryview(sealed)
+    view = octets(sealed)
     try:
         return gcm.decrypt(bytes(view[:GCM_IV_LENGTH]), view[GCM_IV_LENGTH:], aad)
     except (InvalidTag, ValueError):
