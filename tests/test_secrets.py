@@ -23,10 +23,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 import s3ec
 import s3ec.crypto.random
 from s3ec import AesKeyring, CachingMaterialsManager, CommitmentPolicy, EncryptionClient, KmsKeyring, RsaKeyring, SseC
-from s3ec.client.objects import ReadRequest
 from s3ec.crypto.derivation import Derivation
 from s3ec.errors import S3ECError
 from s3ec.migrate import rewrapping
+from s3ec.s3.objects import ReadRequest
 from s3ec.secrets import Secret
 
 from support.kms_answers import KmsHandler

@@ -14,9 +14,9 @@ from s3ec import formats
 from s3ec.client import server_side
 from s3ec.client.carried import carried
 from s3ec.client.instruction_copies import CopiedObject, copied_with_object, refuse_bound
-from s3ec.client.requests import check_metadata_size, check_user_metadata, metadata_size
 from s3ec.client.wire import Wire
 from s3ec.errors import ConfigurationError, MetadataError, SecurityError, UnsupportedOperationError
+from s3ec.s3.requests import check_metadata_size, check_user_metadata, metadata_size
 
 __all__ = [
     "CONTENT_HEADERS",

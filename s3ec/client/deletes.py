@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from s3ec import formats
-from s3ec.client import instruction_objects
 from s3ec.client.together import for_each
 from s3ec.client.wire import Wire
+from s3ec.s3.instruction_files import delete_with_object
 
 __all__ = ["delete_object", "delete_objects"]
 
@@ -21,7 +21,7 @@ def delete_object(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
     """
     response = wire.call("DeleteObject", parameters)
     if "VersionId" not in parameters:
-        instruction_objects.delete_with_object(wire, parameters)
+        wire.run(delete_with_object(wire, parameters))
     return response
 
 
@@ -41,5 +41,5 @@ def delete_objects(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
         if key + formats.INSTRUCTION_FILE_SUFFIX not in named and not key.endswith(formats.INSTRUCTION_FILE_SUFFIX)
     ]
     common = {name: value for name, value in parameters.items() if name != "Delete"}
-    for_each(lambda key: instruction_objects.delete_with_object(wire, {**common, "Key": key}), left, _THREADS)
+    for_each(lambda key: wire.run(delete_with_object(wire, {**common, "Key": key})), left, _THREADS)
     return response

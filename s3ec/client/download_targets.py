@@ -17,7 +17,7 @@ from s3transfer.compat import seekable
 from s3transfer.utils import OSUtils
 
 from s3ec.client.downloads import Download
-from s3ec.client.pinning import ReplacedError
+from s3ec.s3.pinning import ReplacedError
 
 __all__ = ["DownloadFailed", "deliver", "to_file", "to_fileobj"]
 

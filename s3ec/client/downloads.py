@@ -18,18 +18,17 @@ from boto3.s3.transfer import TransferConfig
 from s3transfer.exceptions import RetriesExceededError
 from s3transfer.utils import S3_RETRYABLE_DOWNLOAD_ERRORS
 
-from s3ec.client.answers import check_partial, etag_of, is_partial, length_of
 from s3ec.client.bandwidth import Throttle
 from s3ec.client.ciphertext_reader import CiphertextReader
-from s3ec.client.objects import check, check_stored_length, resolve
-from s3ec.client.pinning import get_pinned
-from s3ec.client.range_header import ByteRange
-from s3ec.client.reads import take_read_request
 from s3ec.client.releases import Release, open_plaintext
 from s3ec.client.sources import CHUNK_SIZE
 from s3ec.client.wire import Wire
 from s3ec.crypto.content import ContentCipher
 from s3ec.errors import AuthenticationError
+from s3ec.s3.answers import check_partial, etag_of, is_partial, length_of
+from s3ec.s3.objects import check, check_stored_length, resolve, take_read_request
+from s3ec.s3.pinning import get_pinned
+from s3ec.s3.range_header import ByteRange
 
 __all__ = ["Download", "Progress", "begin"]
 
@@ -152,7 +151,7 @@ class _Parts:
         whole = size == self._total
         if not whole:
             request["Range"] = f"bytes={start}-{start + size - 1}"
-        response = get_pinned(self._wire, request)
+        response = self._wire.run(get_pinned(request))
         chunks: deque[bytes] = deque()
         with response["Body"]:
             if whole:
@@ -252,7 +251,7 @@ def begin(wire: Wire, parameters: dict[str, Any], config: TransferConfig, callba
     asked = time.monotonic()
     head = wire.call("HeadObject", carried)
     answered_in = time.monotonic() - asked
-    found = resolve(wire, request, head.get("Metadata", {}))
+    found = wire.run(resolve(wire, request, head.get("Metadata", {})))
     total, etag = length_of(head), etag_of(head)
     if found is None:
         return etag

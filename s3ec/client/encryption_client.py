@@ -27,7 +27,6 @@ from s3ec.client import (
     presigning,
     puts,
     ranges,
-    reads,
     seals,
     server_side_presigned,
     shortcuts,
@@ -37,8 +36,10 @@ from s3ec.client.operations import Treatment, refuse_unless_supported, treatment
 from s3ec.client.options import Options
 from s3ec.client.reference import described, signature
 from s3ec.client.server_side_copy import speaks_to_aws
-from s3ec.client.wire import Wire, location_of
+from s3ec.client.wire import Wire
 from s3ec.errors import S3ECError
+from s3ec.s3.head_object import head_object
+from s3ec.s3.names import location_of
 
 if TYPE_CHECKING:
     from s3ec.client.typing import TypedClient as _Base
@@ -96,16 +97,19 @@ class EncryptionClient(_Base):
     def _s3ec_prepare(self) -> None:
         self._s3ec_view = _make_view(self)
         self._s3ec_sender = handlers.make_sender(_generated_class(self))
+        options = type(self)._s3ec_options.for_client(**_way(self))
         self._s3ec_wire = Wire(
-            options=type(self)._s3ec_options.for_client(**_way(self)),
+            options=options,
             send=self._s3ec_send,
             send_as_it_is=partial(handlers.send_after_handlers, self, self._s3ec_sender),
             hear=partial(handlers.Heard, self),
             service_model=self._service_model,
             secure=self.meta.endpoint_url.startswith("https:"),
             exceptions=self.exceptions,
+            reading=options.reading(),
+            writing=options.writing(),
         )
-        self._s3ec_ranges = ranges.RangeReader(self._s3ec_wire)
+        self._s3ec_ranges = ranges.RangeReader()
         self._s3ec_uploads = type(self)._s3ec_shared_uploads.of(
             self.meta.endpoint_url, self.__dict__["_request_signer"]._credentials
         )
@@ -117,7 +121,7 @@ class EncryptionClient(_Base):
             "DeleteObject": deletes.delete_object,
             "DeleteObjects": deletes.delete_objects,
             "GetObject": self._s3ec_ranges.get_object,
-            "HeadObject": reads.head_object,
+            "HeadObject": lambda wire, parameters: wire.run(head_object(wire, parameters)),
             "PutObject": puts.put_object,
             "RenameObject": copies.rename_object,
             "UploadPart": self._s3ec_uploads.upload_part,

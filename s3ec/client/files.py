@@ -5,25 +5,24 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
-from s3ec.client.answers import check_partial, etag_of, length_of, status_of
 from s3ec.client.ciphertext_reader import CiphertextReader
 from s3ec.client.encryption_client import EncryptionClient
-from s3ec.client.objects import ReadRequest, check, check_stored_length, resolve
-from s3ec.client.pinning import read_again_if_replaced
 from s3ec.client.range_bodies import VerifiedRange
-from s3ec.client.range_header import ByteRange
-from s3ec.client.reads import take_read_request
 from s3ec.client.releases import Release, open_plaintext
-from s3ec.client.verified_ranges import RANGE_CHUNK_SIZE, VerifiedObject, authenticate
-from s3ec.client.wire import Wire, location_of
+from s3ec.client.wire import Wire
 from s3ec.errors import AuthenticationError, ConfigurationError, S3ECError, UnsupportedOperationError
 from s3ec.materials import StoredContext
+from s3ec.s3.answers import check_partial, etag_of, length_of, status_of
+from s3ec.s3.names import location_of
+from s3ec.s3.objects import ReadRequest, check, check_stored_length, resolve, take_read_request
+from s3ec.s3.range_header import ByteRange
+from s3ec.s3.ranges import authenticate
+from s3ec.s3.verified import RANGE_CHUNK_SIZE, VerifiedObject
 
 __all__ = ["open_object"]
 
@@ -74,7 +73,7 @@ def open_object(
     context = {} if EncryptionContext is None else {"EncryptionContext": EncryptionContext}
     request = take_read_request({"Bucket": Bucket, "Key": Key, **context, **parameters})
     try:
-        raw = read_again_if_replaced(partial(_open, wire, request))
+        raw = _open(wire, request)
     except S3ECError as error:
         raise error.locate(location_of(request.parameters) or "") from error.__cause__
     return io.BufferedReader(raw, read_ahead)
@@ -84,7 +83,7 @@ def _open(wire: Wire, request: ReadRequest) -> io.RawIOBase:
     response = wire.call("GetObject", request.parameters)
     # botocore's own body as a context is the connection beneath it, whose errors are urllib3's.
     with contextlib.closing(response["Body"]):
-        found = resolve(wire, request, response.get("Metadata", {}))
+        found = wire.run(resolve(wire, request, response.get("Metadata", {})))
         etag, stored = etag_of(response), length_of(response)
         if found is None:
             return _ObjectFile(wire, request.pinned(etag), response.get("VersionId"), stored, None)
@@ -106,7 +105,7 @@ def _open(wire: Wire, request: ReadRequest) -> io.RawIOBase:
                 spool_directory=None,
             )
             return _MemoryFile(release, stored - suite.tag_length)
-        verified = authenticate(response, cipher, found.content_metadata)
+        verified = wire.run(authenticate(response, cipher, found.content_metadata))
     return _ObjectFile(wire, request.pinned(etag), response.get("VersionId"), verified.length, verified)
 
 

@@ -11,12 +11,13 @@ from botocore.exceptions import ClientError
 
 from s3ec import formats
 from s3ec.client import instruction_objects
-from s3ec.client.answers import length_of
 from s3ec.client.buckets import ServerSideState, server_side_state
 from s3ec.client.encryption_client import raw_view
-from s3ec.client.reads import noted_length
 from s3ec.errors import S3ECError
 from s3ec.formats import ContentMetadata, Detection, MetadataLocation
+from s3ec.s3 import instruction_files
+from s3ec.s3.answers import length_of
+from s3ec.s3.head_object import noted_length
 
 __all__ = ["Inspection", "inspect"]
 
@@ -131,8 +132,8 @@ def _from_instruction_file(
         for name, value in parameters.items()
         if name in ("RequestPayer", "ExpectedBucketOwner") or name.startswith("SSECustomer")
     }
-    for candidate in (suffix,) if suffix else (formats.INSTRUCTION_FILE_SUFFIX, formats.LEGACY_DOTNET_SUFFIX):
-        if not instruction_objects.can_exist(key + candidate):
+    for candidate in (suffix,) if suffix else instruction_files.usual_suffixes(legacy=True):
+        if not instruction_files.can_exist(key + candidate):
             continue
         try:
             response = view.get_object(Bucket=bucket, Key=key + candidate, **carried)
@@ -143,7 +144,7 @@ def _from_instruction_file(
         body = instruction_objects.read_whole(response["Body"])
         if suffix:
             return formats.parse_instruction_file(body, metadata)
-        is_marked = instruction_objects.is_marked(response.get("Metadata", {}))
+        is_marked = instruction_files.is_marked(response.get("Metadata", {}))
         found = formats.judge_instruction_file(body, metadata, is_marked=is_marked)
         if found is not None:
             return found

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from s3ec import formats
-from s3ec.client import instruction_objects, instruction_writes, server_side
+from s3ec.client import instruction_writes, server_side
 from s3ec.client.instruction_writes import InstructionFileWrite
-from s3ec.client.requests import OBJECT_ARN_PAIR, USER_METADATA_LIMIT, metadata_size
 from s3ec.client.wire import Wire
 from s3ec.errors import MetadataError, SecurityError, UnsupportedOperationError, escaped
 from s3ec.formats import ContentMetadata, Detection
+from s3ec.s3 import instruction_files
+from s3ec.s3.requests import OBJECT_ARN_PAIR, USER_METADATA_LIMIT, metadata_size
 
 __all__ = ["CopiedObject", "copied_with_object", "refuse_bound"]
 
@@ -112,10 +113,8 @@ def _suffix(wire: Wire, copied: CopiedObject) -> str | None:
         return None
     if copied.is_in_place and (detection is not Detection.NONE or wire.options.unencrypted_objects == "allow"):
         return None
-    suffixes = [formats.INSTRUCTION_FILE_SUFFIX]
-    if wire.options.enable_legacy_unauthenticated_modes:
-        suffixes.append(formats.LEGACY_DOTNET_SUFFIX)
-    return next((end for end in suffixes if instruction_objects.is_ours(wire, copied.beside_source(end))), None)
+    suffixes = instruction_files.usual_suffixes(legacy=wire.options.enable_legacy_unauthenticated_modes)
+    return next((end for end in suffixes if wire.run(instruction_files.is_ours(wire, copied.beside_source(end)))), None)
 
 
 def _check_without_file(wire: Wire, copied: CopiedObject) -> None:
@@ -127,7 +126,7 @@ def _check_without_file(wire: Wire, copied: CopiedObject) -> None:
         return
     # Content metadata, and no content: a caller who copies a file on its own knows why.
     is_file = copied.key.endswith(formats.INSTRUCTION_FILE_SUFFIX)
-    if is_file and instruction_objects.is_ours(wire, copied.beside_source("")):
+    if is_file and wire.run(instruction_files.is_ours(wire, copied.beside_source(""))):
         return
     raise UnsupportedOperationError(
         f"the source s3://{copied.bucket}/{copied.key} is not encrypted, and its copy would be one more object in "
@@ -138,7 +137,7 @@ def _check_without_file(wire: Wire, copied: CopiedObject) -> None:
 
 def _parsed(wire: Wire, copied: CopiedObject, suffix: str) -> tuple[bytes, ContentMetadata] | None:
     """The file's body, and what it says of the source; None if the two are no pair that anybody could read."""
-    found = instruction_objects.find(wire, copied.beside_source(""), suffix)
+    found = wire.run(instruction_files.find(wire, copied.beside_source(""), suffix))
     try:
         return None if found is None else (found[0], formats.parse_instruction_file(found[0], copied.metadata))
     except (MetadataError, SecurityError):

@@ -22,11 +22,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec import formats
 from s3ec.algorithms import FormatVersion
-from s3ec.client.instruction_objects import can_exist, find, is_there, not_found
+from s3ec.client.instruction_objects import not_found
 from s3ec.client.seals import SealedBytes
 from s3ec.client.wire import Wire
 from s3ec.errors import MetadataError, S3ECError, SecurityError, UnsupportedOperationError, escaped
 from s3ec.formats import ContentMetadata, Detection
+from s3ec.s3.instruction_files import can_exist, find, is_there
 
 __all__ = [
     "InstructionFileWrite",
@@ -84,7 +85,7 @@ def is_free(wire: Wire, parameters: Mapping[str, Any], suffix: str = formats.INS
         botocore.exceptions.ClientError: S3 refuses to say, for instance with 403.
     """
     key = parameters["Key"] + suffix
-    return can_exist(key) and not is_there(wire, {**parameters, "Key": key})
+    return can_exist(key) and not wire.run(is_there(wire, {**parameters, "Key": key}))
 
 
 def own_metadata_of(wire: Wire, parameters: Mapping[str, Any]) -> Mapping[str, str] | None:
@@ -171,7 +172,7 @@ def refuse_under_a_file(wire: Wire, parameters: Mapping[str, Any]) -> None:
     Raises:
         UnsupportedOperationError: such a file lies there.
     """
-    found = find(wire, parameters, formats.INSTRUCTION_FILE_SUFFIX)
+    found = wire.run(find(wire, parameters, formats.INSTRUCTION_FILE_SUFFIX))
     if found is None or not formats.is_instruction_file_body(found[0]):
         return
     needed = formats.judge_instruction_file(found[0], {}, is_marked=True)
@@ -185,7 +186,7 @@ def refuse_under_a_file(wire: Wire, parameters: Mapping[str, Any]) -> None:
 
 def _replaceable(wire: Wire, parameters: Mapping[str, Any]) -> bytes | None:
     """What lies under the name and may be replaced; None where nothing does."""
-    found = find(wire, parameters, formats.INSTRUCTION_FILE_SUFFIX)
+    found = wire.run(find(wire, parameters, formats.INSTRUCTION_FILE_SUFFIX))
     if found is None:
         return None
     body, _ = found

@@ -16,14 +16,14 @@ from typing import Any
 from s3ec.client import server_side
 from s3ec.client.handlers import Heard, heard_with
 from s3ec.client.instruction_writes import InstructionFileWrite, written_with_object
-from s3ec.client.objects import EncryptedObject, describe, speak_plaintext
-from s3ec.client.requests import (
-    refuse_write_suffix,
-)
 from s3ec.client.wire import Wire
 from s3ec.client.writes import begin_write
 from s3ec.crypto.content import ContentCipher
 from s3ec.formats import ContentMetadata, MetadataLocation
+from s3ec.s3.objects import EncryptedObject, describe, speak_plaintext
+from s3ec.s3.requests import (
+    refuse_write_suffix,
+)
 
 __all__ = [
     "LAST_PART_NUMBER",
@@ -82,7 +82,12 @@ class EncryptedUpload:
 
     def through(self, wire: Wire) -> EncryptedUpload:
         """Return the same upload, sent by another client of the session with its credentials and handlers."""
-        return dataclasses.replace(self, wire=dataclasses.replace(wire, options=self.wire.options))
+        return dataclasses.replace(
+            self,
+            wire=dataclasses.replace(
+                wire, options=self.wire.options, reading=self.wire.reading, writing=self.wire.writing
+            ),
+        )
 
     def answer(self, etag: str) -> dict[str, Any]:
         """What S3 would answer to a part that it gets later: its ETag, and the upload's server-side encryption."""

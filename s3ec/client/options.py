@@ -14,6 +14,7 @@ from s3ec.client.server_side import ServerSideMode
 from s3ec.errors import ConfigurationError
 from s3ec.keyrings import DefaultMaterialsManager, KmsDiscoveryKeyring, KmsKeyring
 from s3ec.materials import Keyring, MaterialsManager
+from s3ec.s3.surroundings import ReadRules, WriteRules
 
 __all__ = ["OPTION_NAMES", "Options"]
 
@@ -118,6 +119,30 @@ class Options:
             return self.materials_manager
         assert self.keyring is not None  # noqa: S101 - narrows the type; exactly one is given
         return DefaultMaterialsManager(self.keyring)
+
+    def reading(self) -> ReadRules:
+        """Return what decides about reads."""
+        return ReadRules(
+            materials_manager=self.manager,
+            commitment_policy=self.commitment_policy,
+            enable_legacy_unauthenticated_modes=self.enable_legacy_unauthenticated_modes,
+            enable_delayed_authentication=self.enable_delayed_authentication,
+            enable_unauthenticated_ranges=self.enable_unauthenticated_ranges,
+            verified_range_limit=self.verified_range_limit,
+            unencrypted_objects=self.unencrypted_objects,
+            instruction_file_reads=self.instruction_file_reads,
+            bind_object=self.bind_object,
+        )
+
+    def writing(self) -> WriteRules:
+        """Return what decides about writes."""
+        return WriteRules(
+            materials_manager=self.manager,
+            commitment_policy=self.commitment_policy,
+            algorithm_suite=self.algorithm_suite,
+            instruction_file_writes=self.instruction_file_writes,
+            bind_object=self.bind_object,
+        )
 
     def for_client(self, **arguments: Any) -> Options:
         """Return these options, with a KMS keyring that reaches KMS as the client reaches S3, if it was not told how.

@@ -21,9 +21,9 @@ from s3ec.client import copies
 from s3ec.client.claims import PlaintextClaims
 from s3ec.client.multipart_request import EncryptedUpload
 from s3ec.client.multipart_state import UploadState
-from s3ec.client.range_header import parse_content_range
 from s3ec.client.sources import StreamSource
 from s3ec.client.wire import Wire
+from s3ec.s3.range_header import parse_content_range
 
 __all__ = ["Read", "copy_part"]
 

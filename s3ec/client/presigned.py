@@ -25,25 +25,26 @@ from botocore.httpsession import URLLib3Session
 
 from s3ec import decryption, formats
 from s3ec.algorithms import AlgorithmSuite
-from s3ec.client.answers import stated_length
 from s3ec.client.ciphertext import check_length, encrypted_body
 from s3ec.client.ciphertext_reader import CiphertextReader
 from s3ec.client.claims import PlaintextClaims
 from s3ec.client.encryption_client import EncryptionClient
 from s3ec.client.handlers import sending_view
-from s3ec.client.objects import check_stored_length
 from s3ec.client.options import Options
 from s3ec.client.plaintext import DecryptedBody, PlaintextStream
 from s3ec.client.releases import open_plaintext
 from s3ec.client.seals import Seal
 from s3ec.client.sources import open_source
 from s3ec.client.tickets import Ticket
-from s3ec.client.wire import OwnErrorFirst, Wire, object_arn
+from s3ec.client.wire import OwnErrorFirst, Wire
 from s3ec.client.writes import begin_write
 from s3ec.crypto.content import ContentCipher
 from s3ec.errors import ConfigurationError, UnsupportedOperationError
 from s3ec.formats.metadata import OBJECT_ARN_PAIR
 from s3ec.materials import StoredContext
+from s3ec.s3.answers import stated_length
+from s3ec.s3.names import object_arn
+from s3ec.s3.objects import check_stored_length
 from s3ec.secrets import Secret
 
 __all__ = ["PresignedUpload", "decrypt_presigned", "presigned_upload"]

@@ -8,13 +8,13 @@ from typing import Any
 from s3ec.client.ciphertext import check_length, encrypted_body
 from s3ec.client.claims import PlaintextClaims, take_claims
 from s3ec.client.instruction_writes import written_with_object
-from s3ec.client.objects import EncryptedObject, describe, speak_plaintext
-from s3ec.client.requests import refuse_write_suffix
 from s3ec.client.seals import SealedBytes
 from s3ec.client.sources import Source, open_source
 from s3ec.client.wire import Wire
 from s3ec.client.writes import begin_write
 from s3ec.errors import UnsupportedOperationError
+from s3ec.s3.objects import EncryptedObject, describe, speak_plaintext
+from s3ec.s3.requests import refuse_write_suffix
 
 __all__ = ["put_object", "put_source"]
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from s3ec.client.ciphertext_reader import CiphertextReader
 from s3ec.client.releases import Ready, Release
 from s3ec.client.sources import CHUNK_SIZE
-from s3ec.client.verified_ranges import RANGE_CHUNK_SIZE, VerifiedObject
 from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.legacy.content import CbcCipher
 from s3ec.errors import AuthenticationError
+from s3ec.s3.verified import RANGE_CHUNK_SIZE, VerifiedObject
 
 __all__ = ["CbcRange", "Slice", "UnverifiedRange", "VerifiedRange", "skip"]
 
@@ -97,20 +97,6 @@ class CbcRange(_Range):
 
     def _decrypt_more(self) -> bytes:
         return self._decryptor.update(self._read(min(CHUNK_SIZE, self._end - self._offset)))
-
-    @staticmethod
-    def plaintext_length(cipher: CbcCipher, tail: bytes, total: int) -> int:
-        """Bytes of plaintext of a padded object, by its last two blocks (or the only one).
-
-        Raises:
-            S3ECError: the one error for content that does not decrypt.
-        """
-        previous = tail[-32:-16] if total > _BLOCK_LENGTH else cipher.iv
-        if len(tail) != min(total, 32):
-            raise cipher.failure()
-        decryptor = cipher.decryptor_from(previous, reaches_end=True)
-        last = decryptor.update(tail[-16:]) + decryptor.finish()
-        return total - _BLOCK_LENGTH + len(last)
 
 
 class Slice:

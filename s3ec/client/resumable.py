@@ -40,13 +40,13 @@ from s3ec.client.encryption_client import EncryptionClient
 from s3ec.client.multipart_request import EncryptedUpload, with_server_side_mode_of
 from s3ec.client.multipart_snapshot import UploadSnapshot
 from s3ec.client.multipart_state import UploadState
-from s3ec.client.objects import EncryptedObject, describe
 from s3ec.client.resumable_format import ExportedUpload, Sealing, parse, read_header
 from s3ec.client.resumed_uploads import resumed_uploads
 from s3ec.client.wire import Wire
 from s3ec.errors import ConfigurationError, MultipartStateError
 from s3ec.formats import ContentMetadata, MetadataLocation
 from s3ec.materials import STORED_CONTEXT
+from s3ec.s3.objects import EncryptedObject, describe
 
 __all__ = ["export_upload", "resume_upload"]
 

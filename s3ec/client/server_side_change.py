@@ -17,11 +17,11 @@ from typing import Any, Literal, cast
 from botocore.exceptions import ClientError
 
 from s3ec.client import server_side
-from s3ec.client.answers import etag_of, length_of
 from s3ec.client.encryption_client import plain_view
 from s3ec.client.server_side_copy import copy_in_parts, grants, speaks_to_aws
 from s3ec.client.server_side_modes import DsseKms, ServerSideMode, SseC, SseKms, SseS3
 from s3ec.errors import UnsupportedOperationError, escaped
+from s3ec.s3.answers import etag_of, length_of
 
 __all__ = [
     "ServerSideChange",

@@ -20,13 +20,15 @@ from s3transfer.futures import NonThreadedExecutor, TransferFuture
 from s3transfer.manager import TransferManager
 from s3transfer.subscribers import BaseSubscriber
 
-from s3ec.client import copies, download_targets, downloads, reads, server_side, uploads
-from s3ec.client.answers import etag_of, length_of, status_of
+from s3ec.client import copies, download_targets, downloads, server_side, uploads
 from s3ec.client.carried import carried
 from s3ec.client.instruction_copies import CopiedObject, copied_with_object
-from s3ec.client.requests import check_user_metadata
-from s3ec.client.wire import Wire, location_of
+from s3ec.client.wire import Wire
 from s3ec.errors import ConfigurationError, S3ECError, UnsupportedOperationError
+from s3ec.s3.answers import etag_of, length_of, status_of
+from s3ec.s3.head_object import plaintext_length
+from s3ec.s3.names import location_of
+from s3ec.s3.requests import check_user_metadata
 
 if TYPE_CHECKING:
     from s3ec.client.encryption_client import EncryptionClient
@@ -196,7 +198,7 @@ def copy(
             extra = _whole_metadata(pinned, head, _classic(config), whole)
             with _manager(_keeping_view(client, head.get("Metadata", {}), whole), config) as manager:
                 # The wire counts ciphertext; what the caller hears of ends with the plaintext.
-                progress = None if callback is None else downloads.Progress(callback, reads.plaintext_length(head))
+                progress = None if callback is None else downloads.Progress(callback, plaintext_length(head))
                 manager.copy(place.parameters(), bucket, key, extra, _subscribers(progress), from_view).result()
     except S3ECError as error:
         raise error.locate(location_of(target) or "") from error.__cause__

@@ -1,7 +1,4 @@
-"""What makes a partial range trustworthy: one authenticating pass, of which a keyed MAC per chunk is kept.
-
-A GCM tag covers an object as a whole. Reading it once and remembering 16 bytes for each 64 KiB, under a key that never
-leaves the process, lets every later range be checked against what the tag covered, without keeping the content.
+"""The objects whose tag a client has verified; see `s3ec.s3.verified`.
 
 The opened key is kept beside the MACs for as long as a cache of data keys would keep it: ranges cost no call of the
 keyring meanwhile, and access that was taken away ends then. The MACs open nothing, and stay.
@@ -9,115 +6,23 @@ keyring meanwhile, and access that was taken away ends then. The MACs open nothi
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from s3ec import forks
-from s3ec.client.answers import etag_of, is_partial, length_of
-from s3ec.client.ciphertext_reader import CiphertextReader
-from s3ec.client.objects import check_stored_length
-from s3ec.client.releases import read_tag
-from s3ec.crypto.content import ContentCipher, CtrDecryptor
-from s3ec.crypto.own.mac import ChunkMac
-from s3ec.errors import AuthenticationError
-from s3ec.formats import ContentMetadata
+from s3ec.s3.verified import Place, VerifiedObject
 
-__all__ = ["MAX_KEY_AGE", "RANGE_CHUNK_SIZE", "VerifiedObject", "VerifiedTable", "authenticate"]
-
-RANGE_CHUNK_SIZE = 64 * 1024
-"""Bytes that share one MAC: what a partial range is widened to."""
+__all__ = ["MAX_KEY_AGE", "VerifiedObject", "VerifiedTable"]
 
 MAX_KEY_AGE = 300.0
 """Seconds for which an opened key is kept, as `s3ec.CachingMaterialsManager` keeps one unless told otherwise."""
 
-_BLOCK = 16 * RANGE_CHUNK_SIZE
 _TABLE_SIZE = 16 * 1024 * 1024
 _TAG_LENGTH = 16
-
-
-@dataclass(frozen=True, slots=True)
-class VerifiedObject:
-    """One version of an object whose tag was verified by this client.
-
-    Attributes:
-        etag: as S3 gave it.
-        total: bytes of ciphertext, tag included.
-        content_metadata: what its headers said.
-        cipher: decrypts it; None once it was forgotten.
-        mac: keyed MAC of this object alone.
-        macs: one for each chunk of ciphertext.
-    """
-
-    etag: str
-    total: int
-    content_metadata: ContentMetadata
-    cipher: ContentCipher | None = field(repr=False)
-    mac: ChunkMac = field(repr=False)
-    macs: tuple[bytes, ...] = field(repr=False)
-
-    @property
-    def length(self) -> int:
-        """Bytes of plaintext."""
-        return self.total - _TAG_LENGTH
-
-    def with_cipher(self, cipher: ContentCipher | None) -> VerifiedObject:
-        """Return the same object, with its key opened once more, or forgotten."""
-        return dataclasses.replace(self, cipher=cipher)
-
-    def decryptor_at(self, offset: int) -> CtrDecryptor:
-        """Decrypts from an offset on, a multiple of 16; `check` is what makes it trustworthy."""
-        if self.cipher is None:
-            raise ValueError("the key of this object was forgotten; open it again first")
-        return self.cipher.decryptor_at(offset)
-
-    def check(self, index: int, chunk: bytes | memoryview) -> None:
-        """Check one chunk against what was authenticated.
-
-        Raises:
-            AuthenticationError: it is not what the tag covered.
-        """
-        if not self.mac.equal(self.mac.of(index, chunk), self.macs[index]):
-            raise AuthenticationError(
-                "a range of the object is not what its authentication tag covered: it was altered"
-            )
-
-    def matches(self, etag: str, total: int, content_metadata: ContentMetadata) -> bool:
-        """True if an answer is about this very object, as far as headers can say; the MACs say the rest."""
-        return (etag, total, content_metadata) == (self.etag, self.total, self.content_metadata)
-
-
-def authenticate(response: dict[str, Any], cipher: ContentCipher, content_metadata: ContentMetadata) -> VerifiedObject:
-    """Read a whole object, verify its tag and remember its chunks. Constant memory; releases nothing.
-
-    Raises:
-        AuthenticationError: the object does not verify.
-    """
-    if is_partial(response):
-        raise AuthenticationError("S3 was asked for the whole object, and answered with a part of it")
-    reader = CiphertextReader(response["Body"])
-    total = length_of(response)
-    check_stored_length(content_metadata, total)
-    left = total - _TAG_LENGTH
-    decryptor, mac, macs = cipher.decryptor(), ChunkMac(), list[bytes]()
-    discarded = bytearray(_BLOCK + 15)
-    while left:
-        block = reader.read(min(_BLOCK, left))
-        if len(block) < min(_BLOCK, left):
-            raise AuthenticationError("the stored object ended early: it was cut off")
-        left -= len(block)
-        decryptor.update_into(block, discarded)
-        view = memoryview(block)
-        for offset in range(0, len(block), RANGE_CHUNK_SIZE):
-            macs.append(mac.of(len(macs), view[offset : offset + RANGE_CHUNK_SIZE]))
-    decryptor.verify(read_tag(reader))
-    return VerifiedObject(etag_of(response), total, content_metadata, cipher, mac, tuple(macs))
 
 
 @dataclass(slots=True)
@@ -141,9 +46,9 @@ class VerifiedTable:
         self._clock = clock
         self._used = 0
         self._lock: threading.Lock
-        self._entries: OrderedDict[tuple[str, ...], _Entry] = OrderedDict()
+        self._entries: OrderedDict[Place, _Entry] = OrderedDict()
         self._next_expiry = math.inf
-        self._building: dict[tuple[str, ...], threading.Lock]
+        self._building: dict[Place, threading.Lock]
         # Which object another thread was just reading is nothing to wait for in a forked child.
         forks.make_in_each_process(self, _lock=threading.Lock, _building=dict)
 
@@ -151,7 +56,7 @@ class VerifiedTable:
         """When a key has to be forgotten that is opened from now on."""
         return self._clock() + self._max_age
 
-    def get(self, place: tuple[str, ...]) -> VerifiedObject | None:
+    def get(self, place: Place) -> VerifiedObject | None:
         """What is known of the object in that place."""
         with self._lock:
             self._forget_old_keys()
@@ -161,7 +66,7 @@ class VerifiedTable:
             self._entries.move_to_end(place)
             return entry.verified
 
-    def put(self, place: tuple[str, ...], verified: VerifiedObject, expires: float = math.inf) -> None:
+    def put(self, place: Place, verified: VerifiedObject, expires: float = math.inf) -> None:
         """Remember an object; others make room for it.
 
         Args:
@@ -188,17 +93,30 @@ class VerifiedTable:
                 entry.verified, entry.expires = entry.verified.with_cipher(None), math.inf
         self._next_expiry = min((entry.expires for entry in self._entries.values()), default=math.inf)
 
-    @contextmanager
-    def building(self, place: tuple[str, ...]) -> Iterator[None]:
-        """Let one thread read an object for all who wait for it: ten parallel ranges need one pass, not ten."""
-        with self._lock:
-            lock = self._building.setdefault(place, threading.Lock())
-        with lock:
-            try:
-                yield
-            finally:
-                with self._lock:
-                    self._building.pop(place, None)
+    def gate(self, place: Place) -> _Gate:
+        """What one thread at a time is in that reads the object in that place, for all who wait for it."""
+        return _Gate(self, place)
+
+
+class _Gate:
+    """Ten parallel ranges need one pass over an object, not ten."""
+
+    def __init__(self, table: VerifiedTable, place: Place) -> None:
+        self._table = table
+        self._place = place
+        self._waited_for = threading.Lock()
+
+    def acquire(self) -> None:
+        """Wait until no other thread is in it."""
+        with self._table._lock:
+            self._waited_for = self._table._building.setdefault(self._place, self._waited_for)
+        self._waited_for.acquire()
+
+    def release(self) -> None:
+        """Let the next one in; who comes later finds what was read in the table."""
+        with self._table._lock:
+            self._table._building.pop(self._place, None)
+        self._waited_for.release()
 
 
 def _weight(entry: VerifiedObject) -> int:

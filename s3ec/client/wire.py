@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError, ParamValidationError
@@ -19,14 +19,20 @@ from botocore.httpchecksum import resolve_request_checksum_algorithm
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
-from s3ec.client import server_side
+from s3ec.client import driver, server_side
+from s3ec.client.ciphertext_reader import CiphertextReader
+from s3ec.client.delivery import deliver
 from s3ec.client.handlers import Heard
 from s3ec.client.options import Options
 from s3ec.client.seals import Seal
 from s3ec.client.sources import is_readable_body
-from s3ec.errors import S3ECError, escaped
+from s3ec.errors import S3ECError
+from s3ec.s3.flow import Call, CloseBody, Deliver, Effect, Enter, Flow, Leave, ReadBody, Unwrap
+from s3ec.s3.surroundings import ReadRules, WriteRules
 
-__all__ = ["Wire", "location_of", "object_arn"]
+__all__ = ["OwnErrorFirst", "Wire"]
+
+T = TypeVar("T")
 
 _LINE_BREAK = re.compile(r"[\r\n]")
 _WITH_CHECKSUMS = Config(request_checksum_calculation="when_supported")
@@ -47,6 +53,8 @@ class Wire:
         service_model: botocore's model of S3, for validation before any key is touched.
         secure: True if the endpoint is https.
         exceptions: the client's ``exceptions``, to raise S3's own errors as S3 would.
+        reading: the options that decide about reads.
+        writing: the options that decide about writes.
         heard: what the handlers made of the caller's request, whose call this wire belongs to. None on the client's own
             wire, whose requests are those that boto3 itself would make, and are the handlers' to change.
     """
@@ -58,7 +66,22 @@ class Wire:
     service_model: ServiceModel
     secure: bool
     exceptions: Any
+    reading: ReadRules
+    writing: WriteRules
     heard: Heard | None = None
+
+    def run(self, flow: Flow[T]) -> T:
+        """Run a flow of this client's to its end.
+
+        Raises:
+            botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError: of a call that failed.
+            S3ECError: as the flow raises it.
+        """
+        return driver.run(flow, self.perform)
+
+    def perform(self, effect: Effect) -> object:
+        """Carry out an effect of a flow, and return the answer."""
+        return _PERFORM[type(effect)](self, effect)
 
     def after(self, heard: Heard) -> Wire:
         """The wire of one call, whose parameters the handlers have seen.
@@ -75,6 +98,8 @@ class Wire:
             self.service_model,
             self.secure,
             self.exceptions,
+            self.reading,
+            self.writing,
             heard,
         )
 
@@ -152,13 +177,17 @@ class Wire:
         error: type[ClientError] = self.exceptions.from_code(code)
         return error(answer, operation_name)  # type: ignore[arg-type]  # the stubs want every field of S3's own answer
 
+    def members(self, operation_name: str) -> Collection[str]:
+        """The names of an operation's parameters."""
+        shape = self.service_model.operation_model(operation_name).input_shape
+        return shape.members if shape is not None else ()
+
     def companion(self, operation_name: str, parameters: Mapping[str, Any], **more: Any) -> dict[str, Any]:
         """Parameters of an extra call of ours about the same object: who pays, who owns, and the SSE-C key.
 
         Conditions, ranges and response overrides of the caller's request are left behind on purpose.
         """
-        shape = self.service_model.operation_model(operation_name).input_shape
-        members = shape.members if shape is not None else {}
+        members = self.members(operation_name)
         carried = {name: parameters[name] for name in _CARRIED_OVER if name in parameters}
         carried |= server_side.companion(parameters)
         basic = {"Bucket": parameters["Bucket"], "Key": parameters["Key"]}
@@ -203,17 +232,16 @@ class OwnErrorFirst:
             raise own from None
 
 
-def location_of(parameters: Mapping[str, Any]) -> str | None:
-    """``s3://bucket/key?versionId=…`` for the object that a request is about; None where it names no bucket."""
-    bucket, key, version = (parameters.get(name) for name in ("Bucket", "Key", "VersionId"))
-    if not isinstance(bucket, str):
-        return None
-    place = f"s3://{bucket}/{key}" if isinstance(key, str) else f"s3://{bucket}"
-    return escaped(f"{place}?versionId={version}" if isinstance(version, str) else place)
+def _read_body(_: Wire, effect: ReadBody) -> bytes:
+    return CiphertextReader(effect.body, has_tag=effect.has_tag).read(effect.size)
 
 
-def object_arn(bucket: str, key: str) -> str:
-    """ARN of an object as S3 uses it for encryption contexts; an access point's ARN stands for itself."""
-    if bucket.startswith("arn:"):
-        return f"{bucket}/object/{key}"
-    return f"arn:aws:s3:::{bucket}/{key}"
+_PERFORM: dict[type, Callable[[Wire, Any], object]] = {
+    Call: lambda wire, effect: wire.call(effect.operation, effect.parameters),
+    Unwrap: lambda _, effect: effect.checked.ask(),
+    ReadBody: _read_body,
+    CloseBody: lambda _, effect: effect.body.close(),
+    Deliver: lambda wire, effect: deliver(wire.options, effect),
+    Enter: lambda _, effect: effect.gate.acquire(),
+    Leave: lambda _, effect: effect.gate.release(),
+}

@@ -9,16 +9,16 @@ from typing import Any
 from s3ec import encryption, formats
 from s3ec.client import instruction_writes
 from s3ec.client.instruction_writes import InstructionFileWrite
-from s3ec.client.requests import (
+from s3ec.client.wire import Wire
+from s3ec.crypto.content import ContentCipher
+from s3ec.formats import ContentMetadata, MetadataLocation
+from s3ec.s3.requests import (
     USER_METADATA_LIMIT,
     check_metadata_size,
     check_user_metadata,
     metadata_size,
     write_context,
 )
-from s3ec.client.wire import Wire
-from s3ec.crypto.content import ContentCipher
-from s3ec.formats import ContentMetadata, MetadataLocation
 
 __all__ = ["Placement", "Write", "begin_write"]
 
@@ -72,7 +72,7 @@ def begin_write(wire: Wire, parameters: dict[str, Any], context: object, plainte
         KeyringError: no data key could be obtained.
         botocore.exceptions.ClientError: S3 does not say whether the name of the instruction file is free.
     """
-    pairs = write_context(context, parameters, wire.options)
+    pairs = write_context(context, parameters, wire.writing)
     metadata = parameters.get("Metadata") or {}
     check_user_metadata(metadata)
     check_metadata_size(metadata, own=0)

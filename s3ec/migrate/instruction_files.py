@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec import formats
 from s3ec.client.carried import text_of
-from s3ec.client.instruction_objects import is_marked, read_whole
+from s3ec.client.instruction_objects import read_whole
 from s3ec.migrate import suspicion
 from s3ec.migrate.context import Calls, MigrationContext
 from s3ec.migrate.ending import TaskEndedError, code_of, status_of
@@ -24,6 +24,7 @@ from s3ec.migrate.model import Result, SkipReason
 from s3ec.migrate.sealing import Sealing
 from s3ec.migrate.source import InstructionFile, Source
 from s3ec.migrate.writing import Target, Written
+from s3ec.s3.instruction_files import is_marked
 
 __all__ = ["holds_old_key", "place", "remove"]
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from s3ec.client.wire import object_arn
 from s3ec.contexts import place_difference
 from s3ec.errors import MisplacedObjectError
 from s3ec.formats import ContentMetadata
@@ -18,6 +17,7 @@ from s3ec.formats.codec import shown
 from s3ec.formats.metadata import OBJECT_ARN_PAIR, RESERVED_CONTEXT_NAMES
 from s3ec.migrate.model import Action
 from s3ec.migrate.settings import MigrationSettings
+from s3ec.s3.names import object_arn
 
 __all__ = ["compare_place", "refuse_misplaced"]
 

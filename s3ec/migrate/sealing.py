@@ -18,7 +18,6 @@ from s3ec.algorithms import (
     FormatVersion,
     WrappingAlgorithm,
 )
-from s3ec.client.wire import object_arn
 from s3ec.crypto.content import ContentCipher
 from s3ec.errors import KeyringError
 from s3ec.formats import ContentMetadata
@@ -38,6 +37,7 @@ from s3ec.migrate.model import SkipReason
 from s3ec.migrate.properties import METADATA_LIMIT, metadata_length
 from s3ec.migrate.settings import MigrationSettings
 from s3ec.migrate.source import Source
+from s3ec.s3.names import object_arn
 from s3ec.secrets import Secret
 
 __all__ = ["KeyInHand", "Sealing", "begin", "check_room", "context_for", "layout"]

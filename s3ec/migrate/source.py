@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec import formats
 from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH, FormatVersion
-from s3ec.client.instruction_objects import can_exist, is_marked, read_whole
+from s3ec.client.instruction_objects import read_whole
 from s3ec.errors import InstructionFileError
 from s3ec.formats import ContentMetadata, Detection, MetadataLocation
 from s3ec.migrate import suspicion
@@ -20,6 +20,7 @@ from s3ec.migrate.context import Calls, MigrationContext
 from s3ec.migrate.ending import SSE_C_CODES, TaskEndedError, code_of, status_of
 from s3ec.migrate.model import Action, Result, SkipReason, Task
 from s3ec.migrate.placement import refuse_misplaced
+from s3ec.s3.instruction_files import can_exist, is_marked
 
 __all__ = ["InstructionFile", "Source", "check_length", "is_instruction_file", "open_source"]
 

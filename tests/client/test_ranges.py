@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 import s3ec
 from s3ec import AesKeyring
-from s3ec.client.range_header import ByteRange, parse_content_range, parse_range
 from s3ec.client.verified_ranges import VerifiedObject, VerifiedTable
 from s3ec.crypto.own.mac import ChunkMac
 from s3ec.errors import AuthenticationError, KeyUnwrapError, S3ECError, UnauthenticatedRangeError
+from s3ec.s3.range_header import ByteRange, parse_content_range, parse_range
 
 from support.cbc import cbc_object, cbc_options
 from support.counting import CountingManager

@@ -98,9 +98,9 @@ def test_a_rewrap_binds_an_access_points_object_as_the_client_does(
     make_client: Callable[..., Any], settings: Settings
 ) -> None:
     """One spelling of an object's ARN for all: that of its access point, where it is reached through one."""
-    from s3ec.client.wire import object_arn
     from s3ec.migrate.sealing import context_for
     from s3ec.migrate.source import Source
+    from s3ec.s3.names import object_arn
 
     point = "arn:aws:s3:eu-west-1:111122223333:accesspoint/pay"
     job = settings(source=Location(bucket=point), bind_object=True)

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from s3ec import formats
-from s3ec.client.options import Options
-from s3ec.client.wire import object_arn
 from s3ec.errors import ConfigurationError, UnsupportedOperationError
 from s3ec.formats.metadata import OBJECT_ARN_PAIR
 from s3ec.materials import STORED_CONTEXT, StoredContext
+from s3ec.s3.names import object_arn
+from s3ec.s3.surroundings import ReadRules, WriteRules
 
 __all__ = [
     "OBJECT_ARN_PAIR",
@@ -27,7 +27,7 @@ USER_METADATA_LIMIT = 2048
 """Bytes that S3 allows for names and values of user metadata (S3 user guide, "Working with object metadata")."""
 
 
-def write_context(context: object, parameters: Mapping[str, Any], options: Options) -> dict[str, str]:
+def write_context(context: object, parameters: Mapping[str, Any], rules: WriteRules) -> dict[str, str]:
     """The ``EncryptionContext`` of a write, with the object's ARN added where the client binds objects.
 
     Raises:
@@ -36,7 +36,7 @@ def write_context(context: object, parameters: Mapping[str, Any], options: Optio
     if context is STORED_CONTEXT:
         raise ConfigurationError("STORED_CONTEXT is for reads; a write has no stored context yet")
     pairs = _checked_context(context) or {}
-    bound = bound_context(parameters, options)
+    bound = bound_context(parameters, rules)
     if bound:
         if OBJECT_ARN_PAIR in pairs:
             raise ConfigurationError(f"with bind_object=True the pair {OBJECT_ARN_PAIR} is the client's own")
@@ -64,9 +64,9 @@ def _checked_context(context: object) -> dict[str, str] | None:
     return dict(context)
 
 
-def bound_context(parameters: Mapping[str, Any], options: Options) -> dict[str, str] | None:
+def bound_context(parameters: Mapping[str, Any], rules: ReadRules | WriteRules) -> dict[str, str] | None:
     """The pair that binds the object's place into its encryption context, where the client does so."""
-    if not options.bind_object:
+    if not rules.bind_object:
         return None
     return {OBJECT_ARN_PAIR: object_arn(parameters["Bucket"], parameters["Key"])}
 

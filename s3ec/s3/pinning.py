@@ -9,10 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from botocore.exceptions import ClientError
-
-from s3ec.client.answers import status_of
-from s3ec.client.wire import Wire
+from s3ec.s3.flow import Flow, RefusedError, call
 
 __all__ = ["ReplacedError", "get_pinned", "read_again_if_replaced"]
 
@@ -32,31 +29,31 @@ class ReplacedError(Exception):
         self.error = error
 
 
-def get_pinned(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
+def get_pinned(parameters: dict[str, Any]) -> Flow[dict[str, Any]]:
     """GetObject with an ``IfMatch`` of ours.
 
     Raises:
         ReplacedError: S3's 412.
-        botocore.exceptions.ClientError: any other refusal.
+        RefusedError: any other refusal.
     """
     try:
-        return wire.call("GetObject", parameters)
-    except ClientError as error:
-        if status_of(error.response) == 412:
-            raise ReplacedError(error) from None
+        return (yield from call("GetObject", parameters))
+    except RefusedError as refused:
+        if refused.status == 412:
+            raise ReplacedError(refused.error) from None
         raise
 
 
-def read_again_if_replaced(read: Callable[[], T]) -> T:
-    """Call a read, and once more where the object was replaced during it.
+def read_again_if_replaced(read: Callable[[], Flow[T]]) -> Flow[T]:
+    """Do a read, and once more where the object was replaced during it.
 
     A condition of the caller's own is part of the first request, which S3 then refuses itself.
     """
     try:
-        return read()
+        return (yield from read())
     except ReplacedError:
         pass
     try:
-        return read()
+        return (yield from read())
     except ReplacedError as replaced:
         raise replaced.error from None

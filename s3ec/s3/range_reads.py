@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from botocore.exceptions import ClientError
-
-from s3ec.client.answers import state_span
-from s3ec.client.ciphertext_reader import CiphertextReader
-from s3ec.client.objects import EncryptedObject, ReadRequest, describe, speak_plaintext
-from s3ec.client.plaintext import DecryptedBody, PlaintextStream
-from s3ec.client.range_header import ByteRange
-from s3ec.client.releases import Ready, Release
-from s3ec.client.wire import Wire, location_of
 from s3ec.decryption import Checked
 from s3ec.errors import AuthenticationError
+from s3ec.s3.answers import state_span
+from s3ec.s3.contents import Content, Span
+from s3ec.s3.flow import Deliver, Flow
+from s3ec.s3.names import location_of
+from s3ec.s3.objects import EncryptedObject, ReadRequest, describe, speak_plaintext
+from s3ec.s3.range_header import ByteRange
+from s3ec.s3.surroundings import Surroundings
+from s3ec.s3.verified import Table
 
 __all__ = ["Part", "Question", "RangeRead", "range_not_satisfiable"]
 
@@ -72,12 +69,13 @@ class Question:
 class RangeRead:
     """A ranged read of an encrypted object, which has passed the gate's checks."""
 
-    wire: Wire
+    s3: Surroundings
+    table: Table
     question: Question
     found: EncryptedObject
     checked: Checked
 
-    def span(self, length: int) -> tuple[int, int] | None:
+    def span(self, length: int) -> Span | None:
         """First and last offset of the plaintext wanted; None for a part without any.
 
         Args:
@@ -90,7 +88,7 @@ class RangeRead:
         part = self.question.part
         span = self.question.wanted.within(length)
         if span is None and part is None:
-            raise range_not_satisfiable(self.wire, self.question.wanted, length)
+            raise range_not_satisfiable(self.s3, self.question.wanted, length)
         if span is None and part is not None and not part.may_be_empty:
             raise AuthenticationError(
                 f"S3 says that part {part.number} lies behind the content; only the last of several parts can"
@@ -98,41 +96,33 @@ class RangeRead:
         return span
 
     def answer(
-        self,
-        response: dict[str, Any],
-        release: Callable[[CiphertextReader], Release],
-        span: tuple[int, int] | None,
-        length: int,
-        *,
-        authenticated: bool,
-    ) -> dict[str, Any]:
+        self, response: dict[str, Any], content: Content, span: Span | None, length: int, *, authenticated: bool
+    ) -> Flow[dict[str, Any]]:
         """Put a partial body and plaintext's offsets into an answer of S3's.
 
         Args:
             response: it.
-            release: makes plaintext of its body.
+            content: what its body is.
             span: first and last offset of the plaintext that is handed out; None for a part that holds none.
             length: bytes of plaintext in the object.
-            authenticated: True if the release verifies before it hands out.
+            authenticated: True if the content is verified before it is handed out.
         """
-        reader = CiphertextReader(response["Body"])
         size = 0 if span is None else span[1] - span[0] + 1
-        opener: Callable[[], Release] = Ready if span is None else partial(release, reader)
-        stream = PlaintextStream(
-            reader, opener, location_of(self.question.request.parameters), response.get("ResponseMetadata")
-        )
-        response["Body"] = DecryptedBody(stream, size)
+        location = location_of(self.question.request.parameters)
+        response["Body"] = yield Deliver(response["Body"], content, size, location, response.get("ResponseMetadata"))
         state_span(response, span, length)
         speak_plaintext(response, describe(self.found, authenticated=authenticated))
         return response
 
 
-def range_not_satisfiable(wire: Wire, wanted: ByteRange, length: int, operation_name: str = "GetObject") -> ClientError:
+def range_not_satisfiable(
+    s3: Surroundings, wanted: ByteRange, length: int, operation_name: str = "GetObject"
+) -> Exception:
     """S3's 416, for plaintext of this length."""
     if operation_name == "HeadObject":
         # The answer to a HEAD has no body that could say more.
-        return wire.refusal(operation_name, 416, "416", "Requested Range Not Satisfiable")
-    return wire.refusal(
+        return s3.refusal(operation_name, 416, "416", "Requested Range Not Satisfiable")
+    return s3.refusal(
         operation_name,
         416,
         "InvalidRange",

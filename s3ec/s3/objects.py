@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from s3ec import decryption, formats
-from s3ec.client import instruction_objects
-from s3ec.client.requests import bound_context
-from s3ec.client.wire import Wire, object_arn
 from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.legacy.wrapping import content_failure_for
 from s3ec.errors import AuthenticationError, InstructionFileError, NotEncryptedError
 from s3ec.formats import ContentMetadata, MetadataLocation
 from s3ec.formats.metadata import RESERVED_CONTEXT_NAMES
 from s3ec.materials import StoredContext
+from s3ec.s3 import flow, instruction_files
+from s3ec.s3.flow import Flow
+from s3ec.s3.names import object_arn
+from s3ec.s3.requests import bound_context, take_read_context
+from s3ec.s3.surroundings import Surroundings
 
 __all__ = [
     "EncryptedObject",
@@ -27,6 +29,7 @@ __all__ = [
     "open_cipher",
     "resolve",
     "speak_plaintext",
+    "take_read_request",
 ]
 
 _BLOCK_LENGTH = 16
@@ -66,7 +69,18 @@ class EncryptedObject:
     location: MetadataLocation
 
 
-def resolve(wire: Wire, request: ReadRequest, metadata: Mapping[str, str]) -> EncryptedObject | None:
+def take_read_request(parameters: dict[str, Any]) -> ReadRequest:
+    """Take a read apart; botocore refuses what it must when the request is sent, before any key is touched.
+
+    Raises:
+        ConfigurationError: the context is not a map of strings.
+    """
+    context = take_read_context(parameters)
+    suffix = parameters.pop("InstructionFileSuffix", None)
+    return ReadRequest(parameters, context, suffix)
+
+
+def resolve(s3: Surroundings, request: ReadRequest, metadata: Mapping[str, str]) -> Flow[EncryptedObject | None]:
     """Return what an object is by its user metadata, or by its instruction file.
 
     Returns:
@@ -83,30 +97,30 @@ def resolve(wire: Wire, request: ReadRequest, metadata: Mapping[str, str]) -> En
             # What else may be in the metadata is for `fetch` to look at, and to refuse what no file can mend.
             pass
     try:
-        found = instruction_objects.fetch(wire, request.parameters, metadata, request.suffix)
+        found = yield from instruction_files.fetch(s3, request.parameters, metadata, request.suffix)
     except NotEncryptedError:
-        if wire.options.unencrypted_objects != "allow":
+        if s3.reading.unencrypted_objects != "allow":
             raise
         formats.refuse_remnants(metadata, may_be_instruction_file=True)
         return None
     return EncryptedObject(found, MetadataLocation.INSTRUCTION_FILE)
 
 
-def open_cipher(wire: Wire, request: ReadRequest, found: EncryptedObject) -> ContentCipher:
+def open_cipher(s3: Surroundings, request: ReadRequest, found: EncryptedObject) -> Flow[ContentCipher]:
     """Go through the decryption gate with the client's options."""
-    return check(wire, request, found).open()
+    return flow.open_cipher(check(s3, request, found))
 
 
-def check(wire: Wire, request: ReadRequest, found: EncryptedObject) -> decryption.Checked:
+def check(s3: Surroundings, request: ReadRequest, found: EncryptedObject) -> decryption.Checked:
     """Check everything that metadata alone decides; no key is touched before the result is opened."""
-    options = wire.options
+    rules = s3.reading
     return decryption.check(
         found.content_metadata,
-        materials_manager=options.manager,
-        commitment_policy=options.commitment_policy,
-        enable_legacy_unauthenticated_modes=options.enable_legacy_unauthenticated_modes,
+        materials_manager=rules.materials_manager,
+        commitment_policy=rules.commitment_policy,
+        enable_legacy_unauthenticated_modes=rules.enable_legacy_unauthenticated_modes,
         encryption_context=request.encryption_context,
-        bound_context=bound_context(request.parameters, options),
+        bound_context=bound_context(request.parameters, rules),
         object_arn=object_arn(request.parameters["Bucket"], request.parameters["Key"]),
     )
 

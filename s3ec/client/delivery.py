@@ -1,0 +1,46 @@
+"""Bodies for the caller: what a flow says that a body is, as a stream over the connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from s3ec.client.ciphertext_reader import CiphertextReader
+from s3ec.client.options import Options
+from s3ec.client.plaintext import DecryptedBody, PlaintextStream
+from s3ec.client.range_bodies import CbcRange, Slice, UnverifiedRange, VerifiedRange
+from s3ec.client.releases import Ready, Release, open_plaintext
+from s3ec.s3.contents import CbcSpan, Content, UnverifiedSpan, VerifiedSpan, WholeContent
+from s3ec.s3.flow import Deliver
+
+__all__ = ["deliver"]
+
+
+def deliver(options: Options, effect: Deliver) -> DecryptedBody:
+    """Make the body that an effect describes; nothing is read yet."""
+    content = effect.content
+    tagged = not (isinstance(content, WholeContent) and content.cipher.suite.is_legacy)
+    reader = CiphertextReader(effect.body, has_tag=tagged)
+    stream = PlaintextStream(reader, _opener(options, content, reader), effect.location, effect.answer)
+    return DecryptedBody(stream, effect.length)
+
+
+def _opener(options: Options, content: Content, reader: CiphertextReader) -> Callable[[], Release]:
+    if isinstance(content, WholeContent):
+        opener: Callable[[], Release] = partial(
+            open_plaintext,
+            reader,
+            content.cipher,
+            content.length,
+            delayed=content.delayed,
+            buffer_size=options.buffer_size,
+            spool_directory=options.spool_directory,
+        )
+        return opener if content.span is None else partial(Slice, opener, content.span)
+    if isinstance(content, VerifiedSpan):
+        return partial(VerifiedRange, content.verified, content.start, content.span, reader)
+    if isinstance(content, UnverifiedSpan):
+        return partial(UnverifiedRange, content.cipher, content.start, content.span, reader)
+    if isinstance(content, CbcSpan):
+        return partial(CbcRange, content.cipher, content.start, content.span, reader)
+    return Ready

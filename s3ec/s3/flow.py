@@ -1,0 +1,242 @@
+"""Flows and their effects: what a rule needs of the world is a value that it yields.
+
+A flow is a generator. It yields an effect, is sent the answer, or gets the error thrown in; what it returns is the
+result. The helpers here give each answer its type, and are used with ``yield from``::
+
+    def size_of(bucket: str, key: str) -> Flow[int]:
+        response = yield from call("HeadObject", {"Bucket": bucket, "Key": key})
+        return length_of(response)
+
+A flow is driven by `s3ec.client.driver.run` or `s3ec.aio.driver.run`, and by a test that answers by hand. A driver
+throws every error of an effect into the flow, those that end a program among them, and never closes a flow: what stands
+in a ``finally`` may yield.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from s3ec.crypto.content import ContentCipher
+from s3ec.decryption import Checked
+from s3ec.errors import KeyUnwrapError
+from s3ec.materials import DecryptionMaterials
+from s3ec.s3.contents import Content
+from s3ec.secrets import Secret
+
+__all__ = [
+    "Call",
+    "CloseBody",
+    "Deliver",
+    "Effect",
+    "Enter",
+    "FailedCallError",
+    "Flow",
+    "Gate",
+    "Leave",
+    "ReadBody",
+    "RefusedError",
+    "UnreachableError",
+    "Unwrap",
+    "call",
+    "close_body",
+    "enter",
+    "leave",
+    "open_cipher",
+    "read_body",
+]
+
+T = TypeVar("T")
+Response: TypeAlias = "dict[str, Any]"
+
+
+class FailedCallError(Exception):
+    """A call to S3 that failed, as it is thrown into a flow; what leaves the flow is the error itself.
+
+    Attributes:
+        error: as the library that made the call raised it.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        """Take the error."""
+        super().__init__(str(error))
+        self.error = error
+
+
+class RefusedError(FailedCallError):
+    """S3 answered, with an error.
+
+    Attributes:
+        response: its answer, as botocore parsed it.
+    """
+
+    def __init__(self, error: Exception, response: Mapping[str, Any]) -> None:
+        """Take the error and the answer."""
+        super().__init__(error)
+        self.response = response
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status, or None for an answer that was put together without one."""
+        status = self.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return status if isinstance(status, int) else None
+
+    @property
+    def code(self) -> str | None:
+        """S3's code of the error."""
+        code = self.response.get("Error", {}).get("Code")
+        return code if isinstance(code, str) else None
+
+
+class UnreachableError(FailedCallError):
+    """No answer, or only a part of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request to S3, as the caller's handlers may see it; answered with the parsed response.
+
+    Attributes:
+        operation: as botocore spells it.
+        parameters: of the operation.
+    """
+
+    operation: str
+    parameters: Mapping[str, Any] = field(repr=False)  # an SSE-C key may be among them
+
+
+@dataclass(frozen=True, slots=True)
+class Unwrap:
+    """A data key to be opened, of an object that has passed the gate; answered with the materials.
+
+    Attributes:
+        checked: the request, and the materials manager that it is for.
+    """
+
+    checked: Checked
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBody:
+    """A piece of a response's body; answered with ``size`` bytes, fewer only at the verified end.
+
+    Attributes:
+        body: as it stands in the response.
+        size: bytes.
+        has_tag: True if something stronger than a checksum covers the bytes.
+    """
+
+    body: Any = field(repr=False)
+    size: int
+    has_tag: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CloseBody:
+    """The end of a response's body; the answer is None.
+
+    Attributes:
+        body: as it stands in the response.
+    """
+
+    body: Any = field(repr=False)
+
+
+class Gate(Protocol):
+    """What one flow at a time can be in. Made by those who drive flows, of whatever they wait with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enter:
+    """Waits until no other flow is in a gate; the answer is None.
+
+    Attributes:
+        gate: the gate; to be left in any case.
+    """
+
+    gate: Gate = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Lets the next flow into a gate; the answer is None. Nothing is waited for.
+
+    Attributes:
+        gate: the gate.
+    """
+
+    gate: Gate = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """A body for the caller, made of a response's; answered with it. Nothing is read before the caller reads.
+
+    Attributes:
+        body: as it stands in the response.
+        content: what the body's bytes are, and what of them is handed out.
+        length: bytes of plaintext, or None where they are known at the end only.
+        location: the object, for the text of errors.
+        answer: the ``ResponseMetadata`` of S3's answer.
+    """
+
+    body: Any = field(repr=False)
+    content: Content
+    length: int | None
+    location: str | None = None
+    answer: Mapping[str, Any] | None = field(default=None, repr=False)
+
+
+Effect: TypeAlias = Call | Unwrap | ReadBody | CloseBody | Deliver | Enter | Leave
+Flow: TypeAlias = Generator[Effect, Any, T]
+
+
+def call(operation: str, parameters: Mapping[str, Any]) -> Flow[Response]:
+    """Make a request to S3.
+
+    Raises:
+        RefusedError: S3 answered with an error.
+        UnreachableError: it did not answer.
+    """
+    response: Response = yield Call(operation, parameters)
+    return response
+
+
+def open_cipher(checked: Checked) -> Flow[ContentCipher]:
+    """Have a data key opened, and return the cipher of the content.
+
+    Raises:
+        KeyringError, CommitmentMismatchError: as `s3ec.decryption.Checked.open`.
+    """
+    materials: Secret[DecryptionMaterials] | None = None
+    try:
+        materials = yield Unwrap(checked)
+    except KeyUnwrapError as error:
+        checked.pass_on(error)
+    return checked.cipher(None if materials is None else materials.reveal())
+
+
+def read_body(body: Any, size: int, *, has_tag: bool = True) -> Flow[bytes]:
+    """Read ``size`` bytes of a body, fewer only at its verified end.
+
+    Raises:
+        UnreachableError: the connection was cut.
+    """
+    data: bytes = yield ReadBody(body, size, has_tag)
+    return data
+
+
+def close_body(body: Any) -> Flow[None]:
+    """End a response's body, read or not."""
+    yield CloseBody(body)
+
+
+def enter(gate: Gate) -> Flow[None]:
+    """Wait until no other flow is in a gate."""
+    yield Enter(gate)
+
+
+def leave(gate: Gate) -> Flow[None]:
+    """Let the next flow into a gate."""
+    yield Leave(gate)

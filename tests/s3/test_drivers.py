@@ -1,0 +1,274 @@
+"""Both drivers carry a flow out alike: the same effects in the same order, the same result, the same error."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from s3ec import AesKeyring, EncryptionClient
+from s3ec.aio import driver as aio_driver
+from s3ec.client import driver
+from s3ec.client.verified_ranges import VerifiedTable
+from s3ec.client.wire import Wire
+from s3ec.s3 import flow
+from s3ec.s3.flow import Effect, Flow
+from s3ec.s3.get_object import get_object
+from s3ec.s3.head_object import head_object
+
+from support.flows import client_error, written_down
+from support.lying_s3 import Lies, LyingS3, lying_s3
+
+PLACE = {"Bucket": "b", "Key": "k"}
+PLAINTEXT = bytes(range(256)) * 600
+Operation = Callable[[Wire, VerifiedTable], Flow[Any]]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[LyingS3]:
+    """A server that lies, for all tests here."""
+    with lying_s3() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def session() -> boto3.Session:
+    """One for all clients: models are loaded once."""
+    return boto3.Session()
+
+
+@pytest.fixture
+def client(server: LyingS3, session: boto3.Session) -> Iterator[Callable[..., EncryptionClient]]:
+    """Makes clients of the server, which is empty and honest."""
+    server.state.objects.clear()
+    server.state.lies = Lies()
+    with contextlib.ExitStack() as stack:
+
+        def make(**options: Any) -> EncryptionClient:
+            arguments = server.arguments(session=session, keyring=AesKeyring(bytes(32)), **options)
+            return stack.enter_context(contextlib.closing(EncryptionClient(**arguments)))
+
+        yield make
+
+
+def get(**more: Any) -> Operation:
+    """A flow of get_object."""
+    return lambda wire, table: get_object(wire, table, {**PLACE, **more})
+
+
+def head(**more: Any) -> Operation:
+    """A flow of head_object."""
+    return lambda wire, _: head_object(wire, {**PLACE, **more})
+
+
+def twice(operation: Operation) -> Operation:
+    """A flow once more, with what the first has left in the table."""
+
+    def both(wire: Wire, table: VerifiedTable) -> Flow[Any]:
+        yield from operation(wire, table)
+        return (yield from operation(wire, table))
+
+    return both
+
+
+def flipped(body: bytes) -> bytes:
+    """Another last byte, which is the tag's."""
+    return body[:-1] + bytes([body[-1] ^ 1])
+
+
+def nothing(server: LyingS3) -> None:
+    """An honest server."""
+
+
+def told(**lies: Any) -> Callable[[LyingS3], None]:
+    """A server that lies."""
+
+    def lie(server: LyingS3) -> None:
+        server.state.lies = Lies(**lies)
+
+    return lie
+
+
+CASES: dict[str, tuple[Operation, dict[str, Any], Callable[[LyingS3], None]]] = {
+    "get": (get(), {}, nothing),
+    "get with an instruction file": (get(), {"instruction_file_writes": True}, nothing),
+    "get under a suffix that is not there": (get(InstructionFileSuffix=".other"), {}, nothing),
+    "get of nothing": (get(Key="none"), {}, nothing),
+    "get of a plaintext": (get(Key="plain"), {}, nothing),
+    "get of a plaintext that is allowed": (get(Key="plain"), {"unencrypted_objects": "allow"}, nothing),
+    "get of what is too short": (get(), {}, told(tamper=lambda body: body[:7])),
+    "range": (get(Range="bytes=5-9"), {}, nothing),
+    "range again": (twice(get(Range="bytes=-9")), {}, nothing),
+    "range behind the end": (get(Range="bytes=999999-"), {}, nothing),
+    "range of all": (get(Range="bytes=0-"), {}, nothing),
+    "range that is not verified": (get(Range="bytes=5-9"), {"enable_unauthenticated_ranges": True}, nothing),
+    "range that is too large": (get(Range="bytes=5-9"), {"verified_range_limit": 100}, nothing),
+    "range of a plaintext": (get(Key="plain", Range="bytes=0-1"), {"unencrypted_objects": "allow"}, nothing),
+    "range of a forgery": (get(Range="bytes=5-9"), {}, told(tamper=flipped)),
+    "range that is another": (get(Range="bytes=5-9"), {}, told(wrong_range=16)),
+    "range for which all comes": (get(Range="bytes=5-9"), {}, told(ignore_ranges=True)),
+    "head": (head(), {}, nothing),
+    "head of a range": (head(Range="bytes=5-9"), {}, nothing),
+    "head of nothing": (head(Key="none"), {}, nothing),
+}
+
+
+def outcome(run: Callable[[], Any]) -> Any:
+    """The result of a flow, its body read; or its error."""
+    try:
+        result = run()
+    except Exception as error:
+        return type(error).__name__, str(error), type(error.__context__), type(error.__cause__)
+    if isinstance(result, dict):
+        result = dict(result)
+        with contextlib.suppress(KeyError):
+            result["Body"] = result["Body"].read()
+        # Of each answer.
+        result.pop("LastModified", None)
+        result["ResponseMetadata"] = result["ResponseMetadata"]["ClientSideEncryption"]
+    return result
+
+
+def by_boto(client: EncryptionClient, operation: Operation) -> tuple[list[str], Any]:
+    """What a flow asks of boto3, and what becomes of it."""
+    wire, asked = client._s3ec_wire, []
+
+    def perform(effect: Effect) -> object:
+        asked.append(written_down(effect))
+        return wire.perform(effect)
+
+    return asked, outcome(lambda: driver.run(operation(wire, VerifiedTable()), perform))
+
+
+def by_loop(client: EncryptionClient, operation: Operation) -> tuple[list[str], Any]:
+    """The same on an event loop, each effect off it."""
+    wire, asked = client._s3ec_wire, []
+
+    async def perform(effect: Effect) -> object:
+        asked.append(written_down(effect))
+        return await asyncio.to_thread(wire.perform, effect)
+
+    return asked, outcome(lambda: asyncio.run(aio_driver.run(operation(wire, VerifiedTable()), perform)))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_both_drivers_ask_for_the_same(server: LyingS3, client: Callable[..., EncryptionClient], name: str) -> None:
+    """Whatever S3 answers."""
+    operation, options, lie = CASES[name]
+    plain = boto3.client("s3", **server.arguments())
+    outcomes = []
+    for drive in (by_boto, by_loop):
+        server.state.objects.clear()
+        server.state.lies = Lies()
+        made = client(**options)
+        made.put_object(**PLACE, Body=PLAINTEXT)
+        plain.put_object(Bucket="b", Key="plain", Body=b"text")
+        lie(server)
+        outcomes.append(drive(made, operation))
+    assert outcomes[0][0] == outcomes[1][0]
+    assert _without_etags(outcomes[0][1]) == _without_etags(outcomes[1][1])
+    assert len(outcomes[0][0]) >= 1
+
+
+def _without_etags(found: Any) -> Any:
+    return {name: value for name, value in found.items() if name != "ETag"} if isinstance(found, dict) else found
+
+
+class TestRun:
+    """What a driver does with errors."""
+
+    @staticmethod
+    def passing(*effects: Effect) -> Flow[list[object]]:
+        """Yields effects, and gathers what comes of them."""
+        found: list[object] = []
+        for effect in effects:
+            try:
+                found.append((yield effect))
+            except flow.RefusedError as refused:
+                found.append(refused.code)
+        return found
+
+    @pytest.fixture(params=["boto", "loop"])
+    def run(self, request: pytest.FixtureRequest) -> Callable[..., Any]:
+        """Each driver."""
+        if request.param == "boto":
+            return driver.run
+
+        def run(flow: Flow[Any], perform: Callable[[Effect], object]) -> Any:
+            async def performing(effect: Effect) -> object:
+                return perform(effect)
+
+            return asyncio.run(aio_driver.run(flow, performing))
+
+        return run
+
+    def test_an_error_that_was_handled_is_in_no_later_one(self, run: Callable[..., Any]) -> None:
+        """Not as its context, whose frames would be kept and shown."""
+
+        def handled() -> Flow[None]:
+            yield from self.passing(flow.Call("GetObject", {}))
+            raise ValueError("later")
+
+        def perform(_: Effect) -> object:
+            raise client_error(404, "NoSuchKey")
+
+        with pytest.raises(ValueError, match="later") as later:
+            run(handled(), perform)
+        assert later.value.__context__ is None
+
+    def test_an_error_that_is_not_handled_is_the_library_s(self, run: Callable[..., Any]) -> None:
+        """The very object, with nothing of ours about it."""
+        error = client_error(403, "AccessDenied")
+
+        def perform(_: Effect) -> object:
+            raise error
+
+        with pytest.raises(ClientError) as raised:
+            run(flow.call("GetObject", {}), perform)
+        assert raised.value is error
+        assert error.__context__ is None
+
+
+class TestCancellation:
+    """A task that is cancelled at any effect closes what its flow has opened, however often it is cancelled."""
+
+    @pytest.mark.parametrize("at", range(9))
+    def test_at_every_effect(self, client: Callable[..., EncryptionClient], at: int) -> None:
+        """Bodies are closed, and the gate is left."""
+        made = client()
+        made.put_object(**PLACE, Body=PLAINTEXT)
+        wire, table = made._s3ec_wire, VerifiedTable()
+        bodies: list[Any] = []
+        asked: list[Effect] = []
+
+        async def perform(effect: Effect) -> object:
+            asked.append(effect)
+            if len(asked) == at + 1:
+                task.cancel()
+            if isinstance(effect, (flow.CloseBody, flow.Leave)):
+                task.cancel()
+            await asyncio.sleep(0)
+            answer = wire.perform(effect)
+            if isinstance(effect, flow.Call):
+                bodies.append(answer["Body"])  # type: ignore[index]
+            return answer
+
+        async def cancelled() -> None:
+            nonlocal task
+            task = asyncio.ensure_future(
+                aio_driver.run(get_object(wire, table, {**PLACE, "Range": "bytes=5-9"}), perform)
+            )
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+        task: asyncio.Future[Any]
+        asyncio.run(cancelled())
+        closed = [effect.body for effect in asked if isinstance(effect, flow.CloseBody)]
+        assert all(body in closed for body in bodies)
+        assert not table._building
+        assert made.get_object(**PLACE, Range="bytes=5-9")["Body"].read() == PLAINTEXT[5:10]
