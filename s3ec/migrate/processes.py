@@ -11,6 +11,7 @@ import contextlib
 import multiprocessing
 import multiprocessing.connection
 import os
+import pickle
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -42,7 +43,8 @@ def work_in_processes(
     """Do what is open in the journal, as `s3ec.migrate.workers.work` does, with this many processes.
 
     Raises:
-        s3ec.errors.MigrationError: a process met what stops the whole job, or all of them were killed.
+        s3ec.errors.MigrationError: all processes were killed.
+        Exception: what a process met that stops the whole job, as `s3ec.migrate.workers.work` raises it.
     """
     if journal.path == ":memory:":
         raise MigrationError("several processes need a journal in a file")
@@ -71,7 +73,7 @@ def work_in_processes(
             ear.close()
             child.join()
     if errors:
-        raise MigrationError(errors[0])
+        raise errors[0]
     if not stop.is_set() and not journal.is_idle():
         raise MigrationError("all worker processes ended before the work was done; run it again to go on")
 
@@ -84,9 +86,9 @@ def _let_go(leashes: list[Any]) -> None:
 
 def _listen(
     ears: set[Any], leashes: list[Any], on_outcome: Callable[[Outcome], None], emit: Callback, stop: threading.Event
-) -> list[str]:
+) -> list[Exception]:
     """Pass on what the processes say until all of them are silent for good."""
-    errors: list[str] = []
+    errors: list[Exception] = []
     while ears:
         if stop.is_set():
             _let_go(leashes)
@@ -94,15 +96,15 @@ def _listen(
             ready: list[Any] = multiprocessing.connection.wait(list(ears), _POLL_SECONDS)
             for ear in ready:
                 try:
-                    kind, text = ear.recv()
+                    kind, said = ear.recv()
                 except (EOFError, OSError):
                     ears.discard(ear)
                     continue
                 if kind == "error":
-                    errors.append(text)
+                    errors.append(said)
                     _let_go(leashes)
                     continue
-                event = Event.from_json(text)
+                event = Event.from_json(said)
                 if event.outcome is not None:
                     on_outcome(event.outcome)
                 emit(event)
@@ -126,11 +128,11 @@ def _work(settings_json: str, path: str, workers: int, mouth: Any, leash: Any, p
             # Nothing will ever look here again. To S3 and the journal it is a kill, which they survive.
             os._exit(1)
 
-    def say(kind: str, text: str) -> None:
+    def say(kind: str, said: Any) -> None:
         # There may be no listener left; then there is no one to work for either.
         try:
             with speaking:
-                mouth.send((kind, text))
+                mouth.send((kind, said))
         except OSError:
             stop.set()
 
@@ -151,7 +153,18 @@ def _work(settings_json: str, path: str, workers: int, mouth: Any, leash: Any, p
         stop.set()
     # The edge of a process: whatever it is, the parent raises it.
     except Exception as error:
-        say("error", f"{type(error).__name__}: {error}")
+        say("error", _portable(error))
     finally:
         ended.set()
         mouth.close()
+
+
+def _portable(error: Exception) -> Exception:
+    """The error where the parent can have it, who chooses the exit code by its class; else its text."""
+    try:
+        copied = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes, to see whether the parent could
+    # Classes of others may fail in any way, and what happened must be heard all the same.
+    except Exception:
+        copied = None
+    is_same = type(copied) is type(error) and str(copied) == str(error)
+    return error if is_same else MigrationError(f"{type(error).__name__}: {error}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import threading
 import time
 from collections.abc import Callable
@@ -10,10 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, NoCredentialsError
 
-from s3ec.errors import KeyringError, MigrationError, NotEncryptedError
+from s3ec.cli.failures import describe
+from s3ec.errors import (
+    ConfigurationError,
+    EncryptionContextMismatchError,
+    KeyringError,
+    MigrationError,
+    NotEncryptedError,
+)
 from s3ec.migrate import Event, Journal, KeyringSpec, Location, MigrationContext, MigrationSettings, Summary, plan, run
+from s3ec.migrate.processes import _portable
 
 from support.aws import date_uploads
 
@@ -269,7 +278,6 @@ def test_a_killed_worker_process_is_made_up_for_by_the_others(
     settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
 ) -> None:
     """One of several processes dies without a word: the rest do its work, and the run ends well."""
-    import multiprocessing
     import os
     import signal
 
@@ -293,7 +301,7 @@ def test_a_killed_worker_process_is_made_up_for_by_the_others(
 def test_what_stops_a_worker_process_stops_the_run(
     settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any
 ) -> None:
-    """A key file that only the workers miss ends the run with an error that names it."""
+    """A key file that only the workers miss ends the run with the error that one process alone would raise."""
     plain_s3.put_object(Bucket=bucket, Key="k", Body=b"x")
     path = tmp_path / "key"
     path.write_bytes(bytes(32))
@@ -302,5 +310,34 @@ def test_what_stops_a_worker_process_stops_the_run(
     def remove(event: Event) -> None:
         path.unlink(missing_ok=True)
 
-    with Journal.open(tmp_path / "j", job) as journal, pytest.raises(MigrationError, match="key file"):
+    with Journal.open(tmp_path / "j", job) as journal, pytest.raises(ConfigurationError, match="key file"):
         run(job, journal, processes=2, on_event=remove)
+
+
+class _Unportable(Exception):  # noqa: N818 - a class as others write them
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "PutObject"),
+        NoCredentialsError(),
+        KeyringError("no key").locate("s3://b/k"),
+        EncryptionContextMismatchError("another context"),
+        OSError(28, "No space left on device", "/journal"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_of_a_process_keeps_its_exit_code(error: Exception) -> None:
+    """What goes through the pipe is described by the same code and line as in one process."""
+    sent, told = multiprocessing.Pipe()
+    told.send(_portable(error))
+    assert describe(sent.recv()) == describe(error)
+
+
+def test_an_error_that_no_pipe_carries_is_told_by_its_text() -> None:
+    """Its class is lost, and not what it says."""
+    assert str(_portable(_Unportable(1, 2))) == "_Unportable: 1 and 2"
+    assert type(_portable(_Unportable(1, 2))) is MigrationError

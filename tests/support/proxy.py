@@ -68,6 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
     """Serves one connection; `proxy` gives each server a class of its own."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # headers and body are two writes: the second would wait for an acknowledgement
     state: Proxy
     port: int
 
