@@ -10,7 +10,6 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ import boto3
 import click
 
 from s3ec import EncryptionClient, KmsKeyring, errors
-from s3ec.cli.demo_view import document, write_report
+from s3ec.cli.demo_view import DemoReport, StoredFile, Summary, Tampering, document, write_report
 from s3ec.cli.demo_watch import Tell, WatchedFile, in_background, silent, watch
 from s3ec.cli.failures import ExitCode, Failure, FailureError, located
 from s3ec.cli.output import Output
@@ -27,77 +26,12 @@ from s3ec.cli.pages import Command
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
-__all__ = ["DemoReport", "StoredFile", "Summary", "Tampering", "demo", "run"]
+__all__ = ["demo", "run"]
 
 _BUCKET = "s3ec-demo"
 _REGION = "us-east-1"
 _HEAD_LENGTH = 64
 _CHUNK_LENGTH = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredFile:
-    """One file as S3 stores it and as ``get_object`` returns it; lengths in bytes.
-
-    Attributes:
-        key: the object's key, the file's path below PATH.
-        plaintext_bytes: length that the encrypting client returns.
-        plaintext_head: its first bytes.
-        plaintext_metadata: names of the user metadata that the encrypting client returns.
-        stored_bytes: length that S3 stores.
-        stored_head: first bytes that S3 stores.
-        stored_metadata: names of the metadata that S3 stores.
-        identical: True if what came back equals the file.
-    """
-
-    key: str
-    plaintext_bytes: int
-    plaintext_head: bytes
-    plaintext_metadata: tuple[str, ...]
-    stored_bytes: int
-    stored_head: bytes
-    stored_metadata: tuple[str, ...]
-    identical: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tampering:
-    """What a reader is told after one bit of a stored byte was flipped.
-
-    Attributes:
-        key: the object.
-        offset: which stored byte was flipped, from 0.
-        error: class of the refusal.
-        message: its text.
-    """
-
-    key: str
-    offset: int
-    error: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """The numbers of a run; ``seconds`` counts uploads and downloads, not the start of the servers."""
-
-    files: int
-    bytes: int
-    stored_bytes: int
-    kms_calls: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DemoReport:
-    """Everything that a run showed."""
-
-    endpoint: str
-    bucket: str
-    kms_key: str
-    files: tuple[StoredFile, ...]
-    tampering: Tampering
-    summary: Summary
 
 
 @click.command(

@@ -1,16 +1,14 @@
-"""What ``s3ec demo`` prints: tables for people, one document for programs."""
+"""What ``s3ec demo`` shows and prints: tables for people, one document for programs."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from s3ec.cli.output import Output, Table
 
-if TYPE_CHECKING:
-    from s3ec.cli.demo import DemoReport, StoredFile
-
-__all__ = ["CODE", "document", "write_report"]
+__all__ = ["CODE", "DemoReport", "StoredFile", "Summary", "Tampering", "document", "write_report"]
 
 CODE = """\
 from s3ec import EncryptionClient, KmsKeyring
@@ -25,6 +23,71 @@ content = s3.get_object(Bucket="my-bucket", Key="report.pdf")["Body"].read()
 _SHOWN_FILES = 5
 _SHOWN_CHARACTERS = 36
 _SHOWN_BYTES = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """One file as S3 stores it and as ``get_object`` returns it; lengths in bytes.
+
+    Attributes:
+        key: the object's key, the file's path below PATH.
+        plaintext_bytes: length that the encrypting client returns.
+        plaintext_head: its first bytes.
+        plaintext_metadata: names of the user metadata that the encrypting client returns.
+        stored_bytes: length that S3 stores.
+        stored_head: first bytes that S3 stores.
+        stored_metadata: names of the metadata that S3 stores.
+        identical: True if what came back equals the file.
+    """
+
+    key: str
+    plaintext_bytes: int
+    plaintext_head: bytes
+    plaintext_metadata: tuple[str, ...]
+    stored_bytes: int
+    stored_head: bytes
+    stored_metadata: tuple[str, ...]
+    identical: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tampering:
+    """What a reader is told after one bit of a stored byte was flipped.
+
+    Attributes:
+        key: the object.
+        offset: which stored byte was flipped, from 0.
+        error: class of the refusal.
+        message: its text.
+    """
+
+    key: str
+    offset: int
+    error: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The numbers of a run; ``seconds`` counts uploads and downloads, not the start of the servers."""
+
+    files: int
+    bytes: int
+    stored_bytes: int
+    kms_calls: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoReport:
+    """Everything that a run showed."""
+
+    endpoint: str
+    bucket: str
+    kms_key: str
+    files: tuple[StoredFile, ...]
+    tampering: Tampering
+    summary: Summary
 
 
 def document(report: DemoReport) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from s3ec.client import (
     deletes,
     framing,
     handlers,
+    hook,
     multipart,
     presigning,
     puts,
@@ -73,9 +74,7 @@ class EncryptionClient(_Base):
             if "_s3ec_options" in cls.__dict__:
                 # botocore instantiates the class that the hook has prepared.
                 return super().__new__(cls)
-            from s3ec.client.session import make_client
-
-            return make_client(cls, *args, **keywords)
+            return hook.make_client(cls, EncryptionClient, *args, **keywords)
 
         def __init__(self, *args: Any, **keywords: Any) -> None:
             """Let botocore initialise the object once; Python calls again after ``__new__``."""
@@ -186,7 +185,7 @@ class EncryptionClient(_Base):
         Config: Any = None,  # noqa: N803 - boto3's name
     ) -> None:
         """Upload a file; see boto3. ``ExtraArgs`` takes ``EncryptionContext`` too."""
-        transfers.upload_file(self, Filename, Bucket, Key, ExtraArgs, Callback, Config)
+        transfers.upload_file(self._s3ec_wire, self._s3ec_view, Filename, Bucket, Key, ExtraArgs, Callback, Config)
 
     def upload_fileobj(
         self,
@@ -198,7 +197,7 @@ class EncryptionClient(_Base):
         Config: Any = None,  # noqa: N803 - boto3's name
     ) -> None:
         """Upload a file-like object; see boto3."""
-        transfers.upload_fileobj(self, Fileobj, Bucket, Key, ExtraArgs, Callback, Config)
+        transfers.upload_fileobj(self._s3ec_wire, self._s3ec_view, Fileobj, Bucket, Key, ExtraArgs, Callback, Config)
 
     def download_file(
         self,
@@ -210,7 +209,7 @@ class EncryptionClient(_Base):
         Config: Any = None,  # noqa: N803 - boto3's name
     ) -> None:
         """Download into a file, which gets its name only after the content verified; see boto3."""
-        transfers.download_file(self, Bucket, Key, Filename, ExtraArgs, Callback, Config)
+        transfers.download_file(self._s3ec_wire, self._s3ec_view, Bucket, Key, Filename, ExtraArgs, Callback, Config)
 
     def download_fileobj(
         self,
@@ -222,7 +221,7 @@ class EncryptionClient(_Base):
         Config: Any = None,  # noqa: N803 - boto3's name
     ) -> None:
         """Download into a file-like object, which gets nothing unverified; see boto3."""
-        transfers.download_fileobj(self, Bucket, Key, Fileobj, ExtraArgs, Callback, Config)
+        transfers.download_fileobj(self._s3ec_wire, self._s3ec_view, Bucket, Key, Fileobj, ExtraArgs, Callback, Config)
 
     def copy(
         self,
@@ -235,7 +234,9 @@ class EncryptionClient(_Base):
         Config: Any = None,  # noqa: N803 - boto3's name
     ) -> None:
         """Copy an object of any size inside S3, with its content metadata; see boto3."""
-        transfers.copy(self, CopySource, Bucket, Key, ExtraArgs, Callback, SourceClient, Config)
+        transfers.copy(
+            self._s3ec_wire, self._s3ec_view, CopySource, Bucket, Key, ExtraArgs, Callback, SourceClient, Config
+        )
 
     # Presigned requests.
 

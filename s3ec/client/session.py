@@ -1,4 +1,4 @@
-"""How a client is born encrypting: the session's class-creation event, and sessions that keep it.
+"""Sessions whose clients are born encrypting.
 
 Nothing is done to clients that exist already, nor to other services.
 """
@@ -6,149 +6,24 @@ Nothing is done to clients that exist already, nor to other services.
 from __future__ import annotations
 
 import inspect
-import itertools
-import os
-import threading
 from typing import Any
 
 import boto3
 import botocore.session
 from botocore.client import BaseClient
 
-from s3ec import forks
 from s3ec.client.encryption_client import EncryptionClient
-from s3ec.client.multipart import SharedUploads
+from s3ec.client.hook import EVENT, Hook, checked
 from s3ec.client.options import Options
-from s3ec.client.reference import described, document, signature
+from s3ec.client.reference import described, signature
 from s3ec.client.sessions import check_session, is_asynchronous
 from s3ec.errors import ConfigurationError
 
-__all__ = ["Session", "install", "is_encrypting", "make_client", "uninstall"]
+__all__ = ["Session", "install", "is_encrypting", "uninstall"]
 
-_OF_CLIENTS = frozenset(inspect.signature(boto3.Session.client).parameters) - {"self", "service_name"}
 _OF_SESSIONS = frozenset(inspect.signature(boto3.Session).parameters)
-_OWN_METHODS = frozenset(name for name in vars(EncryptionClient) if not name.startswith("__"))
 
-_EVENT = "creating-client-class"
 _INSTALLED = "s3ec"
-_ONE_OFF = "s3ec-one-off"
-
-
-class _OneOff:
-    """Tells the hooks of single clients apart, and lets one thread at a time change a session's handlers."""
-
-    lock: threading.Lock
-
-    def __init__(self) -> None:
-        self._numbers = itertools.count()
-        forks.make_in_each_process(self, lock=threading.Lock)
-
-    def name(self) -> str:
-        """Return a unique name: a forked child keeps the hooks of threads that it does not have, forever."""
-        return f"{_ONE_OFF}-{os.getpid()}-{next(self._numbers)}"
-
-
-_one_off = _OneOff()
-
-
-class _Hook:
-    """Puts `EncryptionClient` in front of the generated class, whose methods it can then reach with ``super()``."""
-
-    def __init__(
-        self, options: Options, front: type[EncryptionClient] = EncryptionClient, thread: int | None = None
-    ) -> None:
-        self._options = options
-        self._front = front
-        self._thread = thread
-        self._process = os.getpid()
-        self._uploads = SharedUploads()
-
-    def __call__(
-        self, class_attributes: dict[str, Any], base_classes: list[type], event_name: str = "", **_: Any
-    ) -> None:
-        if not event_name.endswith(".s3"):
-            return
-        # While one client is made, other threads may make plain ones on the same session.
-        if self._thread is not None and (self._thread, self._process) != (threading.get_ident(), os.getpid()):
-            return
-        if any(is_asynchronous(base) for base in base_classes):
-            raise ConfigurationError("an asynchronous session cannot make encrypting clients; use a boto3.Session")
-        document(class_attributes)
-        if EncryptionClient in base_classes:
-            # The session encrypts already; options given to one client override the session's.
-            base_classes[0] = self._front
-        else:
-            generated = type("S3", tuple(base_classes), dict(class_attributes))
-            class_attributes.clear()
-            base_classes[:] = [self._front, generated]
-        class_attributes["_s3ec_options"] = self._options
-        class_attributes["_s3ec_shared_uploads"] = self._uploads
-
-
-def make_client(
-    front: type[EncryptionClient], *args: Any, session: boto3.Session | None = None, **keywords: Any
-) -> BaseClient:
-    """Make one encrypting client, leaving the session as it was.
-
-    Args:
-        front: `EncryptionClient`, or a subclass of it.
-        *args: none; for the error.
-        session: the session to make it from, or None for the default session.
-        **keywords: options of ours, and boto3's arguments.
-
-    Raises:
-        ConfigurationError: options that can never work.
-        TypeError: a misspelt option, from boto3.
-    """
-    if args and args != ("s3",):
-        raise ConfigurationError(
-            "EncryptionClient takes keywords only, as in EncryptionClient(keyring=…, region_name=…); boto3's arguments "
-            "keep their names"
-        )
-    if session is not None:
-        session = check_session(session, "EncryptionClient(session=…)")
-    arguments = None if session is not None and type(session).client is not boto3.Session.client else _OF_CLIENTS
-    options, boto_keywords = Options.split(keywords, caller="EncryptionClient", others=arguments)
-    if session is None:
-        # As boto3.client does: one default session, which is cheap to use again, and the one that its user has set up.
-        if boto3.DEFAULT_SESSION is None:
-            boto3.setup_default_session()
-        session = boto3.DEFAULT_SESSION
-        assert session is not None  # noqa: S101 - set up just above
-    options = options.for_client(session=session, **boto_keywords)
-    events = session._session.get_component("event_emitter")
-    name = _one_off.name()
-    with _one_off.lock:
-        # Registered last on the root event: botocore adds presigning there, which must land in the generated class.
-        events.register_last(_EVENT, _Hook(options, front, threading.get_ident()), unique_id=name)
-        try:
-            client: BaseClient = session.client("s3", **boto_keywords)
-        finally:
-            events.unregister(_EVENT, unique_id=name)
-    return _checked(client, session, front)
-
-
-def _checked(client: Any, session: boto3.Session, front: type[EncryptionClient] = EncryptionClient) -> BaseClient:
-    """Return a client that a session made, if it encrypts, whatever the session and its handlers do.
-
-    Raises:
-        ConfigurationError: it is not.
-    """
-    kind = type(client)
-    # Behind our handler others may have put methods in front of ours.
-    hidden = vars(kind).keys() & _OWN_METHODS if isinstance(client, front) else None
-    if hidden is None or hidden:
-        close = getattr(client, "close", None)
-        if isinstance(client, BaseClient) and not is_asynchronous(client) and close is not None:
-            close()
-        what = f"has {', '.join(sorted(hidden))} replaced" if hidden else "does not encrypt"
-        raise ConfigurationError(
-            f"{type(session).__module__}.{type(session).__qualname__}.client('s3') gave a "
-            f"{kind.__module__}.{kind.__qualname__} that {what}: the session, or a handler of its event "
-            "creating-client-class, makes clients in a way of its own. Use a plain boto3.Session() or s3ec.Session(…)"
-        )
-    made: BaseClient = client
-    return made
 
 
 def install(session: boto3.Session, **options: Any) -> None:
@@ -165,15 +40,15 @@ def install(session: boto3.Session, **options: Any) -> None:
         TypeError: a misspelt option.
     """
     session = check_session(session, "install()")
-    checked, _ = Options.split(options, caller="install", others=frozenset())
+    given, _ = Options.split(options, caller="install", others=frozenset())
     installed = _installed(session)
-    if installed == checked:
+    if installed == given:
         return
     if installed is not None:
         raise ConfigurationError("this session encrypts already with other options; s3ec.uninstall(session) first")
-    hook = _Hook(checked.for_client(session=session))
-    session._session.get_component("event_emitter").register_last(_EVENT, hook, unique_id=_INSTALLED)
-    _mark(session, checked)
+    hook = Hook(given.for_client(session=session), EncryptionClient)
+    session._session.get_component("event_emitter").register_last(EVENT, hook, unique_id=_INSTALLED)
+    _mark(session, given)
 
 
 def _installed(session: boto3.Session) -> Options | None:
@@ -193,7 +68,7 @@ def uninstall(session: boto3.Session) -> None:
         ConfigurationError: it is not a `boto3.Session`.
     """
     session = check_session(session, "uninstall()")
-    session._session.get_component("event_emitter").unregister(_EVENT, unique_id=_INSTALLED)
+    session._session.get_component("event_emitter").unregister(EVENT, unique_id=_INSTALLED)
     _mark(session, None)
 
 
@@ -235,7 +110,7 @@ class Session(boto3.Session):
         super().__init__(*args, **boto_keywords)
         check_session(self, "Session()")
         emitter = self._session.get_component("event_emitter")
-        emitter.register_last(_EVENT, _Hook(options.for_client(session=self)), unique_id=_INSTALLED)
+        emitter.register_last(EVENT, Hook(options.for_client(session=self), EncryptionClient), unique_id=_INSTALLED)
         _mark(self, options)
 
     def client(self, service_name: Any, *args: Any, **keywords: Any) -> Any:
@@ -245,7 +120,9 @@ class Session(boto3.Session):
             ConfigurationError: a handler of the session prevents that.
         """
         client: Any = super().client(service_name, *args, **keywords)
-        return _checked(client, self) if service_name == "s3" and _installed(self) is not None else client
+        return (
+            checked(client, self, EncryptionClient) if service_name == "s3" and _installed(self) is not None else client
+        )
 
     def __repr__(self) -> str:
         options = _installed(self)

@@ -1,5 +1,7 @@
 """Managed transfers with boto3's signatures: upload_file, upload_fileobj, download_file, download_fileobj, copy.
 
+Each takes a client as its wire, and as the view of it that does not encrypt.
+
 Copies run on s3transfer. Uploads and downloads have engines of their own: the cipher works in order while the network
 works in parallel, and a downloaded file gets its name only after the tag verified. The CRT transfer client has an HTTP
 stack of its own and would carry plaintext past any Python client: it is never used.
@@ -10,7 +12,7 @@ from __future__ import annotations
 import copy as copying
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from boto3.exceptions import RetriesExceededError, S3UploadFailedError
 from boto3.s3.transfer import ProgressCallbackInvoker, TransferConfig
@@ -29,9 +31,6 @@ from s3ec.s3.answers import etag_of, length_of, status_of
 from s3ec.s3.head_object import plaintext_length
 from s3ec.s3.names import location_of
 from s3ec.s3.requests import check_user_metadata
-
-if TYPE_CHECKING:
-    from s3ec.client.encryption_client import EncryptionClient
 
 __all__ = ["copy", "download_file", "download_fileobj", "upload_file", "upload_fileobj"]
 
@@ -53,7 +52,7 @@ class _Manager(TransferManager):
 
 
 def upload_file(
-    client: EncryptionClient, filename: Any, bucket: str, key: str, extra: Any, callback: Any, config: Any
+    wire: Wire, view: Any, filename: Any, bucket: str, key: str, extra: Any, callback: Any, config: Any
 ) -> None:
     """Upload a file; parts are encrypted in order and sent in parallel."""
     if isinstance(filename, os.PathLike):
@@ -61,37 +60,37 @@ def upload_file(
     if not isinstance(filename, str):
         raise ValueError("Filename must be a string or a path-like object")
     try:
-        _upload(client, filename, bucket, key, extra, callback, config)
+        _upload(wire, view, filename, bucket, key, extra, callback, config)
     except ClientError as error:
         raise S3UploadFailedError(f"Failed to upload {filename} to {bucket}/{key}: {error}") from error
 
 
 def upload_fileobj(
-    client: EncryptionClient, fileobj: Any, bucket: str, key: str, extra: Any, callback: Any, config: Any
+    wire: Wire, view: Any, fileobj: Any, bucket: str, key: str, extra: Any, callback: Any, config: Any
 ) -> None:
     """Upload a file-like object, seekable or not."""
     if not hasattr(fileobj, "read"):
         raise ValueError("Fileobj must implement read")
-    _upload(client, fileobj, bucket, key, extra, callback, config)
+    _upload(wire, view, fileobj, bucket, key, extra, callback, config)
 
 
-def _upload(client: EncryptionClient, body: Any, bucket: str, key: str, extra: Any, callback: Any, config: Any) -> None:
+def _upload(wire: Wire, view: Any, body: Any, bucket: str, key: str, extra: Any, callback: Any, config: Any) -> None:
     _check_extra(extra, _Manager.ALLOWED_UPLOAD_ARGS)
     parameters = {**(extra or {}), "Bucket": bucket, "Key": key}
     claims = any(name.startswith("Checksum") and name != "ChecksumType" for name in parameters)
     # The type information knows no such attribute of a Config.
-    configured = getattr(client.meta.config, "request_checksum_calculation", None)
+    configured = getattr(view.meta.config, "request_checksum_calculation", None)
     if configured == "when_supported" and not claims:
         # As boto3's own uploads do: the object keeps a checksum, whether it is sent in parts or not.
         parameters["ChecksumAlgorithm"] = "CRC32"
     try:
-        uploads.upload(client._s3ec_wire, body, parameters, _classic(config), callback)
+        uploads.upload(wire, body, parameters, _classic(config), callback)
     except S3ECError as error:
         raise error.locate(location_of(parameters) or "") from error.__cause__
 
 
 def download_file(
-    client: EncryptionClient, bucket: str, key: str, filename: Any, extra: Any, callback: Any, config: Any
+    wire: Wire, view: Any, bucket: str, key: str, filename: Any, extra: Any, callback: Any, config: Any
 ) -> None:
     """Download into a file, which gets its name only after the content verified."""
     if isinstance(filename, os.PathLike):
@@ -99,22 +98,23 @@ def download_file(
     if not isinstance(filename, str):
         raise ValueError("Filename must be a string or a path-like object")
     try:
-        _download(client, bucket, key, extra, config, download_targets.to_file, filename, callback)
+        _download(wire, view, bucket, key, extra, config, download_targets.to_file, filename, callback)
     except S3TransferRetriesExceededError as error:
         raise RetriesExceededError(error.last_exception) from error  # type: ignore[arg-type]  # boto3 passes the same
 
 
 def download_fileobj(
-    client: EncryptionClient, bucket: str, key: str, fileobj: Any, extra: Any, callback: Any, config: Any
+    wire: Wire, view: Any, bucket: str, key: str, fileobj: Any, extra: Any, callback: Any, config: Any
 ) -> None:
     """Download into a file-like object, which gets nothing unverified."""
     if not hasattr(fileobj, "write"):
         raise ValueError("Fileobj must implement write")
-    _download(client, bucket, key, extra, config, download_targets.to_fileobj, fileobj, callback)
+    _download(wire, view, bucket, key, extra, config, download_targets.to_fileobj, fileobj, callback)
 
 
 def _download(
-    client: EncryptionClient,
+    wire: Wire,
+    view: Any,
     bucket: str,
     key: str,
     extra: Any,
@@ -125,7 +125,6 @@ def _download(
 ) -> None:
     """Deliver an object; one that is not encrypted (and may be read) comes by way of s3transfer."""
     _check_extra(extra, _Manager.ALLOWED_DOWNLOAD_ARGS)
-    wire: Wire = client._s3ec_wire
     parameters = {**(extra or {}), "Bucket": bucket, "Key": key}
     config = _classic(config)
     for is_last in (False, True):
@@ -143,7 +142,7 @@ def _download(
         # Pinned: an encrypted object put there meanwhile must not come back as what it is not.
         pinned = {**_without_ours(extra), "IfMatch": etag}
         try:
-            with _manager(client._s3ec_view, config, more_arguments=["IfMatch"]) as manager:
+            with _manager(view, config, more_arguments=["IfMatch"]) as manager:
                 manager.download(bucket, key, target, pinned, [*(_subscribers(callback) or ()), heard]).result()
         except (ClientError, download_targets.DownloadFailed) as error:
             if is_last or heard.anything or not _is_replaced(error):
@@ -167,7 +166,8 @@ def _is_replaced(error: Exception) -> bool:
 
 
 def copy(
-    client: EncryptionClient,
+    wire: Wire,
+    view: Any,
     source: Any,
     bucket: str,
     key: str,
@@ -180,8 +180,7 @@ def copy(
     _check_extra(extra, _Manager.ALLOWED_COPY_ARGS)
     extra = dict(extra or {})
     check_user_metadata(extra.get("Metadata"))
-    wire: Wire = client._s3ec_wire
-    from_view: Any = client._s3ec_view
+    from_view = view
     if source_client is not None:
         from_view = source_client.__dict__.get("_s3ec_view", source_client)
     target = {**extra, "Bucket": bucket, "Key": key, "CopySource": source}
@@ -196,7 +195,7 @@ def copy(
             # The conditions held for what was looked at, and the copy is of nothing else.
             pinned = {**copies.without_conditions(extra), "CopySourceIfMatch": etag_of(head)}
             extra = _whole_metadata(pinned, head, _classic(config), whole)
-            with _manager(_keeping_view(client, head.get("Metadata", {}), whole), config) as manager:
+            with _manager(_keeping_view(wire, view, head.get("Metadata", {}), whole), config) as manager:
                 # The wire counts ciphertext; what the caller hears of ends with the plaintext.
                 progress = None if callback is None else downloads.Progress(callback, plaintext_length(head))
                 manager.copy(place.parameters(), bucket, key, extra, _subscribers(progress), from_view).result()
@@ -204,17 +203,17 @@ def copy(
         raise error.locate(location_of(target) or "") from error.__cause__
 
 
-def _keeping_view(client: EncryptionClient, metadata: Mapping[str, str], whole: Mapping[str, str] | None) -> Any:
+def _keeping_view(wire: Wire, view: Any, metadata: Mapping[str, str], whole: Mapping[str, str] | None) -> Any:
     """Return the raw view for one copy, which keeps the content metadata of its source, or what it has in itself."""
-    wire, own = client._s3ec_wire, copies.own_metadata(metadata) if whole is None else dict(whole)
+    own = copies.own_metadata(metadata) if whole is None else dict(whole)
 
     def call(_: Any, operation_name: str, api_params: dict[str, Any]) -> dict[str, Any]:
         return copies.send_keeping(wire, own, operation_name, dict(api_params))
 
-    view_class = type("S3", (type(client._s3ec_view),), {"_make_api_call": call})
-    view: Any = object.__new__(view_class)
-    view.__dict__ = client.__dict__
-    return view
+    view_class = type("S3", (type(view),), {"_make_api_call": call})
+    keeping: Any = object.__new__(view_class)
+    keeping.__dict__ = view.__dict__
+    return keeping
 
 
 def _whole_metadata(

@@ -19,6 +19,7 @@ from s3ec.formats import MetadataLocation
 from s3ec.migrate.context import Calls, MigrationContext
 from s3ec.migrate.ending import TaskEndedError, code_of
 from s3ec.migrate.model import Outcome, Result, SkipReason
+from s3ec.migrate.outcomes import outcome_of
 from s3ec.migrate.properties import Properties, put_annotations
 from s3ec.migrate.source import InstructionFile, Source
 from s3ec.migrate.writing import Target, Written, begin_upload
@@ -52,8 +53,6 @@ def copy_as_it_is(
     source: Source, properties: Properties, target: Target, *, context: MigrationContext, calls: Calls
 ) -> Outcome:
     """Take an object that is encrypted as wanted to another place, with its instruction file."""
-    from s3ec.migrate.reencrypt import outcome_of
-
     if source.location is MetadataLocation.INSTRUCTION_FILE and source.instruction_file is not None:
         _copy_instruction_file(source.instruction_file, target, calls)
     written = copy(source, text_of(source.response.get("Metadata", {})), target, context=context, calls=calls)

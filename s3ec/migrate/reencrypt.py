@@ -17,8 +17,8 @@ from s3ec.migrate.context import Calls, MigrationContext
 from s3ec.migrate.copying import copy_as_it_is
 from s3ec.migrate.ending import TaskEndedError, code_of
 from s3ec.migrate.model import Action, Outcome, Result, SkipReason, Task
+from s3ec.migrate.outcomes import outcome_of
 from s3ec.migrate.properties import Properties, put_annotations, read_properties
-from s3ec.migrate.sealing import Sealing
 from s3ec.migrate.source import Source, check_length, open_source
 from s3ec.migrate.writing import Target, Written
 from s3ec.migrate.yielding import give_place_back, look_again
@@ -229,38 +229,3 @@ def _planned(source: Source, properties: Properties, context: MigrationContext, 
     encryption_context = sealing.context_for(context.settings, source)
     sealing.check_room(properties.metadata, encryption_context, _allowed_layout(source, context))
     return replace(outcome_of(source, Result.PLANNED, context, notes=properties.notes), format_after="V3")
-
-
-def outcome_of(
-    source: Source,
-    result: Result,
-    context: MigrationContext,
-    *,
-    target: Target | None = None,
-    written: Written | None = None,
-    sealed: Sealing | None = None,
-    message: str = "",
-    notes: tuple[str, ...] = (),
-) -> Outcome:
-    """The outcome with all that is known of the object before and after."""
-    bucket, key = context.settings.target(source.task.key)
-    stands = sealed.content_metadata if sealed else source.content_metadata
-    seen = written.plaintext_length if written else None
-    return Outcome(
-        task=source.task,
-        result=result,
-        message=message,
-        destination_bucket=target.bucket if target else bucket,
-        destination_key=target.key if target else key,
-        etag_in=source.etag,
-        version_in=source.version_id,
-        etag_out=written.etag if written else None,
-        version_out=written.version_id if written else None,
-        plaintext_length=source.plaintext_length if seen is None else seen,
-        plaintext_mac=context.mac(written.plaintext_sha256) if written else None,
-        format_before=source.format,
-        format_after=stands.format.value if stands else "plaintext",
-        wrapping_algorithm=stands.encrypted_data_key.wrapping_algorithm.label if stands else None,
-        wrapping_key=context.settings.keyring.label if sealed else None,
-        notes=notes,
-    )
