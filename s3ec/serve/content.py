@@ -14,6 +14,7 @@ from botocore import xform_name
 from s3ec.client.encryption_client import EncryptionClient
 from s3ec.errors import MultipartStateError
 from s3ec.serve import etags
+from s3ec.serve.composites import verify_composite
 from s3ec.serve.doors import Door
 from s3ec.serve.payloads import Payload
 from s3ec.serve.refusals import RefusedError
@@ -65,6 +66,8 @@ def _parameters(operation_name: str, request: Request, payload: Payload, door: D
         _put_body(parameters, payload)
     else:
         parameters.update(_document(operation_name, payload, shape))
+    if operation_name == "CompleteMultipartUpload":
+        verify_composite(parameters)
     return parameters
 
 

@@ -25,7 +25,7 @@ from s3ec.serve.metrics import Metrics
 from s3ec.serve.payloads import Payload, open_payload
 from s3ec.serve.refusals import Refusal, RefusedError, refusal_of
 from s3ec.serve.relay import Relay
-from s3ec.serve.requests import Answer, Request
+from s3ec.serve.requests import Answer, Request, with_hoisted
 from s3ec.serve.routes import Routes
 from s3ec.serve.settings import ServeSettings
 from s3ec.serve.signatures import Signed, verify
@@ -80,6 +80,7 @@ class Gateway:
             if inner is not None:
                 return self._finished(inner, request, "-", started, stack)
             signed = verify(request, self._settings.credentials)
+            request = with_hoisted(request)
             operation_name = self._routes.find(request)
             answer = self._answer(operation_name, request, signed, stack)
         except (S3ECError, ClientError, BotoCoreError) as error:

@@ -111,7 +111,7 @@ class Relay:
         headers.update(more)
         if isinstance(body, Payload):
             headers["Content-Length"] = str(body.length)
-        query = "&".join(pair for pair in request.query.split("&") if pair and not is_signing(pair.partition("=")[0]))
+        query = "&".join(pair for pair in request.query.split("&") if pair and not _is_of_the_client(pair))
         url = self._endpoint + request.path + (f"?{query}" if query else "")
         sent = AWSRequest(method=request.method, url=url, headers=headers, data=body, stream_output=True)
         _Auth(credentials.get_frozen_credentials(), self._region, hashed).add_auth(sent)
@@ -133,6 +133,12 @@ def _own(error: Exception) -> Exception:
     kwargs = getattr(error, "kwargs", None)
     inner = kwargs.get("error") if isinstance(kwargs, dict) else None
     return inner if isinstance(inner, S3ECError) else error
+
+
+def _is_of_the_client(pair: str) -> bool:
+    """True for what belongs to the client's signature, or has become a header again."""
+    name = pair.partition("=")[0].lower()
+    return is_signing(name) or name.startswith("x-amz-")
 
 
 def _forwarded(headers: Mapping[str, str]) -> dict[str, str]:

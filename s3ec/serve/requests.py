@@ -5,6 +5,7 @@ A framework's path would be decoded and tidied: keys with ``//``, ``%2F`` or ``+
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -12,7 +13,7 @@ from urllib.parse import unquote, unquote_plus
 
 from s3ec.serve.refusals import RefusedError
 
-__all__ = ["Answer", "Body", "Request", "is_signing", "parse_target", "without_chunks"]
+__all__ = ["Answer", "Body", "Request", "is_signing", "parse_target", "with_hoisted", "without_chunks"]
 
 _SIGNING = frozenset(
     {"x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-expires", "x-amz-signedheaders", "x-amz-signature",
@@ -117,6 +118,21 @@ def parse_target(path: str, query: str) -> tuple[str | None, str | None, dict[st
 def is_signing(name: str) -> bool:
     """True for an argument of the query that belongs to the signature, or that an SDK adds for its own use."""
     return name.lower() in _SIGNING
+
+
+def with_hoisted(request: Request) -> Request:
+    """A presigned request with the headers that its SDK put into the query as headers again, which is what they mean.
+
+    Raises:
+        RefusedError: one is stated twice.
+    """
+    if not any(pair.lower().startswith("x-amz-signature=") for pair in request.query.split("&")):
+        return request
+    hoisted = {name.lower(): value for name, value in request.arguments.items() if name.lower().startswith("x-amz-")}
+    if any(request.headers.get(name, value) != value for name, value in hoisted.items()):
+        raise RefusedError(400, "InvalidArgument", "A header and the query state different values")
+    arguments = {name: value for name, value in request.arguments.items() if name.lower() not in hoisted}
+    return dataclasses.replace(request, headers={**request.headers, **hoisted}, arguments=arguments)
 
 
 def without_chunks(encoding: str) -> str:

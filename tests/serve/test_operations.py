@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -273,3 +275,46 @@ def _arguments(client: Any) -> dict[str, Any]:
         "aws_access_key_id": "testing",
         "aws_secret_access_key": "testing",
     }
+
+
+def test_headers_in_the_query_of_a_presigned_url_are_headers(through: Any, plain_s3: Any, server: Server, bucket: str):
+    """Several SDKs put them there; they are under the signature, and mean what they say."""
+    signed = through(server, config={"signature_version": "s3v4"})
+
+    def hoist(request: Any, **_: Any) -> None:
+        request.url += "?x-amz-meta-own=x&x-amz-checksum-crc32=DUoRhQ%3D%3D"
+
+    signed.meta.events.register("before-sign.s3.PutObject", hoist)
+    url = signed.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "k"})
+    assert "x-amz-meta-own" in url
+    assert fetch("PUT", url, body=b"hello world")[0] == 200
+    assert plain_s3.head_object(Bucket=bucket, Key="k")["Metadata"]["own"] == "x"
+    assert fetch("PUT", url, body=b"hello, world")[0] == 400
+    assert fetch("PUT", url, body=b"hello world", headers={"x-amz-meta-own": "y"})[0] in (400, 403)
+    unsigned = signed.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
+    assert fetch("GET", unsigned + "&x-amz-meta-own=x")[0] == 403
+
+
+@pytest.mark.parametrize("suffix", [True, False])
+def test_checksums_of_the_parts_checksums(s3: Any, bucket: str, suffix: bool):
+    """What some SDKs state about the whole is verified by the parts that are listed."""
+    upload = {"Bucket": bucket, "Key": "k"}
+    upload["UploadId"] = s3.create_multipart_upload(**upload, ChecksumAlgorithm="CRC32")["UploadId"]
+    parts = []
+    for number, body in enumerate((bytes(5 * MiB), b"end"), 1):
+        answer = s3.upload_part(**upload, PartNumber=number, Body=body, ChecksumAlgorithm="CRC32")
+        parts.append({"PartNumber": number, "ETag": answer["ETag"], "ChecksumCRC32": answer["ChecksumCRC32"]})
+    joined = b"".join(base64.b64decode(part["ChecksumCRC32"]) for part in parts)
+    whole = base64.b64encode(zlib.crc32(joined).to_bytes(4, "big")).decode()
+    call = {**upload, "MultipartUpload": {"Parts": parts}, "ChecksumType": "COMPOSITE"}
+    wrong = {"AAAAAA==", f"{whole}-3", "?"} if suffix else {"AAAAAA=="}
+    for value in wrong:
+        assert code_of(s3.complete_multipart_upload, **call, ChecksumCRC32=value)[0] == 400
+    without = [{key: value for key, value in part.items() if key != "ChecksumCRC32"} for part in parts]
+    changed = {**call, "MultipartUpload": {"Parts": without}}
+    assert code_of(s3.complete_multipart_upload, **changed, ChecksumCRC32=whole)[0] == 400
+    if suffix:
+        whole += "-2"
+        del call["ChecksumType"]
+    s3.complete_multipart_upload(**call, ChecksumCRC32=whole)
+    assert s3.head_object(Bucket=bucket, Key="k")["ContentLength"] == 5 * MiB + 3
