@@ -20,7 +20,6 @@ from s3ec.client import (
     answers,
     carried,
     copies,
-    deletes,
     framing,
     handlers,
     hook,
@@ -39,8 +38,11 @@ from s3ec.client.reference import described, signature
 from s3ec.client.server_side_copy import speaks_to_aws
 from s3ec.client.wire import Wire
 from s3ec.errors import S3ECError
+from s3ec.s3.delete_object import delete_object, delete_objects
+from s3ec.s3.flow import Flow
 from s3ec.s3.head_object import head_object
 from s3ec.s3.names import location_of
+from s3ec.s3.surroundings import Surroundings
 
 if TYPE_CHECKING:
     from s3ec.client.typing import TypedClient as _Base
@@ -117,10 +119,10 @@ class EncryptionClient(_Base):
             "CompleteMultipartUpload": self._s3ec_uploads.complete,
             "CopyObject": copies.copy_object,
             "CreateMultipartUpload": self._s3ec_uploads.create,
-            "DeleteObject": deletes.delete_object,
-            "DeleteObjects": deletes.delete_objects,
+            "DeleteObject": _flow(delete_object),
+            "DeleteObjects": _flow(delete_objects),
             "GetObject": self._s3ec_ranges.get_object,
-            "HeadObject": lambda wire, parameters: wire.run(head_object(wire, parameters)),
+            "HeadObject": _flow(head_object),
             "PutObject": puts.put_object,
             "RenameObject": copies.rename_object,
             "UploadPart": self._s3ec_uploads.upload_part,
@@ -318,6 +320,13 @@ def plain_view(client: BaseClient) -> BaseClient:
     view: BaseClient = object.__new__(_generated_class(client))
     view.__dict__ = client.__dict__
     return view
+
+
+def _flow(
+    operation: Callable[[Surroundings, dict[str, Any]], Flow[dict[str, Any]]],
+) -> Callable[[Wire, dict[str, Any]], dict[str, Any]]:
+    """The handler of an operation that is a flow."""
+    return lambda wire, parameters: wire.run(operation(wire, parameters))
 
 
 def _make_view(client: EncryptionClient) -> BaseClient:

@@ -26,8 +26,9 @@ from s3ec.client.handlers import Heard
 from s3ec.client.options import Options
 from s3ec.client.seals import Seal
 from s3ec.client.sources import is_readable_body
+from s3ec.client.together import for_each
 from s3ec.errors import S3ECError
-from s3ec.s3.flow import Call, CloseBody, Deliver, Effect, Enter, Flow, Leave, ReadBody, Unwrap
+from s3ec.s3.flow import Call, CloseBody, Deliver, Effect, Enter, Flow, Leave, ReadBody, Together, Unwrap
 from s3ec.s3.surroundings import ReadRules, WriteRules
 
 __all__ = ["OwnErrorFirst", "Wire"]
@@ -244,4 +245,5 @@ _PERFORM: dict[type, Callable[[Wire, Any], object]] = {
     Deliver: lambda wire, effect: deliver(wire.options, effect),
     Enter: lambda _, effect: effect.gate.acquire(),
     Leave: lambda _, effect: effect.gate.release(),
+    Together: lambda wire, effect: for_each(wire.run, effect.flows, effect.at_once),
 }

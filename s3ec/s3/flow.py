@@ -14,7 +14,7 @@ in a ``finally`` may yield.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -37,6 +37,7 @@ __all__ = [
     "Leave",
     "ReadBody",
     "RefusedError",
+    "Together",
     "UnreachableError",
     "Unwrap",
     "call",
@@ -45,6 +46,7 @@ __all__ = [
     "leave",
     "open_cipher",
     "read_body",
+    "together",
 ]
 
 T = TypeVar("T")
@@ -188,7 +190,20 @@ class Deliver:
     answer: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
-Effect: TypeAlias = Call | Unwrap | ReadBody | CloseBody | Deliver | Enter | Leave
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Several flows, carried out at the same time where that can be; answered with None when all have ended.
+
+    Attributes:
+        flows: none of them was started; they share nothing.
+        at_once: how many at a time.
+    """
+
+    flows: Sequence[Flow[object]] = field(repr=False)
+    at_once: int
+
+
+Effect: TypeAlias = Call | Unwrap | ReadBody | CloseBody | Deliver | Enter | Leave | Together
 Flow: TypeAlias = Generator[Effect, Any, T]
 
 
@@ -240,3 +255,12 @@ def enter(gate: Gate) -> Flow[None]:
 def leave(gate: Gate) -> Flow[None]:
     """Let the next flow into a gate."""
     yield Leave(gate)
+
+
+def together(flows: Sequence[Flow[object]], *, at_once: int) -> Flow[None]:
+    """Carry out several flows, some at a time.
+
+    Raises:
+        whatever leaves the first flow that any leaves.
+    """
+    yield Together(flows, at_once)

@@ -17,7 +17,8 @@ from s3ec.client import driver
 from s3ec.client.verified_ranges import VerifiedTable
 from s3ec.client.wire import Wire
 from s3ec.s3 import flow
-from s3ec.s3.flow import Effect, Flow
+from s3ec.s3.delete_object import delete_object, delete_objects
+from s3ec.s3.flow import Effect, Flow, Together
 from s3ec.s3.get_object import get_object
 from s3ec.s3.head_object import head_object
 
@@ -66,6 +67,17 @@ def head(**more: Any) -> Operation:
     return lambda wire, _: head_object(wire, {**PLACE, **more})
 
 
+def delete(**more: Any) -> Operation:
+    """A flow of delete_object."""
+    return lambda wire, _: delete_object(wire, {**PLACE, **more})
+
+
+def delete_several(*keys: str) -> Operation:
+    """A flow of delete_objects."""
+    named = [{"Key": key} for key in keys]
+    return lambda wire, _: delete_objects(wire, {"Bucket": "b", "Delete": {"Objects": named}})
+
+
 def twice(operation: Operation) -> Operation:
     """A flow once more, with what the first has left in the table."""
 
@@ -112,6 +124,12 @@ CASES: dict[str, tuple[Operation, dict[str, Any], Callable[[LyingS3], None]]] = 
     "range of a forgery": (get(Range="bytes=5-9"), {}, told(tamper=flipped)),
     "range that is another": (get(Range="bytes=5-9"), {}, told(wrong_range=16)),
     "range for which all comes": (get(Range="bytes=5-9"), {}, told(ignore_ranges=True)),
+    "delete": (delete(), {}, nothing),
+    "delete with an instruction file": (delete(), {"instruction_file_writes": True}, nothing),
+    "delete of a version": (delete(VersionId="v"), {"instruction_file_writes": True}, nothing),
+    "delete of several": (delete_several("k", "plain", "none"), {"instruction_file_writes": True}, nothing),
+    "delete of a file too": (delete_several("k", "k.instruction"), {"instruction_file_writes": True}, nothing),
+    "delete without files": (delete_several("k"), {"instruction_file_reads": False}, nothing),
     "head": (head(), {}, nothing),
     "head of a range": (head(Range="bytes=5-9"), {}, nothing),
     "head of nothing": (head(Key="none"), {}, nothing),
@@ -130,7 +148,7 @@ def outcome(run: Callable[[], Any]) -> Any:
             result["Body"] = result["Body"].read()
         # Of each answer.
         result.pop("LastModified", None)
-        result["ResponseMetadata"] = result["ResponseMetadata"]["ClientSideEncryption"]
+        result["ResponseMetadata"] = result["ResponseMetadata"].get("ClientSideEncryption")
     return result
 
 
@@ -140,6 +158,8 @@ def by_boto(client: EncryptionClient, operation: Operation) -> tuple[list[str], 
 
     def perform(effect: Effect) -> object:
         asked.append(written_down(effect))
+        if isinstance(effect, Together):
+            return [driver.run(one, perform) for one in effect.flows]
         return wire.perform(effect)
 
     return asked, outcome(lambda: driver.run(operation(wire, VerifiedTable()), perform))
@@ -151,6 +171,8 @@ def by_loop(client: EncryptionClient, operation: Operation) -> tuple[list[str], 
 
     async def perform(effect: Effect) -> object:
         asked.append(written_down(effect))
+        if isinstance(effect, Together):
+            return [await aio_driver.run(one, perform) for one in effect.flows]
         return await asyncio.to_thread(wire.perform, effect)
 
     return asked, outcome(lambda: asyncio.run(aio_driver.run(operation(wire, VerifiedTable()), perform)))

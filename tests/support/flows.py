@@ -19,6 +19,7 @@ from s3ec.s3.flow import (
     Leave,
     ReadBody,
     RefusedError,
+    Together,
     Unwrap,
 )
 from s3ec.s3.surroundings import ReadRules, WriteRules
@@ -129,5 +130,7 @@ def written_down(effect: Effect) -> str:
         return f"ReadBody {effect.size} {effect.has_tag}"
     if isinstance(effect, Deliver):
         return f"Deliver {type(effect.content).__name__} {effect.length} {getattr(effect.content, 'span', None)}"
+    if isinstance(effect, Together):
+        return f"Together {len(effect.flows)} {effect.at_once}"
     assert isinstance(effect, (CloseBody, Enter, Leave))
     return type(effect).__name__
