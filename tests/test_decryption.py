@@ -454,6 +454,20 @@ class TestContext:
         # A manager that chooses among keyrings binds contexts, but this object has none.
         refused(EncryptionContextMismatchError, described, encryption_context={"team": "private-hr"})
 
+    def test_a_context_that_was_not_stated_names_no_other_place(self) -> None:
+        """Whoever takes the stored context as it is still reads only what belongs where it was found."""
+        arn = "arn:aws:s3:::bucket/key"
+        bound = stored(WrappingAlgorithm.KMS_CONTEXT, "115", **{"aws:s3:arn": arn}, team="hr")
+        for place in (arn, "arn:aws-cn:s3:::bucket/key", None):
+            assert begin(bound, FixedKeys(), object_arn=place)
+        error = refused(EncryptionContextMismatchError, bound, object_arn=f"{arn}2")
+        assert "was it swapped" in str(error)
+        error = refused(EncryptionContextMismatchError, bound, object_arn="")
+        assert "were not given" in str(error)
+        for other in ("arn:aws:s3:::bucket", "arn:aws:dynamodb:::table/key", "text"):
+            free = stored(WrappingAlgorithm.KMS_CONTEXT, "115", **{"aws:s3:arn": other})
+            assert begin(free, FixedKeys(), object_arn=arn)
+
     def test_bound_pairs_must_be_stored(self) -> None:
         """Pairs that bind the object to its place are checked, whatever the caller gives, and need not be repeated."""
         arn = "arn:aws:s3:::bucket/key"

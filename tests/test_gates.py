@@ -53,6 +53,15 @@ def checked(
     )
 
 
+def test_a_data_key_without_commitment_is_given_as_it_is() -> None:
+    """Nothing proves it but the content."""
+    manager = DefaultMaterialsManager(AesKeyring(bytes(32)))
+    request = prepared(manager, FORBID)
+    materials = manager.get_encryption_materials(request)
+    gate = checked(encryption.finish(request, materials)[0], manager, ALLOW)
+    assert gate.data_key(gate.ask().reveal()) == Secret(materials.plaintext_data_key)
+
+
 def test_a_gate_is_a_request_and_an_answer() -> None:
     """Whoever carries the request out need not be the gate; what is written so is read so."""
     keyring = AesKeyring(bytes(32))

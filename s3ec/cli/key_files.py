@@ -45,7 +45,7 @@ def check_rsa_key_file(path: Path, *, private: bool, passphrase: str | None = No
 
 def _check_passphrase(path: Path, content: bytes, passphrase: str) -> None:
     try:
-        rsa_keys.unlocked_private_key(content, read_passphrase(passphrase))
+        rsa_keys.private_key(content, read_passphrase(passphrase))
     except ConfigurationError as error:
         # As it stands: it names no argument, and quotes neither the key nor the passphrase.
         raise ConfigurationError(f"{path}: {error}") from error

@@ -88,10 +88,10 @@ def configured_keyring(settings: Configuration) -> Keyring:
 
 def _private_key(settings: Configuration) -> Any:
     """The private key: its PEM, or the key object where a passphrase opens it."""
-    from s3ec.crypto.rsa_keys import unlocked_private_key
+    from s3ec.crypto.rsa_keys import private_key
 
     file = settings.rsa_passphrase_file
     if file is None and not os.environ.get(PASSPHRASE_VARIABLE):
         return read_file(settings.rsa_private_key_file)
     passphrase = read_passphrase(f"env:{PASSPHRASE_VARIABLE}" if file is None else f"file:{file}")
-    return unlocked_private_key(read_file(settings.rsa_private_key_file), passphrase)
+    return private_key(read_file(settings.rsa_private_key_file), passphrase)

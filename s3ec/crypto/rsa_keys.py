@@ -19,7 +19,6 @@ __all__ = [
     "private_key",
     "public_key",
     "same_key",
-    "unlocked_private_key",
 ]
 
 MIN_PRIVATE_KEY_BITS = 1024
@@ -29,15 +28,20 @@ MIN_PUBLIC_KEY_BITS = 2048
 """Nothing new is written for shorter keys (NIST SP 800-131A)."""
 
 
-def private_key(key: object) -> RSAPrivateKey:
-    """Take a private key as PEM (PKCS#8 or PKCS#1, not encrypted) or as a key object, or either of them as a `Secret`.
+def private_key(key: object, passphrase: object = None) -> RSAPrivateKey:
+    """Take a private key as PEM (PKCS#8 or PKCS#1) or as a key object, or either of them as a `Secret`.
+
+    Args:
+        key: bytes or str of PEM, or a key object.
+        passphrase: bytes, or a `Secret` of them, where the PEM is encrypted; a PEM that is not is taken as it is.
 
     Raises:
-        ConfigurationError: it is not an RSA private key, or shorter than 1024 bits. The text quotes nothing of it.
+        ConfigurationError: it is not an RSA private key, shorter than 1024 bits, or encrypted with something else. The
+            text quotes nothing of it.
     """
-    given = Secret(revealed(key))
-    del key  # keep what is refused below out of any error report
-    loaded = _loaded(given) if isinstance(given.reveal(), (bytes, bytearray, str)) else given.reveal()
+    given, opens = Secret(revealed(key)), Secret(revealed(passphrase) or None)
+    del key, passphrase  # keep what is refused below out of any error report
+    loaded = _loaded(given, opens) if isinstance(given.reveal(), (bytes, bytearray, str)) else given.reveal()
     if not isinstance(loaded, RSAPrivateKey):
         raise ConfigurationError(
             f"private_key must be an RSA private key as PEM or as a key object, not {type(loaded).__name__}"
@@ -46,44 +50,25 @@ def private_key(key: object) -> RSAPrivateKey:
     return loaded
 
 
-def _loaded(pem: Secret[Any]) -> object:
-    fault = "private_key is not a PEM private key (PKCS#8 or PKCS#1)"
+def _loaded(pem: Secret[Any], passphrase: Secret[Any]) -> object:
+    is_locked = passphrase.reveal() is not None
     try:
-        return load_pem_private_key(_encoded(pem.reveal()), password=None)
+        return load_pem_private_key(_encoded(pem.reveal()), password=passphrase.reveal())
     except TypeError:
-        fault = "the PEM private key is encrypted; load it with its password and give the key object"
+        # Encrypted, and no passphrase was given, or the other way round.
+        fault = (
+            "" if is_locked else "the PEM private key is encrypted; load it with its password and give the key object"
+        )
     except (ValueError, UnsupportedAlgorithm):
-        pass
+        fault = (
+            "the passphrase does not open the PEM private key, or it is not one (PKCS#8 or PKCS#1)"
+            if is_locked
+            else "private_key is not a PEM private key (PKCS#8 or PKCS#1)"
+        )
     # Raised here: the library's own error would bring its frames along, which hold the text of the key.
-    raise ConfigurationError(fault)
-
-
-def unlocked_private_key(pem: object, passphrase: object) -> RSAPrivateKey:
-    """Take a private key as PEM that is encrypted with a passphrase; one that is not encrypted is taken as it is.
-
-    Args:
-        pem: bytes or str.
-        passphrase: bytes; empty for none.
-
-    Raises:
-        ConfigurationError: the passphrase does not open it, or as `private_key`. The text quotes nothing of either.
-    """
-    given: Secret[Any] = Secret(revealed(pem))
-    secret: Secret[Any] = Secret(revealed(passphrase))
-    del pem, passphrase  # keep what is refused below out of any error report
-    fault = None
-    try:
-        loaded: object = load_pem_private_key(_encoded(given.reveal()), password=secret.reveal() or None)
-    except TypeError:
-        # Not encrypted, or no passphrase was given: the other function says which.
-        loaded = given
-    except (ValueError, UnsupportedAlgorithm):
-        fault = "the passphrase does not open the PEM private key, or it is not one (PKCS#8 or PKCS#1)"
-        loaded = None
-    # Raised here: the library's own error would bring its frames along, which hold the text of the key.
-    if fault is not None:
+    if fault:
         raise ConfigurationError(fault)
-    return private_key(loaded)
+    return _loaded(pem, Secret(None))
 
 
 def public_key(key: object) -> RSAPublicKey:

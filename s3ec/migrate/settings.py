@@ -155,12 +155,12 @@ class KeyringSpec(Jsonable):
 
     def _private_key(self) -> Any:
         """The private key: its PEM, or the key object where a passphrase opens it."""
-        from s3ec.crypto.rsa_keys import unlocked_private_key
+        from s3ec.crypto.rsa_keys import private_key
 
         if self.passphrase is None:
             return read_file(self.private_key_path)
         # Never in variables, which error reporters would send.
-        return unlocked_private_key(read_file(self.private_key_path), read_passphrase(self.passphrase))
+        return private_key(read_file(self.private_key_path), read_passphrase(self.passphrase))
 
     def read_key(self) -> bytes:
         """The content of the key file that wraps: AES bytes, or the public (else private) key's PEM.

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from traceback import walk_tb
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import (
@@ -12,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from s3ec.crypto import rsa_keys
 from s3ec.errors import ConfigurationError
+from s3ec.secrets import Secret
 
 from support.rsa import other_rsa_key, rsa_key
 
@@ -116,3 +120,47 @@ def test_a_private_key_below_1024_bits_is_refused() -> None:
     """A key that anybody can factor reads nothing either."""
     with pytest.raises(ConfigurationError, match="private_key has 512 bits; 1024 is the least"):
         rsa_keys.private_key(KEY_OF_512_BITS)
+
+
+class TestPassphrase:
+    """Private keys as PEM that a passphrase opens."""
+
+    LOCKED = rsa_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"open sesame"))
+
+    @pytest.mark.parametrize("container", [bytes, bytes.decode, Secret])
+    def test_the_passphrase_opens_it(self, container: Callable[[bytes], object]) -> None:
+        """Text, bytes or a secret, and so the passphrase."""
+        for passphrase in (b"open sesame", Secret(b"open sesame")):
+            loaded = rsa_keys.private_key(container(self.LOCKED), passphrase)
+            assert rsa_keys.same_key(loaded.public_key(), rsa_key().public_key())
+
+    @pytest.mark.parametrize(
+        "passphrase", [b"", None, b"anything", Secret(b"")], ids=["empty", "none", "any", "secret"]
+    )
+    def test_a_key_that_is_not_encrypted_is_taken_as_it_is(self, passphrase: object) -> None:
+        """With a passphrase that nobody needs, and with none."""
+        loaded = rsa_keys.private_key(private_pem(PrivateFormat.PKCS8), passphrase)
+        assert rsa_keys.same_key(loaded.public_key(), rsa_key().public_key())
+
+    @pytest.mark.parametrize(
+        ("pem", "passphrase", "said"),
+        [
+            (LOCKED, b"wrong horse", "the passphrase does not open"),
+            (b"no PEM at all", b"wrong horse", "the passphrase does not open"),
+            (LOCKED, b"", "is encrypted"),
+            (LOCKED, None, "is encrypted"),
+            (b"no PEM at all", b"", "is not a PEM private key"),
+        ],
+        ids=["wrong", "no key", "empty", "none", "neither"],
+    )
+    def test_refusals_quote_nothing(self, pem: bytes, passphrase: bytes | None, said: str) -> None:
+        """One error without a cause, whose text and frames hold neither key nor passphrase."""
+        with pytest.raises(ConfigurationError, match=said) as caught:
+            rsa_keys.private_key(pem, passphrase)
+        assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+        assert "horse" not in str(caught.value)
+        frames = [frame for frame, _ in walk_tb(caught.value.__traceback__)]
+        ours = [frame for frame in frames if frame.f_globals["__name__"].startswith("s3ec.")]
+        assert ours
+        shown = [value for frame in ours for value in frame.f_locals.values() if isinstance(value, (bytes, str))]
+        assert not {pem, b"wrong horse"} & set(shown)

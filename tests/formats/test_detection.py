@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from s3ec.errors import ConflictingMetadataError, InstructionFileError, MalformedMetadataError, NotEncryptedError
-from s3ec.formats import Detection, detect, parse_object
+from s3ec.formats import Detection, detect, parse_object, refuse_remnants
 
 from support import headers
 
@@ -127,3 +127,22 @@ def test_an_object_whose_data_key_lies_elsewhere_is_said_to_be_so() -> None:
     """Commitment and message ID alone point to the instruction file."""
     with pytest.raises(InstructionFileError):
         parse_object(headers.content_of(headers.v3()))
+
+
+@pytest.mark.parametrize(
+    "name", [*OLD_KEYS, *V3_OBJECT_KEYS, "X-Amz-Unencrypted-Content-Length", "x-amz-unencrypted-content-md5"]
+)
+def test_a_remnant_of_content_metadata_is_not_plaintext(name: str) -> None:
+    """What only encrypting clients write may stand beside ciphertext whose file was lost."""
+    with pytest.raises(MalformedMetadataError, match=name.lower()):
+        refuse_remnants({"team": "hr", name: "17"})
+    with pytest.raises(MalformedMetadataError, match=name.lower()):
+        refuse_remnants({name: "17", "x-amz-crypto-instr-file": ""}, may_be_instruction_file=True)
+
+
+def test_foreign_metadata_and_the_mark_of_a_file_are_no_remnants() -> None:
+    """The mark of an instruction file passes only where such a file may be looked at."""
+    refuse_remnants({"team": "hr"})
+    refuse_remnants({"team": "hr", "X-Amz-Crypto-Instr-File": ""}, may_be_instruction_file=True)
+    with pytest.raises(MalformedMetadataError, match="x-amz-crypto-instr-file"):
+        refuse_remnants({"x-amz-crypto-instr-file": ""})

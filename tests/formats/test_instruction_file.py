@@ -13,6 +13,7 @@ from s3ec.formats import (
     INSTRUCTION_FILE_SUFFIX,
     LEGACY_DOTNET_SUFFIX,
     is_instruction_file_body,
+    judge_instruction_file,
     parse_instruction_file,
     parse_object,
     render_instruction_file,
@@ -289,3 +290,45 @@ def test_a_rendered_file_leaves_the_length_with_the_object() -> None:
     assert stays == {"x-amz-unencrypted-content-length": "17"}
     assert b"unencrypted" not in body
     assert parse_instruction_file(body, stays) == parse_object(metadata)
+
+
+class TestJudgement:
+    """What lies under an instruction file's name, and what it says of the object beside it."""
+
+    @pytest.mark.parametrize("body", [b"How to assemble the shelf", b"", b"{}", file({"x-amz-meta": "1"}), b"\xff"])
+    def test_an_object_of_the_users_own_says_nothing(self, body: bytes) -> None:
+        """Neither marked nor with any name of content metadata: the object beside it is judged without it."""
+        assert judge_instruction_file(body, {"team": "hr"}) is None
+
+    @pytest.mark.parametrize("metadata", [headers.v1(), headers.v2(), headers.v2_cbc()], ids=["v1", "v2", "v2-cbc"])
+    def test_a_sound_file_of_v1_or_v2_makes_the_object_encrypted(self, metadata: dict[str, str]) -> None:
+        """Those formats have nothing in the object itself."""
+        assert judge_instruction_file(file(metadata), {}) == parse_object(metadata)
+
+    @pytest.mark.parametrize("is_marked", [False, True])
+    def test_a_sound_file_of_v3_beside_another_object_says_nothing(self, is_marked: bool) -> None:
+        """It belongs to an object that is yet to come, or was overwritten."""
+        assert judge_instruction_file(file(V3_FILE), {"team": "hr"}, is_marked=is_marked) is None
+
+    def test_an_object_that_asks_for_its_file_gets_it(self) -> None:
+        """And nothing else: what lies there must be that file."""
+        assert judge_instruction_file(file(V3_FILE), V3_OBJECT) == parse_object(headers.v3())
+        with pytest.raises(InstructionFileError):
+            judge_instruction_file(b"How to assemble the shelf", V3_OBJECT)
+
+    @pytest.mark.parametrize(
+        ("body", "is_marked"),
+        [
+            (b"How to assemble the shelf", True),
+            (file(headers.v2())[:40], False),
+            (file({"x-amz-3": "QQ==", "x-amz-w": "99"}), False),
+            (file({"x-amz-3": "QQ=="}), True),
+            (b'{"EncryptedEnvelopeKey":', False),
+            (b" " * (INSTRUCTION_FILE_MAX_LENGTH + 1), False),
+        ],
+        ids=["marked", "half", "unknown wrapping", "incomplete", "half of .NET's", "endless"],
+    )
+    def test_what_may_be_a_damaged_file_is_an_error(self, body: bytes, is_marked: bool) -> None:
+        """Never "not encrypted": the object beside it may be ciphertext."""
+        with pytest.raises((InstructionFileError, ConflictingMetadataError)):
+            judge_instruction_file(body, {"team": "hr"}, is_marked=is_marked)

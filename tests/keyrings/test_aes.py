@@ -175,3 +175,15 @@ def test_it_is_a_keyring() -> None:
     assert not keyring.capabilities.binds_encryption_context
     assert not keyring.capabilities.enable_legacy_wrapping_algorithms
     assert {algorithm.family for algorithm in keyring.capabilities.wrapping_algorithms} == {"aes"}
+
+
+@pytest.mark.parametrize("bits", [128, 192, 256])
+def test_hexadecimal_digits_are_not_a_key(bits: int) -> None:
+    """Of 128 bits they would pass for a key of 256; the text says what to give instead, and nothing of the key."""
+    digits = KEY[: bits // 8].hex().encode()
+    for key in (digits, digits.upper()):
+        with pytest.raises(ConfigurationError, match=r"hexadecimal digits.*bytes\.fromhex") as refusal:
+            AesKeyring(key)
+        assert key.decode() not in str(refusal.value)
+    with pytest.raises(ConfigurationError, match="hexadecimal"):
+        AesKeyring(KEY, additional_decryption_keys=[({"a": "b"}, digits)])
