@@ -1,4 +1,4 @@
-"""Many copies and deletions: several at a time; a failure stops no other, and Ctrl-C says how far it came.
+"""Many copies and deletions: several at a time. A failure stops no other, unless it is one that all would meet.
 
 A transfer that is interrupted leaves nothing half-written: a download gets its name when it is verified, and the parts
 of an upload are taken back. What moves is told to the progress, and that is where a transfer learns that it has to end.
@@ -16,8 +16,11 @@ from types import FrameType
 from typing import Any
 
 from s3ec.cli.failures import ERRORS, ExitCode, Failure, FailureError, combined, describe
+from s3ec.cli.interruption import leave
+from s3ec.cli.open_uploads import OpenUploads
 from s3ec.cli.output import Output, human_bytes
-from s3ec.cli.repeats import Repeats
+from s3ec.cli.repeats import NAMED, Repeats
+from s3ec.cli.stopping import ALIKE, meets_all
 from s3ec.cli.transfer_progress import TransferProgress
 from s3ec.cli.transfers import STANDARD_STREAM, Copy, Report
 from s3ec.migrate.survey import bounded_map
@@ -61,11 +64,15 @@ class Done:
         step: what was to be done; None for a failure of the plan.
         failure: why it was not done, or None.
         dropped: True if it was interrupted.
+        untried: True if it was not begun, since it could not succeed.
+        meets_all: True if the failure is one that every other step would meet.
     """
 
     step: Copy | Deletion | None
     failure: Failure | None = None
     dropped: bool = False
+    untried: bool = False
+    meets_all: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,6 +88,8 @@ class Batch:
         quiet: write no line for what is done.
         show_progress: on a terminal.
         again: what the same command does when it is given again; shown after an interruption.
+        uploads: those under way, which an interruption takes back.
+        check: called before the first copy of several; what it raises ends the run.
     """
 
     output: Output
@@ -91,7 +100,10 @@ class Batch:
     quiet: bool = False
     show_progress: bool = True
     again: str = ""
+    uploads: OpenUploads | None = None
+    check: Callable[[], object] = lambda: None
     _stop: threading.Event = field(default_factory=threading.Event)
+    _hopeless: threading.Event = field(default_factory=threading.Event)
     _signals: list[int] = field(default_factory=list)
     _copied: list[dict[str, str]] = field(default_factory=list)
     _deleted: list[str] = field(default_factory=list)
@@ -112,6 +124,7 @@ class Batch:
 
         Raises:
             FailureError, botocore.exceptions.ClientError: the plan cannot be made.
+            s3ec.errors.KeyringError: the key that all need is not there or is switched off.
         """
         with self._progress() as progress, self._interruptible():
             feed = self._feed(steps, progress)
@@ -129,7 +142,7 @@ class Batch:
             progress.expect(step.size)
             progress.all_known()
             try:
-                with _raised_signals():
+                with self._raised_signals():
                     done = self._step(step, progress)
                     self._report(done, progress)
             except KeyboardInterrupt as error:
@@ -141,10 +154,14 @@ class Batch:
         return TransferProgress.of(self.output, wanted=self.show_progress and not self.dry_run)
 
     def _feed(self, steps: Iterable[Step], progress: TransferProgress) -> Iterator[Step]:
+        is_checked = False
         for step in steps:
-            if self._stop.is_set():
+            if self._stop.is_set() or self._hopeless.is_set():
                 return
             if isinstance(step, Copy):
+                if not is_checked:
+                    self.check()
+                    is_checked = True
                 progress.expect(step.size)
             yield step
         progress.all_known()
@@ -154,6 +171,8 @@ class Batch:
             return Done(None, step)
         if self._stop.is_set():
             return Done(step, dropped=True)
+        if self._hopeless.is_set():
+            return Done(step, untried=True)
         return Done(step) if self.dry_run else self._do(step, progress)
 
     def _do(self, step: Copy | Deletion, progress: TransferProgress) -> Done:
@@ -177,17 +196,21 @@ class Batch:
         except FailureError as error:
             return Done(step, error.failure)
         except ERRORS as error:
-            return Done(step, describe(error, step.location))
+            if self._stop.is_set():
+                return Done(step, dropped=True)  # its upload may have been taken back
+            if ends_all := meets_all(error):
+                self._hopeless.set()
+            return Done(step, describe(error, step.location), meets_all=ends_all)
         return Done(step)
 
     def _report(self, done: Done, progress: TransferProgress) -> None:
-        if done.dropped:
-            self._counts["dropped"] += 1
+        if done.dropped or done.untried:
+            self._counts["dropped" if done.dropped else "untried"] += 1
             return
         if isinstance(done.step, Copy):
             progress.finished()
         if done.failure is not None:
-            self._failed(done.failure, done.step, progress)
+            self._failed(done.failure, done, progress)
             return
         if isinstance(done.step, Copy):
             self._counts["copied"] += 1
@@ -206,24 +229,37 @@ class Batch:
         if not (self.output.as_json or self.quiet or is_content):
             progress.line(text, self.output)
 
-    def _failed(self, failure: Failure, step: Copy | Deletion | None, progress: TransferProgress) -> None:
+    def _failed(self, failure: Failure, done: Done, progress: TransferProgress) -> None:
         self._failures.append(failure)
-        place = step.location if step is not None else ""
-        for line in self._repeats.lines(place, f"s3ec: {failure.message}"):
+        place = done.step.location if done.step is not None else ""
+        for line in self._repeats.lines(place, f"s3ec: {failure.message}", most=1 if done.meets_all else NAMED):
             progress.note(line, self.output)
+        is_refused = failure.code in (ExitCode.SERVICE, ExitCode.KEYRING)
+        if is_refused and self._repeats.alike >= ALIKE and not (self._counts["copied"] or self._counts["deleted"]):
+            self._hopeless.set()
 
     def _end(self, progress: TransferProgress, more: Callable[[], dict[str, Any]]) -> ExitCode:
         self._repeats.close()
         interrupted = bool(self._signals)
         if interrupted:
             self._say_how_far(progress)
+        elif self._hopeless.is_set():
+            self._say_what_is_left(progress)
         if self.output.as_json:
             document: dict[str, Any] = {"dry_run": self.dry_run, self.verbs[0]: self._copied}
             document |= {"failed": [failure.document() for failure in self._failures], "interrupted": interrupted}
+            document |= {"stopped_early": self._hopeless.is_set()}
             self.output.document({**document, **more(), **({"deleted": self._deleted} if self._deleted else {})})
         if interrupted:
             return ExitCode.TERMINATED if signal.SIGTERM in self._signals else ExitCode.INTERRUPTED
         return combined(failure.code for failure in self._failures)
+
+    def _say_what_is_left(self, progress: TransferProgress) -> None:
+        untried = self._counts["untried"]
+        if progress.complete and not untried:
+            return
+        number = f"{'' if progress.complete else 'at least '}{max(untried, 1):,} more"
+        self.output.note(f"s3ec: stopped: the rest would fail for the same reason; {number} not tried. {self.again}")
 
     def _say_how_far(self, progress: TransferProgress) -> None:
         if progress.objects == 1:
@@ -238,27 +274,40 @@ class Batch:
 
     @contextlib.contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """The first Ctrl-C ends what is in flight at its next bytes; the second one ends the process as Python does."""
+        """The first Ctrl-C ends what is in flight at its next bytes; the second one the process, there and then.
+
+        Python's own end would wait for threads, which may wait for a network that is gone. A download has no final name
+        yet, an object appears in S3 whole or not at all, and the first Ctrl-C has taken back what could be.
+        """
 
         def handler(number: int, frame: FrameType | None) -> None:
             if self._signals:
-                raise KeyboardInterrupt
+                leave(number, self.again)
             self._signals.append(number)
             self._stop.set()
+            self._take_back()
 
         with _handled(handler):
             yield
 
+    @contextlib.contextmanager
+    def _raised_signals(self) -> Iterator[None]:
+        """Both signals end what runs in this thread, wherever it waits; a second one ends the process."""
+        caught: list[int] = []
 
-@contextlib.contextmanager
-def _raised_signals() -> Iterator[None]:
-    """Both signals end what runs in this thread, wherever it waits."""
+        def handler(number: int, frame: FrameType | None) -> None:
+            if caught:
+                leave(number, self.again)
+            caught.append(number)
+            self._take_back()
+            raise TerminatedError if number == signal.SIGTERM else KeyboardInterrupt
 
-    def handler(number: int, frame: FrameType | None) -> None:
-        raise TerminatedError if number == signal.SIGTERM else KeyboardInterrupt
+        with _handled(handler):
+            yield
 
-    with _handled(handler):
-        yield
+    def _take_back(self) -> None:
+        if self.uploads is not None:
+            self.uploads.take_back_soon()
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-__all__ = ["interruptible"]
+__all__ = ["interruptible", "leave"]
 
 _SHOW_CURSOR = "\x1b[?25h"
 
@@ -31,7 +31,7 @@ def interruptible(stop: threading.Event, *, resumable: bool) -> Iterator[list[in
 
     def handler(number: int, frame: FrameType | None) -> None:
         if caught:
-            _leave(number, resumable=resumable)
+            leave(number, f"To go on, {'run the same command again' if resumable else 'start again'}.")
         caught.append(number)
         stop.set()
 
@@ -45,11 +45,15 @@ def interruptible(stop: threading.Event, *, resumable: bool) -> Iterator[list[in
             signal.signal(number, old)
 
 
-def _leave(number: int, *, resumable: bool) -> None:
-    """End the process at once; its streams may be in the middle of a line, so only the descriptor is written to."""
-    again = "run the same command again" if resumable else "start again"
+def leave(number: int, advice: str) -> None:
+    """End the process at once; its streams may be in the middle of a line, so only the descriptor is written to.
+
+    Args:
+        number: the signal that asked for it.
+        advice: how to go on.
+    """
     cursor = _SHOW_CURSOR if os.isatty(2) else ""
-    text = f"{cursor}\ns3ec: left what was in flight; nothing is half-written. To go on, {again}.\n"
+    text = f"{cursor}\ns3ec: left what was in flight; nothing is half-written. {advice}".rstrip() + "\n"
     with contextlib.suppress(OSError):
         os.write(2, text.encode())
     os._exit(128 + number)

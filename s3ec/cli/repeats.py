@@ -22,6 +22,7 @@ _MOST_REASONS = 1000
 class _Reason:
     text: str
     count: int = 0
+    named: int = 0
 
 
 class Repeats:
@@ -46,17 +47,30 @@ class Repeats:
         for line in self.lines(place, text):
             self._say(line)
 
-    def lines(self, place: str, text: str) -> list[str]:
-        """Return what to write for this object: its line, or nothing if its reason is known well enough."""
+    def lines(self, place: str, text: str, *, most: int = NAMED) -> list[str]:
+        """Return what to write for this object: its line, or nothing if its reason is known well enough.
+
+        Args:
+            place: URL or path of the object.
+            text: the whole line.
+            most: objects that are named for this reason.
+        """
         reason = self._reason(place, text)
         reason.count += 1
-        return [text] if reason.count <= NAMED else []
+        if reason.count > most:
+            return []
+        reason.named += 1
+        return [text]
+
+    @property
+    def alike(self) -> int:
+        """Objects of the one reason that there is; 0 if there are several."""
+        return next(iter(self._reasons.values())).count if len(self._reasons) == 1 else 0
 
     def close(self) -> None:
         """Say how many more there were of each reason."""
         for reason in self._reasons.values():
-            if reason.count > NAMED:
-                more = reason.count - NAMED
+            if more := reason.count - reason.named:
                 self._say(f"s3ec: … and {more:,} more with the same reason: {reason.text}")
         self._reasons.clear()
 

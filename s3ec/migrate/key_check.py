@@ -12,9 +12,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from s3ec.errors import KeyringError
 from s3ec.migrate.ending import OF_THE_JOB, code_of
 from s3ec.migrate.model import Action
-from s3ec.migrate.settings import KeyringSpec, MigrationSettings
+from s3ec.migrate.settings import Connection, KeyringSpec, MigrationSettings
 
-__all__ = ["check_keys"]
+__all__ = ["check_key", "check_keys"]
 
 _ATTEMPTS = 3
 _UNKNOWN = "whether the KMS key {} can be used is not known: DescribeKey says {}"
@@ -40,18 +40,41 @@ def check_keys(
         s3ec.errors.KeyringError: a key is absent, disabled or waiting for its deletion, or KMS cannot be asked.
     """
     doubts = []
-    # Nothing has begun yet, so there is no need to wait long for a network that is not there.
-    connection = replace(settings.connection, max_attempts=min(settings.connection.max_attempts, _ATTEMPTS))
     source = settings.source_keyring
     for spec in (settings.keyring, *([source] if source is not None and source != settings.keyring else [])):
-        if spec.kind != "kms":
-            continue
-        with contextlib.closing(spec.kms_client(connection, session)) as kms:
-            if doubt := _described(kms, spec):
-                doubts.append(doubt)
-            if wraps and spec is settings.keyring and settings.action in (Action.MIGRATE, Action.UPGRADE):
-                _would_wrap(kms, settings)
+        would_wrap = wraps and spec is settings.keyring and settings.action in (Action.MIGRATE, Action.UPGRADE)
+        if doubt := check_key(spec, settings.connection, session=session, wraps_for=settings if would_wrap else None):
+            doubts.append(doubt)
     return tuple(doubts)
+
+
+def check_key(
+    spec: KeyringSpec,
+    connection: Connection,
+    *,
+    session: boto3.Session | None = None,
+    wraps_for: MigrationSettings | None = None,
+) -> str | None:
+    """Do the same for one keyring; one that names no KMS key has nothing to be asked for.
+
+    Args:
+        spec: the keyring.
+        connection: how KMS is reached.
+        session: makes the KMS client; one of its own by default.
+        wraps_for: the job for which a data key would be made, to ask whether it would.
+
+    Raises:
+        s3ec.errors.KeyringError: as for `check_keys`.
+    """
+    if spec.kind != "kms":
+        return None
+    # Nothing has begun yet, so there is no need to wait long for a network that is not there.
+    connection = replace(connection, max_attempts=min(connection.max_attempts, _ATTEMPTS))
+    with contextlib.closing(spec.kms_client(connection, session)) as kms:
+        doubt = _described(kms, spec)
+        if wraps_for is not None:
+            _would_wrap(kms, wraps_for)
+    return doubt
 
 
 def _described(kms: Any, spec: KeyringSpec) -> str | None:

@@ -47,7 +47,8 @@ def main(factor: str) -> int:
             names.append(f"py{version.replace('.', '')}-{factor}")
     if not names:
         return 0
-    command = [sys.executable, "-m", "tox", "run", "-q", "-c", str(ROOT / "tox.ini"), "-e", ",".join(names)]
+    side_by_side = ["run-parallel", "--parallel", "all", "--parallel-no-spinner", "--quiet"]
+    command = [sys.executable, "-m", "tox", *side_by_side, "-c", str(ROOT / "tox.ini"), "-e", ",".join(names)]
     return subprocess.run(command, env=environment, check=False).returncode
 
 

@@ -17,14 +17,16 @@ from s3ec.cli.copy_plan import CopyPlan, End, file_version
 from s3ec.cli.environment import Environment
 from s3ec.cli.failures import ExitCode, Failure, FailureError, located
 from s3ec.cli.filters import Filters, filter_options
+from s3ec.cli.open_uploads import OpenUploads
 from s3ec.cli.options import Command, Options, shared_options
 from s3ec.cli.output import Output
 from s3ec.cli.transfers import STANDARD_STREAM, Copier, Copy, Report
 from s3ec.cli.upload_mode import upload_mode
 from s3ec.cli.urls import S3Url
 from s3ec.cli.writing import Writing, write_settings
+from s3ec.migrate.key_check import check_key
 
-__all__ = ["Talk", "copier", "cp", "mv", "talk_options"]
+__all__ = ["Talk", "copier", "cp", "key_check", "mv", "talk_options", "watched"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,8 @@ def _run(
         verbs=("moved", "would move") if is_move else ("copied", "would copy"),
         workers=environment.options.workers,
         dry_run=dry_run,
+        uploads=watched(environment, do_copy),
+        check=key_check(environment, ends[:-1], ends[-1]),
         quiet=talk.quiet,
         show_progress=talk.progress,
         again="The same command moves what is left."
@@ -165,7 +169,7 @@ def copier(
     dry_run: bool,
 ) -> Copier:
     """Return what copies between these ends, with the key and the server-side mode that it takes."""
-    between = isinstance(target.place, S3Url) and all(isinstance(end.place, S3Url) for end in sources)
+    between = is_between(sources, target)
     mode = writing.mode
     if mode is None and isinstance(target.place, S3Url) and not dry_run:
         mode = upload_mode(environment.s3, target.place.bucket)
@@ -180,6 +184,25 @@ def copier(
         # Many objects at a time need few requests each, or threads and buffers would multiply.
         config=TransferConfig(max_concurrency=3) if many else None,
     )
+
+
+def is_between(sources: tuple[End, ...], target: End) -> bool:
+    """True if ciphertext goes from bucket to bucket, and no key is needed."""
+    return isinstance(target.place, S3Url) and all(isinstance(end.place, S3Url) for end in sources)
+
+
+def key_check(environment: Environment, sources: tuple[End, ...], target: End) -> Callable[[], object]:
+    """Return what refuses a key that is not there or is switched off: without it no object can succeed."""
+    if is_between(sources, target):
+        return lambda: None
+    return lambda: check_key(environment.keyring_spec, environment.connection, session=environment.session)
+
+
+def watched(environment: Environment, do_copy: Copier) -> OpenUploads:
+    """Return the uploads that the copier has open at any moment."""
+    uploads = OpenUploads(environment.s3)
+    uploads.watch(do_copy.client)
+    return uploads
 
 
 def _remove_source(client: Any, step: Copy) -> None:

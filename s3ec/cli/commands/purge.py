@@ -10,8 +10,10 @@ from s3ec.cli.listing import nothing_there
 from s3ec.cli.options import Command, Options, accept_moved_option, shared_options
 from s3ec.cli.output import Output, Table, human_bytes
 from s3ec.cli.progress import Progress
+from s3ec.cli.repeats import Repeats
 from s3ec.cli.urls import S3_URL, S3Url
 from s3ec.migrate import Action, Location, MigrationSettings
+from s3ec.migrate.key_check import check_keys
 from s3ec.migrate.purge import Purge, purge_plaintext_versions
 
 __all__ = ["purge"]
@@ -59,13 +61,18 @@ def purge(output: Output, options: Options, url: S3Url, dry_run: bool, history: 
         connection=environment.connection,
     )
     environment.confirm(f"Remove old plaintext versions under {url} forever?", dry_run=dry_run)
+    # Nothing can be compared without the key: say so once, before the first version.
+    check_keys(settings, session=environment.session)
     entries: list[Purge] = []
     with located(str(url)), Progress.of(output, options, "examined") as progress:
+        repeats = Repeats(progress.say)
         for entry in purge_plaintext_versions(settings, dry_run=dry_run, history=history):
             entries.append(entry)
             progress.advance(entry.size, failed=entry.leaves_undone)
-            line = f"s3ec: {url.with_key(entry.key)}?versionId={entry.version_id} is kept: {entry.because}"
-            progress.event(entry.to_dict(), line if entry.leaves_undone else "")
+            place = f"{url.with_key(entry.key)}?versionId={entry.version_id}"
+            lines = repeats.lines(place, f"s3ec: {place} is kept: {entry.because}") if entry.leaves_undone else []
+            progress.event(entry.to_dict(), "\n".join(lines))
+        repeats.close()
         if (
             not entries
             and url.key

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 from collections.abc import Iterator
 
 import click
@@ -12,6 +14,8 @@ from s3ec.cli.filters import Filters, filter_options
 from s3ec.cli.listing import single_object, under
 from s3ec.cli.options import Command, Options, shared_options
 from s3ec.cli.output import Output
+from s3ec.cli.repeats import Repeats
+from s3ec.cli.stopping import meets_all
 from s3ec.cli.urls import S3_URL, S3Url
 from s3ec.migrate.survey import bounded_map
 
@@ -43,7 +47,9 @@ def rm(
     environment = Environment(options, output)
     client = environment.client(with_key=False)
 
-    def delete(target: S3Url) -> S3Url | Failure:
+    hopeless = threading.Event()
+
+    def delete(target: S3Url) -> tuple[S3Url, Failure | None]:
         try:
             if not recursive:
                 # S3 calls the deletion of nothing a success; a user who mistypes a name wants to know.
@@ -52,28 +58,37 @@ def rm(
             if not dry_run:
                 client.delete_object(Bucket=target.bucket, Key=target.key)
         except FailureError as error:
-            return error.failure
+            return target, error.failure
         except ERRORS as error:
-            return describe(error, str(target))
-        return target
+            if meets_all(error):
+                hopeless.set()
+            return target, describe(error, str(target))
+        return target, None
 
     rows = (row["Key"] for row in under(client, url)) if recursive else iter([url.key])
-    targets = (url.with_key(key) for key in rows if not recursive or filters.wants(key[len(url.folder) :]))
+    wanted = (url.with_key(key) for key in rows if not recursive or filters.wants(key[len(url.folder) :]))
+    # After what every other object would meet as well, the rest is not tried.
+    targets = itertools.takewhile(lambda _: not hopeless.is_set(), wanted)
     with located(str(url)):
-        return _report(output, bounded_map(delete, targets, workers=options.workers), dry_run, quiet)
+        code = _report(output, bounded_map(delete, targets, workers=options.workers), dry_run, quiet)
+    if recursive and hopeless.is_set():
+        output.note("s3ec: stopped: the rest would fail for the same reason")
+    return code
 
 
-def _report(output: Output, results: Iterator[S3Url | Failure], dry_run: bool, quiet: bool) -> ExitCode:
+def _report(output: Output, results: Iterator[tuple[S3Url, Failure | None]], dry_run: bool, quiet: bool) -> ExitCode:
     failures: list[Failure] = []
     deleted: list[str] = []
-    for result in results:
-        if isinstance(result, Failure):
-            failures.append(result)
-            output.note(f"s3ec: {result.message}")
+    repeats = Repeats(output.note)
+    for target, failure in results:
+        if failure is not None:
+            failures.append(failure)
+            repeats.add(str(target), f"s3ec: {failure.message}")
             continue
-        deleted.append(str(result))
+        deleted.append(str(target))
         if not (output.as_json or quiet):
-            output.line(f"{'would delete' if dry_run else 'deleted'} {result}")
+            output.line(f"{'would delete' if dry_run else 'deleted'} {target}")
+    repeats.close()
     if output.as_json:
         output.document({"dry_run": dry_run, "deleted": deleted, "failed": [each.document() for each in failures]})
     return combined(failure.code for failure in failures)

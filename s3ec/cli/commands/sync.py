@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from s3ec.cli.batch import Batch, Deletion
-from s3ec.cli.commands.copy import Talk, copier, talk_options
+from s3ec.cli.commands.copy import Talk, copier, key_check, talk_options, watched
 from s3ec.cli.copy_plan import End
 from s3ec.cli.environment import Environment
 from s3ec.cli.failures import ExitCode, located
@@ -96,6 +96,8 @@ def sync(
         perform=perform,
         workers=options.workers,
         dry_run=dry_run,
+        uploads=watched(environment, do_copy),
+        check=key_check(environment, ends[:1], ends[1]),
         quiet=talk.quiet,
         show_progress=talk.progress,
         again="The same command goes on from here.",
