@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
 import s3ec
-from s3ec import AesKeyring, CommitmentPolicy
-from s3ec.errors import InstructionFileError, MalformedMetadataError, NotEncryptedError, S3ECError
-from s3ec.migrate import Action, KeyringSpec, MigrationContext, Result, SkipReason, Task, migrate_one
+from s3ec import AesKeyring, CommitmentPolicy, KmsKeyring
+from s3ec.errors import (
+    InstructionFileError,
+    KeyringError,
+    MalformedMetadataError,
+    NotEncryptedError,
+    S3ECError,
+    SecurityError,
+)
+from s3ec.migrate import (
+    Action,
+    KeyringSpec,
+    Location,
+    MigrationContext,
+    MigrationSettings,
+    Result,
+    SkipReason,
+    Task,
+    migrate_one,
+)
 from s3ec.migrate.survey_object import look
 
 from .conftest import Settings
+from support.aws import create_kms_key
 from support.interference import Interference, KilledError
 from support.vectors import all_vectors
 
@@ -102,6 +123,86 @@ def test_readers_are_never_refused_while_an_object_is_moved(
     # The file comes right before the request that commits its object.
     commit = len(watch.sent) - 1 - watch.sent[::-1].index("CompleteMultipartUpload" if changes else "PutObject")
     assert watch.sent[commit - 1] == "PutObject"
+
+
+@pytest.mark.slow
+class TestFilesThatMove:
+    """A kill at each request of a job on an object that has its key in a file: what is read is its content."""
+
+    KEY = b"w" * 32
+    OLD = CommitmentPolicy.FORBID_ENCRYPT_ALLOW_DECRYPT
+
+    def _job(self, name: str, settings: Settings, bucket: str, aws: dict[str, Any], path: str) -> MigrationSettings:
+        spec = KeyringSpec(kind="aes-file", path=path)
+        if name == "rewrap":
+            return settings(
+                action=Action.REWRAP, source_keyring=spec, keyring=KeyringSpec(kind="kms", key_id=create_kms_key(aws))
+            )
+        destination = None if name == "upgrade" else Location(bucket=bucket, prefix="there/")
+        action = Action.UPGRADE if name == "upgrade" else Action.MIGRATE
+        return settings(action=action, source_keyring=spec, destination=destination, ignore_acl=True)
+
+    @pytest.mark.parametrize(
+        ("name", "policy"),
+        [
+            ("upgrade", OLD),
+            ("rewrap", OLD),
+            ("rewrap", CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT),
+            ("move", OLD),
+            ("move", CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT),
+        ],
+    )
+    def test_readers(
+        self,
+        name: str,
+        policy: CommitmentPolicy,
+        settings: Settings,
+        open_context: Open,
+        make_client: Callable[..., Any],
+        bucket: str,
+        plain_s3: Any,
+        aws: dict[str, Any],
+        tmp_path: Any,
+    ) -> None:
+        """With the old key or with the new one, at each moment."""
+        (tmp_path / "key").write_bytes(self.KEY)
+        job = self._job(name, settings, bucket, aws, str(tmp_path / "key"))
+        old = {"keyring": AesKeyring(self.KEY), "unencrypted_objects": "allow"}
+        writer = make_client(**old, commitment_policy=policy, instruction_file_writes=True)
+        new = {
+            "keyring": KmsKeyring(str(job.keyring.key_id), client=boto3.client("kms", **aws)),
+            "unencrypted_objects": "allow",
+        }
+        readers = [
+            make_client(**which, commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT)
+            for which in (old, new)
+        ]
+        key = "there/k" if job.destination else "k"
+        point, killed = 1, True
+        while killed:
+            for item in plain_s3.list_objects_v2(Bucket=bucket).get("Contents", []):
+                plain_s3.delete_object(Bucket=bucket, Key=item["Key"])
+            writer.put_object(Bucket=bucket, Key="k", Body=TEXT)
+            context = open_context(job)
+            Interference(context.s3).kill_before(point)
+            killed = False
+            try:
+                assert migrate_one(Task(bucket=bucket, key="k"), context=context).result is Result.DONE
+            except KilledError:
+                killed = True
+            assert self._found(readers, bucket, "k") == {TEXT}
+            if job.destination and not killed or self._found(readers, bucket, key):
+                assert self._found(readers, bucket, key) == {TEXT}
+            point += 1
+        assert point > 4
+
+    def _found(self, readers: list[Any], bucket: str, key: str) -> set[bytes]:
+        """All contents that one of the readers gets."""
+        found = set()
+        for reader in readers:
+            with contextlib.suppress(KeyringError, SecurityError, ClientError):
+                found.add(_read(reader, bucket, key))
+        return found
 
 
 V2 = next(v for v in all_vectors() if v.name == "java/java3-aes256-instr-17")
