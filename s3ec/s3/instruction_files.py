@@ -32,6 +32,8 @@ _LONGEST_KEY = 1024  # bytes of UTF-8 (S3 user guide, "Naming Amazon S3 objects"
 NOT_FOUND = frozenset({"NoSuchKey", "404", "NotFound", "NoSuchVersion", "KeyTooLongError", "XMinioInvalidObjectName"})
 """S3's codes that say that the instruction file is not there, or never can be; a 403 never says so."""
 
+_UNKNOWN_CONDITION = ("NotImplemented", "InvalidRequest", "InvalidArgument")
+
 
 def can_exist(key: str) -> bool:
     """False for a name that is too long for S3, and need not be asked for."""
@@ -181,41 +183,74 @@ def is_ours(s3: Surroundings, parameters: Mapping[str, Any]) -> Flow[bool]:
     Raises:
         RefusedError: S3 refuses to say, for instance with 403.
     """
+    etag = yield from _etag_of_ours(s3, parameters)
+    return etag is not None
+
+
+def _etag_of_ours(s3: Surroundings, parameters: Mapping[str, Any]) -> Flow[str | None]:
+    """ETag of what the key holds, if that is an instruction file."""
     if not can_exist(parameters["Key"]):
-        return False
+        return None
     try:
         head = yield from call("HeadObject", s3.companion("HeadObject", parameters))
     except RefusedError as refused:
         if refused.code in NOT_FOUND:
-            return False
+            return None
         raise
+    etag: str = head.get("ETag", "")
     if is_marked(head.get("Metadata", {})):
-        return True
+        return etag
     if not 0 < head.get("ContentLength", 0) <= formats.INSTRUCTION_FILE_MAX_LENGTH:
-        return False
+        return None
     try:
         body = yield from _read_file(s3, parameters, "")
-        return body is not None and formats.is_instruction_file_body(body)
     except S3ECError:
-        return False
+        return None
+    return etag if body is not None and formats.is_instruction_file_body(body) else None
 
 
 def delete_with_object(s3: Surroundings, parameters: Mapping[str, Any]) -> Flow[None]:
     """After an object was deleted: delete its default instruction file, where it provably is one.
 
     The object is gone, and that is what the caller is to hear. A file that could not be asked for or deleted opens
-    nothing on its own; the log names it.
+    nothing on its own; the log names it. The file of a writer who came in between stays: the delete is on condition of
+    the ETag, and of there being no object again.
     """
     key = parameters["Key"]
     if not s3.reading.instruction_file_reads or key.endswith(formats.INSTRUCTION_FILE_SUFFIX):
         return
     request = {**parameters, "Key": key + formats.INSTRUCTION_FILE_SUFFIX}
     try:
-        if (yield from is_ours(s3, request)):
-            yield from call("DeleteObject", s3.companion("DeleteObject", request))
+        etag = yield from _etag_of_ours(s3, request)
+        if etag is not None and not (yield from _is_back(s3, parameters)):
+            yield from _delete(s3, request, etag)
     except FailedCallError as failed:
         _log.warning(
             "the object is deleted, but perhaps not its instruction file %s: %s",
             escaped(request["Key"]),
             escaped(str(failed.error)),
         )
+
+
+def _is_back(s3: Surroundings, parameters: Mapping[str, Any]) -> Flow[bool]:
+    """True if another writer has put an object there since; a 403 says "no" where listing is forbidden."""
+    try:
+        yield from call("HeadObject", s3.companion("HeadObject", parameters))
+    except RefusedError as refused:
+        if refused.code in NOT_FOUND or refused.status in (403, 405):
+            return False
+        raise
+    return True
+
+
+def _delete(s3: Surroundings, parameters: Mapping[str, Any], etag: str) -> Flow[None]:
+    condition = {"IfMatch": etag} if etag else {}
+    try:
+        yield from call("DeleteObject", s3.companion("DeleteObject", parameters, **condition))
+    except RefusedError as refused:
+        if refused.status == 412:
+            return
+        if refused.status != 501 and refused.code not in _UNKNOWN_CONDITION:
+            raise
+        # Servers that know no such condition: what was looked at a moment ago is as much as can be done.
+        yield from call("DeleteObject", s3.companion("DeleteObject", parameters))

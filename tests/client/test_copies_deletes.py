@@ -16,6 +16,7 @@ from s3ec import CommitmentPolicy, EncryptionClient
 from s3ec.client.copies import CopySource, parse_copy_source
 from s3ec.errors import ConfigurationError, InstructionFileError, NotEncryptedError, UnsupportedOperationError
 
+from support.interference import Interference
 from support.lying_s3 import LyingS3, Stored
 
 MARKER = {"x-amz-crypto-instr-file": ""}
@@ -376,6 +377,40 @@ class TestDeletes:
             Bucket=bucket, Delete={"Objects": [{"Key": "k"}, {"Key": "k.instruction"}, {"Key": "absent"}]}
         )
         assert "Errors" not in answer
+        assert keys(plain_s3, bucket) == []
+
+    @pytest.mark.parametrize("moment", ["before the look", "after the look"])
+    @pytest.mark.parametrize("operation", ["DeleteObject", "DeleteObjects"])
+    def test_the_file_of_a_writer_in_between_stays(
+        self, make_client: Callable[..., Any], plain_s3: Any, bucket: str, moment: str, operation: str
+    ) -> None:
+        """Another writer puts object and file again, as soon as the object was deleted."""
+        client, writer = make_client(), make_client(instruction_file_writes=True)
+        put(writer, bucket)
+        watch = Interference(client)
+
+        def write() -> None:
+            plain_s3.delete_object(Bucket=bucket, Key="k.instruction")
+            put(writer, bucket, body=b"again")
+
+        if moment == "before the look":
+            watch.when("HeadObject", write)
+        else:
+            watch.when("DeleteObject", write, key="k.instruction")
+        if operation == "DeleteObject":
+            client.delete_object(Bucket=bucket, Key="k")
+        else:
+            client.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "k"}]})
+        assert body_of(client, bucket) == b"again"
+
+    def test_a_server_that_knows_no_condition(
+        self, make_client: Callable[..., Any], plain_s3: Any, bucket: str
+    ) -> None:
+        """The file is deleted all the same."""
+        client = make_client(instruction_file_writes=True)
+        put(client, bucket)
+        Interference(client).refuse_conditions_on_deletes()
+        client.delete_object(Bucket=bucket, Key="k")
         assert keys(plain_s3, bucket) == []
 
     def test_switched_off(self, http_liar: LyingS3, lied_to: Callable[..., Any]) -> None:

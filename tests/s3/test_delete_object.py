@@ -24,13 +24,23 @@ def s3() -> Surroundings:
 
 
 def test_the_object_goes_first(s3: Surroundings) -> None:
-    """Then its file, once it is known to be one."""
+    """Then its file, once it is known to be one, and the object to be gone; the file that was looked at, and no other."""
     hand = ByHand(delete_object(s3, dict(PLACE)))
     assert hand.asked == flow.Call("DeleteObject", PLACE)
     assert hand.answer({"DeleteMarker": True}) == flow.Call("HeadObject", FILE)
-    assert hand.answer({"Metadata": {"x-amz-crypto-instr-file": ""}}) == flow.Call("DeleteObject", FILE)
-    assert hand.answer({}) is None
+    marked = {"ETag": '"e"', "Metadata": {"x-amz-crypto-instr-file": ""}}
+    assert hand.answer(marked) == flow.Call("HeadObject", PLACE)
+    assert hand.fail(refused(404, "404")) == flow.Call("DeleteObject", {**FILE, "IfMatch": '"e"'})
+    assert hand.fail(refused(412, "PreconditionFailed")) is None
     assert hand.result == {"DeleteMarker": True}
+
+
+def test_the_file_of_an_object_that_is_back_stays(s3: Surroundings) -> None:
+    """Another writer was there."""
+    hand = ByHand(delete_object(s3, dict(PLACE)))
+    hand.answer({})
+    hand.answer({"ETag": '"e"', "Metadata": {"x-amz-crypto-instr-file": ""}})
+    assert hand.answer({"ETag": '"new"'}) is None
 
 
 def test_a_file_that_stays_is_named_in_the_log(s3: Surroundings, caplog: pytest.LogCaptureFixture) -> None:
