@@ -24,7 +24,7 @@ def s3() -> Surroundings:
 
 
 def test_the_object_goes_first(s3: Surroundings) -> None:
-    """Then its file, once it is known to be one, and the object to be gone; the file that was looked at, and no other."""
+    """Then its file: the one that was looked at, once it is known to be one, and while the object is gone."""
     hand = ByHand(delete_object(s3, dict(PLACE)))
     assert hand.asked == flow.Call("DeleteObject", PLACE)
     assert hand.answer({"DeleteMarker": True}) == flow.Call("HeadObject", FILE)
