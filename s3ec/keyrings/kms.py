@@ -8,8 +8,8 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, TypeVar
 
 import boto3
 from botocore.config import Config
@@ -20,9 +20,8 @@ from s3ec.algorithms import CONTEXT_CONTENT_ALGORITHM, DATA_KEY_LENGTH, Wrapping
 from s3ec.errors import ConfigurationError, KeyringError
 from s3ec.keyrings.arn import KeyArn, parse_arn
 from s3ec.keyrings.checks import check_request
-from s3ec.keyrings.kms_answers import forget_answers, is_of_parser, translate
+from s3ec.keyrings.kms_answers import forget_answers, is_of_parser, translate, with_bytes
 from s3ec.keyrings.kms_config import shared_config
-from s3ec.keyrings.kms_requests import KmsRequests
 from s3ec.materials import (
     DecryptionMaterials,
     DecryptionMaterialsRequest,
@@ -33,12 +32,25 @@ from s3ec.materials import (
 )
 from s3ec.secrets import Secret
 
-__all__ = ["KmsBase", "KmsKeyring"]
+__all__ = ["Call", "KmsBase", "KmsKeyring", "plain_calls"]
 
 K = TypeVar("K", bound="KmsBase")
 
 _CLIENT_ARGUMENTS = frozenset(inspect.signature(boto3.Session.client).parameters) - {"self", "service_name"}
 _IDENTITY = frozenset({"session", "aws_access_key_id", "aws_secret_access_key", "aws_session_token"})
+
+
+Call = Callable[[str, Mapping[str, Any]], Any]
+"""Makes one call of a KMS client: a method's name and its arguments in, what the method returns out."""
+
+
+def plain_calls(client: Any) -> Call:
+    """Return what makes the calls of one KMS client: its own methods."""
+    return functools.partial(_call_method, client)
+
+
+def _call_method(client: Any, method: str, parameters: Mapping[str, Any]) -> Any:
+    return getattr(client, method)(**parameters)
 
 
 class KmsBase:
@@ -48,13 +60,16 @@ class KmsBase:
         "__weakref__",
         "_alike",
         "_arguments",
+        "_call_kms",
         "_capabilities",
         "_client_lock",
         "_given_client",
         "_grant_tokens",
         "_has_defaults",
-        "_requests",
     )
+
+    calls_of: ClassVar[Callable[[Any], Call]] = staticmethod(plain_calls)
+    """How a client's calls are made. The package puts `s3ec.client.shortcuts.kms_calls` here, which does the same."""
 
     def __init__(
         self,
@@ -81,7 +96,7 @@ class KmsBase:
         self._given_client = client
         self._alike: dict[str | None, Any] = {}
         self._has_defaults = False
-        self._requests = None if client is None else KmsRequests(client)
+        self._call_kms: Call | None = None if client is None else type(self).calls_of(client)
         self._client_lock: threading.Lock
         forks.make_in_each_process(self, _client_lock=threading.Lock)
         self._arguments = {name: value for name, value in client_arguments.items() if value is not None}
@@ -144,23 +159,23 @@ class KmsBase:
             "enable_legacy_wrapping_algorithms": self._capabilities.enable_legacy_wrapping_algorithms,
         }
 
-    def _kms(self) -> KmsRequests:
+    def _kms(self) -> Call:
         # One client for all threads: boto3's clients are thread-safe, making one is not.
         with self._client_lock:
-            if self._requests is None:
+            if self._call_kms is None:
                 arguments = dict(self._arguments)
                 session = arguments.pop("session", None) or boto3.Session()
                 try:
-                    self._requests = KmsRequests(session.client("kms", **arguments))
+                    self._call_kms = type(self).calls_of(session.client("kms", **arguments))
                 except ValueError as error:
                     raise ConfigurationError(f"the keyring's arguments make no KMS client: {error}") from error
-            return self._requests
+            return self._call_kms
 
     def _call(self, method: str, **parameters: Any) -> Secret[Mapping[str, Any]]:
         if self._grant_tokens:
             parameters["GrantTokens"] = list(self._grant_tokens)
         try:
-            return Secret(self._kms().call(method, parameters))
+            return Secret(with_bytes(self._kms()(method, parameters)))
         except BaseException as error:
             forget_answers(error)
             if isinstance(error, ClientError):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Mapping
 from traceback import clear_frames, walk_tb
 from typing import Any
 
 from s3ec.errors import KeyringError, KeyUnwrapError
 
-__all__ = ["forget_answers", "is_of_parser", "translate"]
+__all__ = ["forget_answers", "is_of_parser", "translate", "with_bytes"]
 
 
 def forget_answers(error: BaseException) -> None:
@@ -39,3 +41,14 @@ def translate(error: Any, key_id: str) -> KeyringError:
             f"encryption context, or it was altered ({said})"
         )
     return KeyringError(f"AWS KMS refused{under} ({said})")
+
+
+def with_bytes(answer: Any) -> Mapping[str, Any]:
+    """Make an answer's blobs bytes. The AWS CLI's sessions leave them as they came, in base64, to print them."""
+    if not isinstance(answer, Mapping):
+        return answer  # type: ignore[no-any-return]  # what it is, the caller says
+    texts = {name: answer[name] for name in ("Plaintext", "CiphertextBlob") if isinstance(answer.get(name), str)}
+    try:
+        return {**answer, **{name: base64.b64decode(text, validate=True) for name, text in texts.items()}}
+    except ValueError:
+        return answer

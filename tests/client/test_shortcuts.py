@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from s3ec import AesKeyring
 from s3ec.client import shortcuts
+from s3ec.client.shortcuts import dates as shortcut
 
 KEYRING = AesKeyring(bytes(32))
 
@@ -108,9 +109,9 @@ def _same(text: object) -> None:
         expected = parse_timestamp(text)
     except ValueError as error:
         with pytest.raises(ValueError, match=re.escape(str(error))):
-            shortcuts.parse_date(text)
+            shortcut.parse_date(text)
         return
-    found = shortcuts.parse_date(text)
+    found = shortcut.parse_date(text)
     assert found == expected
     # Zones of different classes can be equal.
     assert (type(found.tzinfo), found.utcoffset()) == (type(expected.tzinfo), expected.utcoffset())
@@ -159,9 +160,9 @@ def test_dates_in_answers(
 ) -> None:
     """Of headers and of listings, through the client, and none of them left to botocore."""
     read: list[str] = []
-    quickly = shortcuts.parse_date
-    monkeypatch.setattr(shortcuts, "parse_date", lambda text: read.append(text) or quickly(text))
-    monkeypatch.setattr(shortcuts, "parse_timestamp", lambda text: pytest.fail(f"{text} was guessed at"))
+    quickly = shortcut.parse_date
+    monkeypatch.setattr(shortcut, "parse_date", lambda text: read.append(text) or quickly(text))
+    monkeypatch.setattr(shortcut, "parse_timestamp", lambda text: pytest.fail(f"{text} was guessed at"))
     client = make_client(keyring=KEYRING)
     client.put_object(Bucket=bucket, Key="k", Body=b"x")
     listed = plain_s3.list_objects_v2(Bucket=bucket)["Contents"][0]["LastModified"]

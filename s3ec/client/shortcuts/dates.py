@@ -1,13 +1,7 @@
-"""What botocore does slowly for each request, done once or in a shorter way: the time saved pays for the encryption.
-
-A request's user agent is put together character by character, twice, and the date of each answer is guessed at by a
-parser for dates of any kind; together a sixth of a small request. The results here are botocore's own, to the last
-character and microsecond, and where botocore is not made as expected, nothing is changed.
-"""
+"""Dates of answers, read without guessing: botocore hands each to a parser for dates of any kind."""
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import re
 from typing import Any
@@ -15,9 +9,7 @@ from typing import Any
 from botocore.parsers import ResponseParserFactory
 from botocore.utils import parse_timestamp
 
-from s3ec.user_agent import UserAgents
-
-__all__ = ["parse_date", "parse_dates_quickly", "remember_user_agent"]
+__all__ = ["parse_date", "parse_dates_quickly"]
 
 # botocore's own objects for UTC: it has one for each form where the machine's time zone is UTC too.
 _GMT = parse_timestamp("Thu, 01 Jan 1970 00:00:00 GMT").tzinfo
@@ -27,17 +19,6 @@ _HTTP_DATE = re.compile(
     rf"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\d\d) ({'|'.join(_MONTHS)}) ([12]\d{{3}}) (\d\d):(\d\d):(\d\d) GMT", re.ASCII
 )
 _ISO_DATE = re.compile(r"([12]\d{3})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{3}))?Z", re.ASCII)
-
-
-def remember_user_agent(client: Any) -> None:
-    """Keep the user agents that a client's requests carry.
-
-    Args:
-        client: a botocore client.
-    """
-    with contextlib.suppress(AttributeError):
-        creator = client._user_agent_creator
-        creator.to_string = UserAgents(creator).text
 
 
 def parse_dates_quickly(client: Any) -> None:

@@ -25,9 +25,10 @@ from botocore.endpoint import Endpoint
 from botocore.exceptions import ClientError, NoCredentialsError
 from moto.core.models import botocore_stubber
 
+from s3ec.client.shortcuts import kms as shortcut
+from s3ec.client.shortcuts.kms import KmsRequests
 from s3ec.errors import KeyringError, KeyUnwrapError
-from s3ec.keyrings import KmsKeyring, kms_requests
-from s3ec.keyrings.kms_requests import KmsRequests
+from s3ec.keyrings import KmsKeyring
 
 from support.keyrings import COMMITTING, read_back, write_request
 
@@ -49,13 +50,13 @@ def _unmocked(client: Any) -> Any:
 def direct(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The operations that were sent directly."""
     sent: list[str] = []
-    send = kms_requests._Operation.send
+    send = shortcut._Operation.send
 
     def noting(operation: Any, parameters: Any) -> Any:
         sent.append(operation._model.name)
         return send(operation, parameters)
 
-    monkeypatch.setattr(kms_requests._Operation, "send", noting)
+    monkeypatch.setattr(shortcut._Operation, "send", noting)
     return sent
 
 
@@ -136,7 +137,7 @@ def test_where_requests_go(place: str, direct: list[str], monkeypatch: pytest.Mo
     assert direct == ["Decrypt"]
 
 
-@pytest.mark.parametrize("event", kms_requests._EVENTS)
+@pytest.mark.parametrize("event", shortcut._EVENTS)
 def test_who_listens_is_heard(kms: Any, kms_key: str, direct: list[str], event: str) -> None:
     """A handler that comes gets every call from then on, and when it has gone requests are direct again."""
     heard: list[str] = []
@@ -329,13 +330,13 @@ def test_a_botocore_that_is_made_otherwise(
     """Where a part is missing, the client is asked."""
     resolve = BaseClient._resolve_endpoint_ruleset
     monkeypatch.delattr(BaseClient, "_resolve_endpoint_ruleset")
-    assert kms_requests._Operation.of(kms, "decrypt") is None
+    assert shortcut._Operation.of(kms, "decrypt") is None
     monkeypatch.setattr(
         BaseClient, "_resolve_endpoint_ruleset", lambda *_, **__: ("https://kms.example", {"x": ["y"]}, {}), False
     )
-    assert kms_requests._Operation.of(kms, "decrypt") is None
+    assert shortcut._Operation.of(kms, "decrypt") is None
     monkeypatch.setattr(BaseClient, "_resolve_endpoint_ruleset", resolve)
-    assert kms_requests._Operation.of(kms, "no_such_method") is None
+    assert shortcut._Operation.of(kms, "no_such_method") is None
 
 
 def test_no_is_asked_for_once(kms: Any, kms_key: str) -> None:

@@ -11,10 +11,9 @@ the client: a direct attempt comes on top of its own, and a service in trouble i
 
 from __future__ import annotations
 
-import base64
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import FunctionType
 from typing import Any
 
@@ -25,9 +24,9 @@ from botocore.exceptions import BotoCoreError
 from botocore.history import get_global_history_recorder
 from botocore.serialize import create_serializer
 
-from s3ec.user_agent import UserAgents
+from s3ec.client.shortcuts.user_agents import UserAgents
 
-__all__ = ["KmsRequests"]
+__all__ = ["KmsRequests", "kms_calls"]
 
 _EVENTS = (
     "provide-client-params",
@@ -105,7 +104,7 @@ class KmsRequests:
         self._operations: dict[str, _Operation | None] = {}
         self._not_before = 0.0
 
-    def call(self, method: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    def call(self, method: str, parameters: Mapping[str, Any]) -> Any:
         """Return what ``client.<method>(**parameters)`` would return.
 
         Args:
@@ -122,20 +121,14 @@ class KmsRequests:
             if operation is not None and not operation.is_listened_to():
                 answer = operation.send(parameters)
                 if answer is not None:
-                    return _with_bytes(answer)
+                    return answer
                 self._not_before = time.monotonic() + _PAUSE
-        return _with_bytes(getattr(self._client, method)(**parameters))
+        return getattr(self._client, method)(**parameters)
 
 
-def _with_bytes(answer: Any) -> Mapping[str, Any]:
-    """Make an answer's blobs bytes. The AWS CLI's sessions leave them as they came, in base64, to print them."""
-    if not isinstance(answer, Mapping):
-        return answer  # type: ignore[no-any-return]  # what it is, the caller says
-    texts = {name: answer[name] for name in ("Plaintext", "CiphertextBlob") if isinstance(answer.get(name), str)}
-    try:
-        return {**answer, **{name: base64.b64decode(text, validate=True) for name, text in texts.items()}}
-    except ValueError:
-        return answer
+def kms_calls(client: Any) -> Callable[[str, Mapping[str, Any]], Any]:
+    """Return what makes the calls of one KMS client; see `s3ec.keyrings.kms.plain_calls`."""
+    return KmsRequests(client).call
 
 
 class _Operation:

@@ -6,6 +6,7 @@ changes with few things: the features that a call has used, such as a waiter, an
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ except ImportError:  # an older botocore, which counts no features
         return None
 
 
-__all__ = ["UserAgents"]
+__all__ = ["UserAgents", "remember_user_agent"]
 
 _MOST_KEPT = 64
 _SETTINGS = ("user_agent", "_supplied_user_agent", "user_agent_extra", "user_agent_appid")
@@ -55,3 +56,14 @@ class UserAgents:
                 self._texts.clear()
             text = self._texts[key] = str(self._build())
         return text
+
+
+def remember_user_agent(client: Any) -> None:
+    """Keep the user agents that a client's requests carry.
+
+    Args:
+        client: a botocore client.
+    """
+    with contextlib.suppress(AttributeError):
+        creator = client._user_agent_creator
+        creator.to_string = UserAgents(creator).text

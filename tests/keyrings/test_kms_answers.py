@@ -1,0 +1,47 @@
+"""What KMS answers, brought to the form that keyrings expect."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+import s3ec
+from s3ec.client.shortcuts import kms_calls
+from s3ec.keyrings import KmsKeyring
+from s3ec.keyrings.kms import KmsBase, plain_calls
+from s3ec.keyrings.kms_answers import with_bytes
+
+from support.keyrings import write_request
+
+
+def test_blobs_that_are_text_are_decoded() -> None:
+    """The AWS CLI's sessions leave them in base64."""
+    text = base64.b64encode(b"key").decode()
+    answer = {"Plaintext": text, "CiphertextBlob": text, "KeyId": text}
+    assert with_bytes(answer) == {"Plaintext": b"key", "CiphertextBlob": b"key", "KeyId": text}
+    assert answer["Plaintext"] == text
+
+
+@pytest.mark.parametrize("answer", [{"Plaintext": "no base64!"}, {"Plaintext": b"key"}, {}, None, "text", 17])
+def test_other_answers_stay_as_they_are(answer: Any) -> None:
+    """What they are is for the keyring to refuse."""
+    assert with_bytes(answer) == answer
+
+
+def test_the_package_puts_the_shortcut_in() -> None:
+    """Whoever imports s3ec has it; without it, a keyring asks the client's own methods, by name and keywords."""
+    assert s3ec._kms_calls is kms_calls
+    asked: list[tuple[str, dict[str, Any]]] = []
+
+    class Client:
+        def generate_data_key(self, **parameters: Any) -> dict[str, bytes]:
+            asked.append(("generate_data_key", parameters))
+            return {"Plaintext": bytes(32), "CiphertextBlob": b"blob"}
+
+    assert KmsBase.calls_of is plain_calls
+    KmsKeyring("alias/payroll", client=Client(), grant_tokens=["one"]).on_encrypt(write_request())
+    ((method, parameters),) = asked
+    assert method == "generate_data_key"
+    assert parameters.keys() == {"KeyId", "KeySpec", "EncryptionContext", "GrantTokens"}
