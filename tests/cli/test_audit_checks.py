@@ -107,6 +107,7 @@ def test_old_versions_count_where_they_are_looked_at(run: Any, bucket: str, make
     assert line.split()[-2:] == ["plaintext", "1"]
 
 
+@pytest.mark.slow
 def test_lists_are_whole_and_harmless(run: Any, mixed: str, tmp_path: Path, kms_key: str, plain_s3: Any):
     """More than the report names; a spreadsheet runs nothing; a list of JSON lines is a list of keys to migrate."""
     for number in range(25):

@@ -83,6 +83,7 @@ def test_completion_scripts(run: Any, shell: str):
         assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_completion_completes(spawn: Any, environment: dict[str, str]):
     """The variable that the script sets makes s3ec answer with commands, and with a command's options."""
     for words, index, expected in (("s3ec sy", 1, b"plain,sync"), ("s3ec sync --del", 2, b"plain,--delete")):

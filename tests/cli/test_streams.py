@@ -148,6 +148,7 @@ def test_both_ways_to_start_are_the_same(spawn: Any, environment: Any):
     assert out.startswith(b"s3ec")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words", [("verify",), ("migrate", "--yes"), ("rewrap", "--to-aes-key-file", "KEY", "--yes"),
               ("purge-plaintext-versions", "--execute", "--yes")], ids=lambda words: words[0]

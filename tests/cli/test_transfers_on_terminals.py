@@ -49,6 +49,7 @@ def test_an_interrupted_stream_leaves_nothing(spawn: Any, key: Any, bucket: str,
     assert "Contents" not in plain_s3.list_objects_v2(Bucket=bucket)
 
 
+@pytest.mark.slow
 def test_an_interrupted_sync_says_how_far_it_was_and_goes_on(
     spawn: Any, run: Any, key: Any, bucket: str, plain_s3: Any, tmp_path: Path
 ):
@@ -74,6 +75,7 @@ def test_an_interrupted_sync_says_how_far_it_was_and_goes_on(
     assert (again.code, len(again.json["copied"]), again.json["unchanged"]) == (0, FILES - done, done)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "shown"), [((), True), (("--no-progress",), False), (("--quiet",), False), (("--json",), False)]
 )

@@ -119,6 +119,7 @@ def test_an_alias_that_nobody_may_look_up_is_said(
     assert any("does not tell which key alias/unknown is" in event.message for event in said)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("versioned", [False, True])
 def test_a_rewrap_there_and_back_and_there_again(
     versioned: bool,
@@ -141,6 +142,7 @@ def test_a_rewrap_there_and_back_and_there_again(
         _opens(make_client, kms, bucket, key_id)
 
 
+@pytest.mark.slow
 def test_a_rewrap_after_one_to_a_raw_key(
     settings: Settings,
     tmp_path: Path,
@@ -208,6 +210,7 @@ def test_an_alias_that_is_moved_during_a_run_ends_it_with_an_error(
         kms.delete_alias(AliasName="alias/moving")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["keys", "inventory"])
 @pytest.mark.parametrize("finished", [True, False])
 def test_a_list_without_etags_is_looked_at_each_time(

@@ -147,6 +147,7 @@ def test_a_listener_that_raises_ends_the_run_with_its_error(
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("s3ec-")]
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_and_a_larger_one_goes_on(
     settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any
 ) -> None:
@@ -225,6 +226,7 @@ def _lives(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes as Linux shows them")
 def test_children_end_with_their_parent(settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any) -> None:
     """A parent that is killed in the middle of the work leaves no process behind."""
@@ -248,6 +250,7 @@ def test_children_end_with_their_parent(settings: Settings, tmp_path: Path, buck
         assert rest.undone == 0
 
 
+@pytest.mark.slow
 def test_a_listener_that_raises_ends_the_processes_too(
     settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any
 ) -> None:

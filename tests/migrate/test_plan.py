@@ -123,6 +123,7 @@ def through(lying: Proxy, settings: Settings) -> Settings:
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "versioned"),
     [("migrate", False), ("migrate", True), ("again", True), ("elsewhere", False), ("acls off", False),
@@ -159,6 +160,7 @@ def test_a_migration_sends_what_was_planned(
         assert _as_planned(job, lying, tmp_path / "j").already == 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "where"),
     [("kms to kms", "metadata"), ("kms to kms", "instruction file"), ("pinned", "metadata"), ("raw to kms", "metadata"),

@@ -36,6 +36,7 @@ def _mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", [Action.MIGRATE, Action.UPGRADE, Action.VERIFY])
 @pytest.mark.parametrize("processes", [1, 2])
 def test_no_digest_of_the_content_is_written_down(

@@ -64,6 +64,7 @@ def _check_readers(make_client: Callable[..., Any], plain_s3: Any, bucket: str, 
             _read(make_client(), bucket)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("versioned", [False, True])
 @pytest.mark.parametrize(("body", "changes"), [(TEXT, {}), (TEXT * 140_000, IN_PARTS)], ids=["whole", "in parts"])
 def test_a_kill_at_each_request_strands_nothing(
