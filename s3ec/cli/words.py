@@ -64,7 +64,8 @@ _PERMISSIONS = {"HeadObject": "s3:GetObject", "HeadBucket": "s3:ListBucket", "Li
 _PERMISSIONS |= {"ListObjects": "s3:ListBucket", "ListObjectVersions": "s3:ListBucketVersions"}
 _PERMISSIONS |= {"GetBucketEncryption": "s3:GetEncryptionConfiguration"}
 _PERMISSIONS |= {"PutBucketEncryption": "s3:PutEncryptionConfiguration", "ListBuckets": "s3:ListAllMyBuckets"}
-_PERMISSIONS |= {"CreateMultipartUpload": "s3:PutObject", "UploadPart": "s3:PutObject", "CopyObject": "s3:PutObject"}
+_WRITE = "s3:PutObject"
+_PERMISSIONS |= {"CreateMultipartUpload": _WRITE, "UploadPart": _WRITE, "CopyObject": _WRITE}
 
 _FRAME = re.compile(r"An error occurred \(([^)]*)\) when calling the (\w+) operation(?: \([^)]*\))?: ?")
 
@@ -173,7 +174,9 @@ def _about_service(error: ClientError) -> str:
         return "`aws sts get-caller-identity` shows whose credentials these are; --profile NAME names others"
     if code in _DENIED:
         operation = str(error.operation_name)
-        return f"allow {_PERMISSIONS.get(operation, f's3:{operation}')} to this identity"
+        permission = _PERMISSIONS.get(operation, f"s3:{operation}")
+        mode = "; --sse names a server-side mode that the bucket's policy may require" if permission == _WRITE else ""
+        return f"allow {permission} to this identity{mode}"
     return "wait, and give fewer --workers" if code in THROTTLING_CODES else ""
 
 

@@ -18,6 +18,7 @@ from s3ec.cli.output import Output
 from s3ec.cli.plans import preview
 from s3ec.cli.server_side import write_options
 from s3ec.cli.sources import Sources, source_options
+from s3ec.cli.upload_mode import job_mode
 from s3ec.cli.urls import S3_URL, S3Url
 from s3ec.migrate import Action, KeyringSpec, Location, MigrationSettings
 
@@ -133,6 +134,8 @@ def migrate(
     A DESTINATION is a folder: its prefix, a slash, and the key relative to the source folder.
     """
     environment = Environment(options, output)
+    if direct["server_side_encryption"] is None and not plan_only:
+        direct["server_side_encryption"] = job_mode(environment, (destination or source).bucket)
     settings = _settings(environment, source, destination, upgrade, source_key, direct)
     if (engine == "s3-batch") != plan_only:
         problem = (

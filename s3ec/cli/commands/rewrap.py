@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,7 +13,9 @@ from s3ec.cli.jobs import Job
 from s3ec.cli.options import Command, Options, accept_moved_option, pairs, shared_options
 from s3ec.cli.output import Output
 from s3ec.cli.plans import preview
+from s3ec.cli.server_side import write_options
 from s3ec.cli.sources import Sources, source_options
+from s3ec.cli.upload_mode import job_mode
 from s3ec.cli.urls import S3_URL, S3Url
 from s3ec.migrate import Action, KeyringSpec, Location, MigrationSettings
 
@@ -38,6 +41,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @accept_moved_option
 @click.option("--read-back", is_flag=True, help="Open and authenticate each object with the new key afterwards.")
 @click.option("--dry-run", is_flag=True, help="Print the plan; write nothing.")
+@write_options
 @source_options
 @shared_options("key", "context", "legacy", "connection", "journal", "workers", "json", "events", "yes")
 @click.pass_obj
@@ -52,6 +56,7 @@ def rewrap(
     accept_moved: bool,
     read_back: bool,
     dry_run: bool,
+    server_side_encryption: dict[str, Any] | None,
     sources: Sources,
 ) -> ExitCode:
     """Wrap data keys again: another KMS key, another context, or a raw key on either side.
@@ -82,6 +87,7 @@ def rewrap(
         accept_moved=accept_moved,
         allow_legacy=environment.settings.allow_legacy,
         read_back=read_back,
+        server_side_encryption=server_side_encryption or job_mode(environment, url.bucket),
         connection=environment.connection,
     )
     environment.confirm(f"Wrap the data keys under {url} again, for {target.label}?", dry_run=dry_run)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -136,8 +137,8 @@ def require(
 ) -> None:
     """Deny uploads that do not name the mode, by the bucket's policy; statements of others stay.
 
-    Clients that rely on the bucket's default are denied from then on. s3ec's own cp, mv and sync name the mode by
-    themselves; `s3ec sse unrequire` takes it back.
+    Clients that rely on the bucket's default are denied from then on. s3ec's own cp, mv, sync, migrate and
+    rewrap name the mode by themselves; `s3ec sse unrequire` takes it back.
     """
     wanted = mode_of(mode, sse_kms_key, bucket_key)
     environment = Environment(options, output)
@@ -146,15 +147,22 @@ def require(
         buckets.upload_policy(Bucket=url.bucket, mode=wanted, require_secure_transport=require_https)
     output.note(
         f"s3ec: every upload to {url.bucket} must name {words(mode, sse_kms_key)} from then on; clients that rely on "
-        f"the bucket's default fail with 403. s3ec cp, mv and sync name it by themselves, `s3ec migrate` with "
-        f"--sse {mode}; `s3ec sse unrequire {url}` takes it back"
+        f"the bucket's default fail with 403. s3ec cp, mv, sync, migrate and rewrap name it by "
+        f"themselves; `s3ec sse unrequire {url}` takes it back"
     )
     environment.confirm(f"Change the policy of {url.bucket} to require {mode}?", dry_run=dry_run)
     with located(str(url)):
         client = environment.s3
         change = buckets.upload_policy if dry_run else functools.partial(buckets.require_encryption, client)
         policy = change(Bucket=url.bucket, mode=wanted, require_secure_transport=require_https)
-    output.document({"bucket": url.bucket, **describe(wanted), "dry_run": dry_run, "policy": policy})
+    if output.as_json:
+        output.document({"bucket": url.bucket, **describe(wanted), "dry_run": dry_run, "policy": policy})
+        return
+    rules = ", ".join([words(mode, sse_kms_key), *(["https"] if require_https else [])])
+    output.line(f"{url.bucket}: {'would require' if dry_run else 'requires'} {rules}")
+    for statement in policy["Statement"]:
+        # The whole of each, to paste or to compare: it is what S3 acts on.
+        output.line(f"  {json.dumps(statement)}")
 
 
 @sse.command(
