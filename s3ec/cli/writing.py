@@ -96,7 +96,7 @@ def _names(ctx: click.Context, param: click.Parameter, values: Sequence[str]) ->
 def _json(ctx: click.Context, param: click.Parameter, text: str) -> list[tuple[str, str]]:
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise click.BadParameter(f"not a JSON object: {error}", ctx, param) from error
     if not all(isinstance(value, str) for value in found.values()):
         raise click.BadParameter("a JSON object of texts is wanted", ctx, param)

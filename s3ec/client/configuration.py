@@ -190,7 +190,7 @@ def _context(value: Any, origin: str) -> dict[str, str]:
     if isinstance(value, str) and value.lstrip().startswith("{"):
         try:
             value = json.loads(value)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigurationError(f"{wanted}, not {value!r}") from error
     if isinstance(value, Mapping):
         if not all(isinstance(text, str) for pair in value.items() for text in pair):

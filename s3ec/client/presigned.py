@@ -147,7 +147,7 @@ class PresignedUpload:
             key, iv, aad = (base64.b64decode(found[name], validate=True) for name in ("key", "iv", "aad"))
             cipher = ContentCipher(AlgorithmSuite[found["algorithm_suite"]], Secret(key), iv, aad)
             return cls(str(found["url"]), {str(k): str(v) for k, v in found["headers"].items()}, cipher)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise ConfigurationError("this is not what PresignedUpload.to_json() writes") from None
 
 

@@ -75,7 +75,7 @@ def read_header(blob: bytes) -> tuple[ContentMetadata, bytes, bytes]:
     end = start + int.from_bytes(blob[len(_MAGIC) : start], "big")
     try:
         metadata = json.loads(blob[start:end])
-    except ValueError:
+    except (ValueError, RecursionError):  # RecursionError: brackets nested deeply to exhaust the reader
         metadata = None
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise MalformedMetadataError("the header of the exported upload cannot be read; was it cut short?")

@@ -283,7 +283,7 @@ def _decode_context(text: object) -> Mapping[str, str]:
     """Decode the encryption context of a request's own SSEKMSEncryptionContext."""
     try:
         context = json.loads(base64.b64decode(text, validate=True)) if isinstance(text, str) else None
-    except (binascii.Error, ValueError):
+    except (ValueError, RecursionError):  # RecursionError: brackets nested deeply to exhaust the reader
         context = None
     if not isinstance(context, dict):
         raise ConfigurationError(

@@ -21,7 +21,7 @@ from types import TracebackType
 
 from s3ec.errors import MigrationError
 from s3ec.formats import INSTRUCTION_FILE_SUFFIX, LEGACY_DOTNET_SUFFIX
-from s3ec.migrate.journal_file import make_private, private_folder
+from s3ec.migrate.journal_file import DATABASE_ERRORS, make_private, private_folder
 from s3ec.migrate.journal_runs import JournalRuns
 from s3ec.migrate.journal_schema import (
     RESULT_COLUMNS,
@@ -75,7 +75,7 @@ class Journal(JournalRuns):
                 self._connect()
                 on_failure.callback(self._database.close)
                 self._prepare(settings)
-            except (OSError, sqlite3.Error) as error:
+            except (OSError, *DATABASE_ERRORS) as error:
                 raise MigrationError(f"cannot use {self.path} as a journal: {error}") from error
             on_failure.pop_all()
         self._beat = threading.Thread(target=self._heartbeat, name="s3ec-journal", daemon=True)

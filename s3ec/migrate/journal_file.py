@@ -14,11 +14,13 @@ from typing import Any, TextIO
 
 from s3ec.errors import MigrationError
 
-__all__ = ["JournalFile", "make_private", "open_private", "private_folder"]
+__all__ = ["DATABASE_ERRORS", "JournalFile", "make_private", "open_private", "private_folder"]
 
 _PATIENCE = 60.0
 """Seconds to wait for other runs."""
 _BETWEEN_TRIES = 0.02
+DATABASE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+"""What a damaged file gives: sqlite3 cannot even make an error of a message that quotes names which are not UTF-8."""
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -146,5 +148,5 @@ class JournalFile:
     def _faults(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except DATABASE_ERRORS as error:
             raise MigrationError(f"cannot use {self.path} as a journal: {error}") from error

@@ -58,7 +58,7 @@ class Jsonable:
         """
         try:
             values = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # RecursionError: brackets nested deeply to exhaust the reader
             raise ConfigurationError(f"not a {cls.__name__}: {error}") from error
         if not isinstance(values, dict):
             raise ConfigurationError(f"not a {cls.__name__}: a JSON object is expected")

@@ -151,7 +151,7 @@ class KeyFile:
         try:
             with Path(self.path).open(encoding="utf-8", newline="") as file:
                 yield from self._tasks(file)
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise MigrationError(f"cannot read {self.path}: {error}") from error
 
     def _tasks(self, file: Any) -> Iterator[Task]:
@@ -177,7 +177,7 @@ class KeyFile:
             if values.get("is_current") is False:
                 return None
             task = Task.from_dict({name: value for name, value in values.items() if name not in _OF_AN_AUDIT})
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise MigrationError(f"{self.path}:{number}: not a task: {error}") from error
         return self._checked(number, task)
 
