@@ -11,14 +11,13 @@ import io
 import tempfile
 from typing import IO, Any
 
-from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH
 from s3ec.client.claims import PlaintextClaims
 from s3ec.client.sources import CHUNK_SIZE, BytesSource, Source
 from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.own.mac import ChunkMac
-from s3ec.errors import ObjectTooLargeError, S3ECError, SourceChangedError
+from s3ec.errors import S3ECError, SourceChangedError
 
-__all__ = ["CiphertextBody", "EncryptingBody", "StoredBody", "check_length", "encrypted_body"]
+__all__ = ["CiphertextBody", "EncryptingBody", "StoredBody", "encrypted_body"]
 
 _ROOM = 16 + 15  # for the tag, and what update_into wants beyond its input
 
@@ -30,7 +29,7 @@ def encrypted_body(
     *,
     buffer_size: int,
     spool_directory: str | None,
-) -> Any:
+) -> bytes | CiphertextBody:
     """The body to hand to botocore: bytes, or a file-like object to be closed after the call.
 
     Small bodies are encrypted once and replayed; large ones that can be read again are encrypted as they are sent;
@@ -47,19 +46,6 @@ def encrypted_body(
         spool.close()
         raise
     return StoredBody(spool, length, source)
-
-
-def check_length(length: int | None) -> None:
-    """Refuse, before byte one, what one GCM stream cannot carry.
-
-    Raises:
-        ObjectTooLargeError: with the limit.
-    """
-    if length is not None and length > GCM_MAX_PLAINTEXT_LENGTH:
-        raise ObjectTooLargeError(
-            f"{length} bytes are more than the {GCM_MAX_PLAINTEXT_LENGTH} that one key may encrypt (AES-GCM, "
-            "2^36 - 32); split the data into several objects"
-        )
 
 
 def _encrypt_at_once(source: BytesSource, cipher: ContentCipher, claims: PlaintextClaims) -> bytes:

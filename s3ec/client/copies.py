@@ -13,9 +13,10 @@ from botocore.exceptions import ClientError
 from s3ec import formats
 from s3ec.client import server_side
 from s3ec.client.carried import carried
-from s3ec.client.instruction_copies import CopiedObject, copied_with_object, refuse_bound
 from s3ec.client.wire import Wire
 from s3ec.errors import ConfigurationError, MetadataError, SecurityError, UnsupportedOperationError
+from s3ec.s3.flow import Flow, store
+from s3ec.s3.instruction_copies import CopiedObject, copied_with_object, refuse_bound
 from s3ec.s3.requests import check_metadata_size, check_user_metadata, metadata_size
 
 __all__ = [
@@ -180,10 +181,14 @@ def copy_object(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
     refuse_bound_copy(metadata, source, parameters)
     # The conditions held for what was looked at, and the copy is of nothing else.
     request = {**without_conditions(parameters), "CopySource": source.parameters(), "CopySourceIfMatch": head["ETag"]}
-    with copied_with_object(wire, CopiedObject(source.bucket, source.key, metadata, parameters)) as whole:
-        if whole is not None or parameters.get("MetadataDirective") == "REPLACE":
-            request |= with_metadata(parameters, head, whole)
-        response = wire.store("CopyObject", request, heard=heard)
+
+    def send(whole: Mapping[str, str] | None) -> Flow[dict[str, Any]]:
+        stated = whole is not None or parameters.get("MetadataDirective") == "REPLACE"
+        more = with_metadata(parameters, head, whole) if stated else {}
+        return store("CopyObject", {**request, **more}, own=False)
+
+    copied = CopiedObject(source.bucket, source.key, metadata, parameters)
+    response = wire.run(copied_with_object(wire, copied, send))
     result = response.get("CopyObjectResult", {})
     for name in [name for name in result if name.startswith("Checksum")]:
         del result[name]

@@ -13,7 +13,6 @@ from botocore.exceptions import ClientError
 
 from s3ec import forks
 from s3ec.client import server_side
-from s3ec.client.ciphertext import check_length
 from s3ec.client.claims import take_claims
 from s3ec.client.handlers import HeardParameters
 from s3ec.client.multipart_errors import multipart_refusal
@@ -26,6 +25,7 @@ from s3ec.client.server_side_modes import SseC
 from s3ec.client.sources import open_source
 from s3ec.client.wire import Wire
 from s3ec.errors import MultipartStateError
+from s3ec.s3.put_object import check_length
 
 __all__ = ["MultipartUploads", "SharedUploads"]
 

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from s3ec.client import server_side
 from s3ec.client.handlers import Heard, heard_with
-from s3ec.client.instruction_writes import InstructionFileWrite, written_with_object
 from s3ec.client.wire import Wire
-from s3ec.client.writes import begin_write
 from s3ec.crypto.content import ContentCipher
 from s3ec.formats import ContentMetadata, MetadataLocation
+from s3ec.s3.flow import work
+from s3ec.s3.instruction_writes import InstructionFileWrite, written_with_object
 from s3ec.s3.objects import EncryptedObject, describe, speak_plaintext
 from s3ec.s3.requests import (
     refuse_write_suffix,
 )
+from s3ec.s3.writing import begin_write
 
 __all__ = [
     "LAST_PART_NUMBER",
@@ -84,9 +85,7 @@ class EncryptedUpload:
         """Return the same upload, sent by another client of the session with its credentials and handlers."""
         return dataclasses.replace(
             self,
-            wire=dataclasses.replace(
-                wire, options=self.wire.options, reading=self.wire.reading, writing=self.wire.writing
-            ),
+            wire=wire.with_options(self.wire.options),
         )
 
     def answer(self, etag: str) -> dict[str, Any]:
@@ -129,11 +128,12 @@ class EncryptedUpload:
         wanted = ("PartNumber", "ETag", f"Checksum{self.request.get('ChecksumAlgorithm')}")
         listed = [{name: part[name] for name in wanted if name in part} for part in parts]
         request = self.parameters("CompleteMultipartUpload", given, MultipartUpload={"Parts": listed})
-        with ExitStack() as stack:
-            if self.instruction_file is not None and not again:
-                file = InstructionFileWrite(self.instruction_file, self.content_metadata)
-                stack.enter_context(written_with_object(self.wire, self.request, file))
-            response = self._call("CompleteMultipartUpload", request, heard_with(given))
+        send = partial(self._call, "CompleteMultipartUpload", request, heard_with(given))
+        if self.instruction_file is None or again:
+            response = send()
+        else:
+            file = InstructionFileWrite(self.instruction_file, self.content_metadata)
+            response = self.wire.run(written_with_object(self.wire, self.request, file, lambda: work(send)))
         found = EncryptedObject(self.content_metadata, self.location)
         speak_plaintext(response, describe(found, authenticated=True))
         return response
@@ -177,7 +177,7 @@ def create_upload(wire: Wire, parameters: dict[str, Any]) -> tuple[EncryptedUplo
     context = parameters.pop("EncryptionContext", None)
     wire.validate("CreateMultipartUpload", parameters)
     own_wire = with_server_side_mode_of(wire, parameters)
-    write = begin_write(own_wire, parameters, context)
+    write = own_wire.run(begin_write(own_wire, parameters, context))
     request = {**parameters, "Metadata": write.placement.metadata}
     response = own_wire.store("CreateMultipartUpload", request, heard=own_wire.heard)
     file = write.placement.instruction_file
@@ -202,7 +202,7 @@ def with_server_side_mode_of(wire: Wire, parameters: Mapping[str, Any]) -> Wire:
     if not any(name.startswith(("SSE", "ServerSide", "BucketKey")) for name in parameters):
         return wire
     mode = server_side.requested_mode(parameters)
-    return dataclasses.replace(wire, options=dataclasses.replace(wire.options, server_side_encryption=mode))
+    return wire.with_options(dataclasses.replace(wire.options, server_side_encryption=mode))
 
 
 def without_checksums(response: Mapping[str, Any]) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def copy_part(
     with _as_of_the_copy(wire):
         # Parts of a large object are copied as ranges of it, and each of them has to be verified.
         options = dataclasses.replace(wire.options, verified_range_limit=GCM_MAX_PLAINTEXT_LENGTH + 16)
-        answer = read(dataclasses.replace(wire, options=options), _read_request(parameters))
+        answer = read(wire.with_options(options), _read_request(parameters))
     with closing(answer["Body"]) as body:
         _check_range(wire, wanted, answer)
         source = StreamSource(body, answer.get("ContentLength"))

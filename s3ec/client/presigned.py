@@ -25,7 +25,7 @@ from botocore.httpsession import URLLib3Session
 
 from s3ec import decryption, formats
 from s3ec.algorithms import AlgorithmSuite
-from s3ec.client.ciphertext import check_length, encrypted_body
+from s3ec.client.ciphertext import encrypted_body
 from s3ec.client.ciphertext_reader import CiphertextReader
 from s3ec.client.claims import PlaintextClaims
 from s3ec.client.encryption_client import EncryptionClient
@@ -37,7 +37,6 @@ from s3ec.client.seals import Seal
 from s3ec.client.sources import open_source
 from s3ec.client.tickets import Ticket
 from s3ec.client.wire import OwnErrorFirst, Wire
-from s3ec.client.writes import begin_write
 from s3ec.crypto.content import ContentCipher
 from s3ec.errors import ConfigurationError, UnsupportedOperationError
 from s3ec.formats.metadata import OBJECT_ARN_PAIR
@@ -45,6 +44,8 @@ from s3ec.materials import StoredContext
 from s3ec.s3.answers import stated_length
 from s3ec.s3.names import object_arn
 from s3ec.s3.objects import check_stored_length
+from s3ec.s3.put_object import check_length
+from s3ec.s3.writing import begin_write
 from s3ec.secrets import Secret
 
 __all__ = ["PresignedUpload", "decrypt_presigned", "presigned_upload"]
@@ -191,7 +192,7 @@ def presigned_upload(
     heard = wire.hear("PutObject", request, is_presign_request=True)
     request = {name: value for name, value in heard.parameters.items() if name != "Body"}
     wire.validate("PutObject", request)
-    write = begin_write(wire, request, EncryptionContext)
+    write = wire.run(begin_write(wire, request, EncryptionContext))
     request["Metadata"] = write.placement.metadata
     recorded: dict[str, str] = {}
 

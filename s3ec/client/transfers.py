@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy as copying
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from boto3.exceptions import RetriesExceededError, S3UploadFailedError
@@ -24,11 +25,12 @@ from s3transfer.subscribers import BaseSubscriber
 
 from s3ec.client import copies, download_targets, downloads, server_side, uploads
 from s3ec.client.carried import carried
-from s3ec.client.instruction_copies import CopiedObject, copied_with_object
 from s3ec.client.wire import Wire
 from s3ec.errors import ConfigurationError, S3ECError, UnsupportedOperationError
 from s3ec.s3.answers import etag_of, length_of, status_of
+from s3ec.s3.flow import work
 from s3ec.s3.head_object import plaintext_length
+from s3ec.s3.instruction_copies import CopiedObject, copied_with_object
 from s3ec.s3.names import location_of
 from s3ec.s3.requests import check_user_metadata
 
@@ -191,14 +193,17 @@ def copy(
             head = from_view.head_object(**copies.source_request(extra, place))
         copies.refuse_bound_copy(head.get("Metadata", {}), place, target)
         copied = CopiedObject(place.bucket, place.key, head.get("Metadata", {}), target)
-        with copied_with_object(wire, copied) as whole:
+
+        def send(whole: Mapping[str, str] | None) -> None:
             # The conditions held for what was looked at, and the copy is of nothing else.
             pinned = {**copies.without_conditions(extra), "CopySourceIfMatch": etag_of(head)}
-            extra = _whole_metadata(pinned, head, _classic(config), whole)
+            named = _whole_metadata(pinned, head, _classic(config), whole)
             with _manager(_keeping_view(wire, view, head.get("Metadata", {}), whole), config) as manager:
                 # The wire counts ciphertext; what the caller hears of ends with the plaintext.
                 progress = None if callback is None else downloads.Progress(callback, plaintext_length(head))
-                manager.copy(place.parameters(), bucket, key, extra, _subscribers(progress), from_view).result()
+                manager.copy(place.parameters(), bucket, key, named, _subscribers(progress), from_view).result()
+
+        wire.run(copied_with_object(wire, copied, lambda whole: work(partial(send, whole))))
     except S3ECError as error:
         raise error.locate(location_of(target) or "") from error.__cause__
 

@@ -21,13 +21,13 @@ from s3transfer.utils import ChunksizeAdjuster
 from s3ec import forks
 from s3ec.client import puts
 from s3ec.client.bandwidth import Throttle
-from s3ec.client.ciphertext import check_length
 from s3ec.client.claims import take_claims
 from s3ec.client.handlers import hear_source
 from s3ec.client.sequential_upload import PART_ROOM, EncryptedPart, SequentialUpload
 from s3ec.client.sources import CHUNK_SIZE, BytesSource, FileSource, Source, open_source
 from s3ec.client.wire import Wire
 from s3ec.errors import ConfigurationError, SourceChangedError
+from s3ec.s3.put_object import check_length
 
 __all__ = ["upload"]
 

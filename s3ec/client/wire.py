@@ -7,6 +7,7 @@ while a body was being sent back into itself. `Wire.store` does so for what was 
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -20,16 +21,33 @@ from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
 from s3ec.client import driver, server_side
+from s3ec.client.ciphertext import CiphertextBody, encrypted_body
 from s3ec.client.ciphertext_reader import CiphertextReader
 from s3ec.client.delivery import deliver
 from s3ec.client.handlers import Heard
 from s3ec.client.options import Options
-from s3ec.client.seals import Seal
+from s3ec.client.seals import Seal, SealedBytes
 from s3ec.client.sources import is_readable_body
 from s3ec.client.together import for_each
 from s3ec.errors import S3ECError
-from s3ec.s3.flow import Call, CloseBody, Deliver, Effect, Enter, Flow, Leave, ReadBody, Together, Unwrap
+from s3ec.s3.flow import (
+    Call,
+    CloseBody,
+    Deliver,
+    Effect,
+    Encrypt,
+    Enter,
+    Flow,
+    Leave,
+    NewDataKey,
+    ReadBody,
+    Store,
+    Together,
+    Unwrap,
+    Work,
+)
 from s3ec.s3.surroundings import ReadRules, WriteRules
+from s3ec.secrets import Secret
 
 __all__ = ["OwnErrorFirst", "Wire"]
 
@@ -83,6 +101,10 @@ class Wire:
     def perform(self, effect: Effect) -> object:
         """Carry out an effect of a flow, and return the answer."""
         return _PERFORM[type(effect)](self, effect)
+
+    def with_options(self, options: Options) -> Wire:
+        """The same calls with other options of the client's."""
+        return dataclasses.replace(self, options=options, reading=options.reading(), writing=options.writing())
 
     def after(self, heard: Heard) -> Wire:
         """The wire of one call, whose parameters the handlers have seen.
@@ -169,6 +191,10 @@ class Wire:
             request = {"headers": {}, "url": "", "context": {"client_config": _WITH_CHECKSUMS}}
             resolve_request_checksum_algorithm(request, self.service_model.operation_model(summed), known)
 
+    def source_companion(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Parameters of a read of a copy's source: the source's own SSE-C key."""
+        return server_side.source_companion(parameters)
+
     def refusal(self, operation_name: str, status: int, code: str, message: str, **details: str) -> ClientError:
         """The error that S3 would answer with, for a request that is not sent."""
         answer = {
@@ -233,17 +259,38 @@ class OwnErrorFirst:
             raise own from None
 
 
+def _store(wire: Wire, effect: Store) -> dict[str, Any]:
+    parameters = effect.parameters
+    if isinstance(parameters.get("Body"), bytes):
+        parameters = {**parameters, "Body": SealedBytes(parameters["Body"])}
+    return wire.store(effect.operation, parameters, None if effect.own else wire.heard)
+
+
+def _encrypt(wire: Wire, effect: Encrypt) -> bytes | CiphertextBody:
+    return encrypted_body(
+        effect.source,
+        effect.cipher,
+        effect.claims,
+        buffer_size=wire.options.buffer_size,
+        spool_directory=wire.options.spool_directory,
+    )
+
+
 def _read_body(_: Wire, effect: ReadBody) -> bytes:
     return CiphertextReader(effect.body, has_tag=effect.has_tag).read(effect.size)
 
 
 _PERFORM: dict[type, Callable[[Wire, Any], object]] = {
     Call: lambda wire, effect: wire.call(effect.operation, effect.parameters),
+    Store: _store,
     Unwrap: lambda _, effect: effect.checked.ask(),
+    NewDataKey: lambda _, effect: Secret(effect.manager.get_encryption_materials(effect.request)),
+    Encrypt: _encrypt,
     ReadBody: _read_body,
     CloseBody: lambda _, effect: effect.body.close(),
     Deliver: lambda wire, effect: deliver(wire.options, effect),
     Enter: lambda _, effect: effect.gate.acquire(),
     Leave: lambda _, effect: effect.gate.release(),
     Together: lambda wire, effect: for_each(wire.run, effect.flows, effect.at_once),
+    Work: lambda _, effect: effect.function(),
 }

@@ -14,14 +14,14 @@ in a ``finally`` may yield.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from s3ec.crypto.content import ContentCipher
 from s3ec.decryption import Checked
 from s3ec.errors import KeyUnwrapError
-from s3ec.materials import DecryptionMaterials
+from s3ec.materials import DecryptionMaterials, EncryptionMaterials, EncryptionMaterialsRequest, MaterialsManager
 from s3ec.s3.contents import Content
 from s3ec.secrets import Secret
 
@@ -30,23 +30,31 @@ __all__ = [
     "CloseBody",
     "Deliver",
     "Effect",
+    "Encrypt",
     "Enter",
     "FailedCallError",
     "Flow",
     "Gate",
     "Leave",
+    "NewDataKey",
     "ReadBody",
     "RefusedError",
+    "Store",
     "Together",
     "UnreachableError",
     "Unwrap",
+    "Work",
     "call",
     "close_body",
+    "encrypt",
     "enter",
     "leave",
+    "new_data_key",
     "open_cipher",
     "read_body",
+    "store",
     "together",
+    "work",
 ]
 
 T = TypeVar("T")
@@ -106,6 +114,62 @@ class Call:
 
     operation: str
     parameters: Mapping[str, Any] = field(repr=False)  # an SSE-C key may be among them
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A request that stores what was encrypted here, or belongs to it: as it is, or not at all.
+
+    Answered with the parsed response.
+
+    Attributes:
+        operation: as botocore spells it.
+        parameters: of the operation; the body is bytes, or what `Encrypt` was answered with.
+        own: True for a request of our own, such as that of an instruction file; False for the caller's.
+    """
+
+    operation: str
+    parameters: Mapping[str, Any] = field(repr=False)
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NewDataKey:
+    """A data key to be made; answered with the materials.
+
+    Attributes:
+        manager: makes it.
+        request: as `s3ec.encryption.prepare` gave it.
+    """
+
+    manager: MaterialsManager = field(repr=False)
+    request: EncryptionMaterialsRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Encrypt:
+    """A body to be sent, of the caller's plaintext; answered with bytes, or with what `CloseBody` is to be asked for.
+
+    Attributes:
+        source: the plaintext, as those have opened it who drive the flow.
+        cipher: for exactly this plaintext.
+        claims: what the caller says about it, to be checked while it is encrypted.
+    """
+
+    source: Any = field(repr=False)
+    cipher: ContentCipher = field(repr=False)
+    claims: Any = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Something that takes its time, and is not this layer's; answered with what it returns.
+
+    Attributes:
+        function: it.
+    """
+
+    function: Callable[[], object] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +267,9 @@ class Together:
     at_once: int
 
 
-Effect: TypeAlias = Call | Unwrap | ReadBody | CloseBody | Deliver | Enter | Leave | Together
+Effect: TypeAlias = (
+    Call | Store | Unwrap | NewDataKey | Encrypt | ReadBody | CloseBody | Deliver | Enter | Leave | Together | Work
+)
 Flow: TypeAlias = Generator[Effect, Any, T]
 
 
@@ -216,6 +282,49 @@ def call(operation: str, parameters: Mapping[str, Any]) -> Flow[Response]:
     """
     response: Response = yield Call(operation, parameters)
     return response
+
+
+def store(operation: str, parameters: Mapping[str, Any], *, own: bool) -> Flow[Response]:
+    """Make a request that stores what was encrypted here, or belongs to it.
+
+    Args:
+        operation: as botocore spells it.
+        parameters: of the operation.
+        own: True for a request of our own, False for the caller's.
+
+    Raises:
+        UnsupportedOperationError: a handler changed the request on its way; nothing was sent.
+        RefusedError: S3 answered with an error.
+        UnreachableError: it did not answer.
+    """
+    response: Response = yield Store(operation, parameters, own)
+    return response
+
+
+def new_data_key(manager: MaterialsManager, request: EncryptionMaterialsRequest) -> Flow[Secret[EncryptionMaterials]]:
+    """Have a data key made.
+
+    Raises:
+        KeyringError: it could not be.
+    """
+    materials: Secret[EncryptionMaterials] = yield NewDataKey(manager, request)
+    return materials
+
+
+def encrypt(source: object, cipher: ContentCipher, claims: object) -> Flow[Any]:
+    """Make a body of ciphertext: bytes, or an object that is to be closed.
+
+    Raises:
+        SourceChangedError: a small body is not what the caller says about it.
+    """
+    body: Any = yield Encrypt(source, cipher, claims)
+    return body
+
+
+def work(function: Callable[[], T]) -> Flow[T]:
+    """Do something that takes its time."""
+    result: T = yield Work(function)
+    return result
 
 
 def open_cipher(checked: Checked) -> Flow[ContentCipher]:

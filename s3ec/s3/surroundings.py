@@ -64,6 +64,10 @@ class Surroundings(Protocol):
         """Parameters of an extra call of ours about the same object: who pays, who owns, and the SSE-C key."""
         ...
 
+    def source_companion(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Parameters of a read of a copy's source: the source's own SSE-C key."""
+        ...
+
     def validate(self, operation_name: str, parameters: Mapping[str, Any]) -> None:
         """Refuse what the client's library would refuse, before any key is touched."""
         ...

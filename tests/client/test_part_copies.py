@@ -55,6 +55,15 @@ def completed(client: Any, place: dict[str, Any], *answers: dict[str, Any]) -> b
     return content
 
 
+def test_a_range_of_a_source_of_any_size(make_client: Callable[..., Any], place: dict[str, Any]) -> None:
+    """Parts of a large object are copied as ranges of it: the limit of partial reads is not theirs."""
+    other = make_client(verified_range_limit=1)
+    target = {"Bucket": place["Bucket"], "Key": "target"}
+    upload = {**target, "UploadId": other.create_multipart_upload(**target)["UploadId"]}
+    copied = other.upload_part_copy(**upload, PartNumber=1, CopySource=source(place), CopySourceRange="bytes=5-9")
+    assert completed(other, upload, copied) == DATA[5:10]
+
+
 @pytest.mark.parametrize("as_text", [False, True], ids=["map", "text"])
 def test_a_whole_source(client: Any, place: dict[str, Any], plain_s3: Any, *, as_text: bool) -> None:
     """Copied as s3fs appends: the old object is the first part, what is new follows."""

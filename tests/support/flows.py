@@ -14,11 +14,14 @@ from s3ec.s3.flow import (
     CloseBody,
     Deliver,
     Effect,
+    Encrypt,
     Enter,
     Flow,
     Leave,
+    NewDataKey,
     ReadBody,
     RefusedError,
+    Store,
     Together,
     Unwrap,
 )
@@ -62,6 +65,10 @@ class Surroundings:
         """Bucket, key, and who pays."""
         named = {name: parameters[name] for name in ("Bucket", "Key", "RequestPayer") if name in parameters}
         return {**named, **more}
+
+    def source_companion(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Nothing."""
+        return {}
 
     def validate(self, operation_name: str, parameters: Mapping[str, Any]) -> None:
         """Everything is right."""
@@ -118,7 +125,7 @@ _SHOWN = ("Key", "Range", "IfMatch", "PartNumber", "VersionId", "CopySource", "C
 
 def written_down(effect: Effect) -> str:
     """An effect as text that is the same in each run, of keys that are new each time."""
-    if isinstance(effect, Call):
+    if isinstance(effect, (Call, Store)):
         shown = {name: effect.parameters[name] for name in _SHOWN if name in effect.parameters}
         shown.update({name: "of the object" for name in shown if name.endswith("IfMatch")})
         if "Metadata" in shown:
@@ -130,6 +137,10 @@ def written_down(effect: Effect) -> str:
         return f"ReadBody {effect.size} {effect.has_tag}"
     if isinstance(effect, Deliver):
         return f"Deliver {type(effect.content).__name__} {effect.length} {getattr(effect.content, 'span', None)}"
+    if isinstance(effect, NewDataKey):
+        return f"NewDataKey {effect.request}"
+    if isinstance(effect, Encrypt):
+        return f"Encrypt {effect.source.length}"
     if isinstance(effect, Together):
         return f"Together {len(effect.flows)} {effect.at_once}"
     assert isinstance(effect, (CloseBody, Enter, Leave))

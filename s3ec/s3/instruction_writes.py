@@ -13,21 +13,17 @@ consistency model" (one key is atomic, two are not).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from botocore.exceptions import BotoCoreError, ClientError
+from typing import Any, TypeVar
 
 from s3ec import formats
 from s3ec.algorithms import FormatVersion
-from s3ec.client.instruction_objects import not_found
-from s3ec.client.seals import SealedBytes
-from s3ec.client.wire import Wire
 from s3ec.errors import MetadataError, S3ECError, SecurityError, UnsupportedOperationError, escaped
 from s3ec.formats import ContentMetadata, Detection
-from s3ec.s3.instruction_files import can_exist, find, is_there
+from s3ec.s3.flow import FailedCallError, Flow, RefusedError, call, store
+from s3ec.s3.instruction_files import NOT_FOUND, can_exist, find, is_there
+from s3ec.s3.surroundings import Surroundings
 
 __all__ = [
     "InstructionFileWrite",
@@ -38,6 +34,8 @@ __all__ = [
     "whole_metadata",
     "written_with_object",
 ]
+
+T = TypeVar("T")
 
 _log = logging.getLogger("s3ec")
 
@@ -78,26 +76,28 @@ class InstructionFileWrite:
     suffix: str = formats.INSTRUCTION_FILE_SUFFIX
 
 
-def is_free(wire: Wire, parameters: Mapping[str, Any], suffix: str = formats.INSTRUCTION_FILE_SUFFIX) -> bool:
+def is_free(
+    s3: Surroundings, parameters: Mapping[str, Any], suffix: str = formats.INSTRUCTION_FILE_SUFFIX
+) -> Flow[bool]:
     """True if an instruction file can be written beside the object without replacing anything.
 
     Raises:
-        botocore.exceptions.ClientError: S3 refuses to say, for instance with 403.
+        RefusedError: S3 refuses to say, for instance with 403.
     """
     key = parameters["Key"] + suffix
-    return can_exist(key) and not wire.run(is_there(wire, {**parameters, "Key": key}))
+    return can_exist(key) and not (yield from is_there(s3, {**parameters, "Key": key}))
 
 
-def own_metadata_of(wire: Wire, parameters: Mapping[str, Any]) -> Mapping[str, str] | None:
+def own_metadata_of(s3: Surroundings, parameters: Mapping[str, Any]) -> Flow[Mapping[str, str] | None]:
     """The user metadata of the object that is there now; None where there is none.
 
     Raises:
-        botocore.exceptions.ClientError: S3 refuses to say.
+        RefusedError: S3 refuses to say.
     """
     try:
-        head = wire.call("HeadObject", wire.companion("HeadObject", parameters))
-    except ClientError as error:
-        if not_found(error):
+        head = yield from call("HeadObject", s3.companion("HeadObject", parameters))
+    except RefusedError as refused:
+        if refused.code in NOT_FOUND:
             return None
         raise
     metadata: Mapping[str, str] = head.get("Metadata", {})
@@ -114,35 +114,44 @@ def stands_alone(metadata: Mapping[str, str] | None) -> bool:
         return False
 
 
-@contextmanager
 def written_with_object(
-    wire: Wire, parameters: Mapping[str, Any], file: InstructionFileWrite, write: Callable[[], None] | None = None
-) -> Iterator[None]:
+    s3: Surroundings,
+    parameters: Mapping[str, Any],
+    file: InstructionFileWrite,
+    write_object: Callable[[], Flow[T]],
+    write: Callable[[], Flow[object]] | None = None,
+) -> Flow[T]:
     """Write the instruction file, then let the object be written; take it back where that was surely refused.
 
     Args:
-        wire: plain calls.
+        s3: the client.
         parameters: of the request that writes the object, or begins to.
         file: what is written.
-        write: writes it in another way than by a put.
+        write_object: writes the object.
+        write: writes the file in another way than by a put.
+
+    Returns:
+        What ``write_object`` returns.
 
     Raises:
         UnsupportedOperationError: an object needs what lies there, or it is somebody's own.
     """
-    if not file.content_metadata.algorithm_suite.commits and not stands_alone(own_metadata_of(wire, parameters)):
+    if not file.content_metadata.algorithm_suite.commits and not stands_alone(
+        (yield from own_metadata_of(s3, parameters))
+    ):
         raise UnsupportedOperationError(
             "the content metadata does not fit into the object, and an instruction file of V2 would make what is there "
             "now unreadable before it is replaced: delete it first, or shorten Metadata and EncryptionContext"
         )
-    former = None if file.is_new else _replaceable(wire, parameters)
+    former = None if file.is_new else (yield from _replaceable(s3, parameters))
     if write is None:
-        _put(wire, parameters, file.body)
+        yield from _put(parameters, file.body)
     else:
-        write()
+        yield from write()
     try:
-        yield
+        return (yield from write_object())
     except BaseException as error:
-        _take_back(wire, parameters, file, former, error)
+        yield from _take_back(s3, parameters, file, former, error)
         raise
 
 
@@ -166,13 +175,13 @@ def whole_metadata(body: bytes, metadata: Mapping[str, str]) -> dict[str, str] |
     return whole if not is_opened_from_files_alone and formats.parse_object(whole) == found else None
 
 
-def refuse_under_a_file(wire: Wire, parameters: Mapping[str, Any]) -> None:
+def refuse_under_a_file(s3: Surroundings, parameters: Mapping[str, Any]) -> Flow[None]:
     """Refuse to put plaintext where a file of V1 or V2 would make every reader take it for ciphertext.
 
     Raises:
         UnsupportedOperationError: such a file lies there.
     """
-    found = wire.run(find(wire, parameters, formats.INSTRUCTION_FILE_SUFFIX))
+    found = yield from find(s3, parameters, formats.INSTRUCTION_FILE_SUFFIX)
     if found is None or not formats.is_instruction_file_body(found[0]):
         return
     needed = formats.judge_instruction_file(found[0], {}, is_marked=True)
@@ -184,9 +193,9 @@ def refuse_under_a_file(wire: Wire, parameters: Mapping[str, Any]) -> None:
         )
 
 
-def _replaceable(wire: Wire, parameters: Mapping[str, Any]) -> bytes | None:
+def _replaceable(s3: Surroundings, parameters: Mapping[str, Any]) -> Flow[bytes | None]:
     """What lies under the name and may be replaced; None where nothing does."""
-    found = wire.run(find(wire, parameters, formats.INSTRUCTION_FILE_SUFFIX))
+    found = yield from find(s3, parameters, formats.INSTRUCTION_FILE_SUFFIX)
     if found is None:
         return None
     body, _ = found
@@ -196,7 +205,7 @@ def _replaceable(wire: Wire, parameters: Mapping[str, Any]) -> bytes | None:
             f"the instruction file would replace {name}, which is not one: write the object without an instruction "
             "file, or under another key"
         )
-    there = own_metadata_of(wire, parameters)
+    there = yield from own_metadata_of(s3, parameters)
     if there is None or stands_alone(there):
         return body
     needed = formats.judge_instruction_file(body, there, is_marked=True)
@@ -210,12 +219,12 @@ def _replaceable(wire: Wire, parameters: Mapping[str, Any]) -> bytes | None:
 
 
 def _take_back(
-    wire: Wire,
+    s3: Surroundings,
     parameters: Mapping[str, Any],
     file: InstructionFileWrite,
     former: bytes | None,
     error: BaseException,
-) -> None:
+) -> Flow[None]:
     """Undo the file of an object that was not written; where it may have been, it stays, since it holds the only key.
 
     An answer may be lost, and the object be stored all the same, now or a moment later. Beside the object that was
@@ -225,37 +234,37 @@ def _take_back(
     try:
         if not _is_surely_refused(error):
             is_perhaps_on_its_way = former is None and not isinstance(error, S3ECError)
-            if is_perhaps_on_its_way or _may_be_there(wire, parameters, file.content_metadata):
+            if is_perhaps_on_its_way or (yield from _may_be_there(s3, parameters, file.content_metadata)):
                 return
         if former is not None:
-            _put(wire, parameters, former)
+            yield from _put(parameters, former)
         else:
-            wire.call("DeleteObject", wire.companion("DeleteObject", {**parameters, "Key": key}))
-    except (BotoCoreError, ClientError) as second:
+            yield from call("DeleteObject", s3.companion("DeleteObject", {**parameters, "Key": key}))
+    except FailedCallError as second:
         # What the caller is to hear is why the object was not written.
-        _log.warning("cannot take back the instruction file %s: %s", escaped(key), escaped(str(second)))
+        _log.warning("cannot take back the instruction file %s: %s", escaped(key), escaped(str(second.error)))
 
 
-def _may_be_there(wire: Wire, parameters: Mapping[str, Any], content_metadata: ContentMetadata) -> bool:
+def _may_be_there(s3: Surroundings, parameters: Mapping[str, Any], content_metadata: ContentMetadata) -> Flow[bool]:
     """True unless the object that is there now is certainly another one; one of V2 is not known by its metadata."""
     if not content_metadata.algorithm_suite.commits:
         return True
-    now = own_metadata_of(wire, parameters) or {}
+    now = (yield from own_metadata_of(s3, parameters)) or {}
     own, _ = formats.render_instruction_file(content_metadata)
     return own.items() <= {name.lower(): value for name, value in now.items()}.items()
 
 
 def _is_surely_refused(error: BaseException) -> bool:
     """True if S3 refused the object's only request. After a repeated one, the refusal may be of what it stored."""
-    if not isinstance(error, ClientError):
+    if not isinstance(error, RefusedError):
         return False
     answer: Mapping[str, Any] = error.response.get("ResponseMetadata", {})
     return 400 <= answer.get("HTTPStatusCode", 0) < 500 and not answer.get("RetryAttempts")
 
 
-def _put(wire: Wire, parameters: Mapping[str, Any], body: bytes) -> None:
+def _put(parameters: Mapping[str, Any], body: bytes) -> Flow[None]:
     # A file of our own: handlers hear of it, and what they would make of it would open nothing.
     cloned = {name: parameters[name] for name in _CLONED if name in parameters}
     key = parameters["Key"] + formats.INSTRUCTION_FILE_SUFFIX
-    own = {"Body": SealedBytes(body), "Metadata": {formats.INSTRUCTION_FILE_MARKER: ""}}
-    wire.store("PutObject", {**cloned, "Bucket": parameters["Bucket"], "Key": key, **own}, heard=None)
+    own = {"Body": body, "Metadata": {formats.INSTRUCTION_FILE_MARKER: ""}}
+    yield from store("PutObject", {**cloned, "Bucket": parameters["Bucket"], "Key": key, **own}, own=True)

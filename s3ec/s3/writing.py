@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from s3ec import encryption, formats
-from s3ec.client import instruction_writes
-from s3ec.client.instruction_writes import InstructionFileWrite
-from s3ec.client.wire import Wire
 from s3ec.crypto.content import ContentCipher
 from s3ec.formats import ContentMetadata, MetadataLocation
+from s3ec.s3 import instruction_writes
+from s3ec.s3.flow import Flow, new_data_key
+from s3ec.s3.instruction_writes import InstructionFileWrite
 from s3ec.s3.requests import (
     USER_METADATA_LIMIT,
     check_metadata_size,
@@ -19,6 +19,7 @@ from s3ec.s3.requests import (
     metadata_size,
     write_context,
 )
+from s3ec.s3.surroundings import Surroundings
 
 __all__ = ["Placement", "Write", "begin_write"]
 
@@ -58,50 +59,58 @@ class Write:
     placement: Placement
 
 
-def begin_write(wire: Wire, parameters: dict[str, Any], context: object, plaintext_length: int | None = None) -> Write:
+def begin_write(
+    s3: Surroundings, parameters: dict[str, Any], context: object, plaintext_length: int | None = None
+) -> Flow[Write]:
     """Refuse what can never work, then get a data key.
 
     Args:
-        wire: plain calls.
-        parameters: the request, without our own parameters, after `Wire.validate`.
+        s3: the client.
+        parameters: the request, without our own parameters, after its validation.
         context: the caller's ``EncryptionContext``, or None.
         plaintext_length: bytes that will follow, if they are known.
 
     Raises:
         ConfigurationError: raised before any key is touched.
         KeyringError: no data key could be obtained.
-        botocore.exceptions.ClientError: S3 does not say whether the name of the instruction file is free.
+        RefusedError: S3 does not say whether the name of the instruction file is free.
     """
-    pairs = write_context(context, parameters, wire.writing)
+    pairs = write_context(context, parameters, s3.writing)
     metadata = parameters.get("Metadata") or {}
     check_user_metadata(metadata)
     check_metadata_size(metadata, own=0)
-    is_free = wire.options.instruction_file_writes and instruction_writes.is_free(wire, parameters)
-    content_metadata, cipher = encryption.begin(
-        materials_manager=wire.options.manager,
-        commitment_policy=wire.options.commitment_policy,
-        algorithm_suite=wire.options.algorithm_suite,
+    rules = s3.writing
+    is_free = rules.instruction_file_writes and (yield from instruction_writes.is_free(s3, parameters))
+    request = encryption.prepare(
+        rules.materials_manager.capabilities,
+        commitment_policy=rules.commitment_policy,
+        algorithm_suite=rules.algorithm_suite,
         encryption_context=pairs,
         plaintext_length=plaintext_length,
     )
-    return Write(content_metadata, cipher, _place(wire, parameters, content_metadata, is_free=is_free))
+    materials = yield from new_data_key(rules.materials_manager, request)
+    content_metadata, cipher = encryption.finish(request, materials.reveal())
+    placement = yield from _place(s3, parameters, content_metadata, is_free=is_free)
+    return Write(content_metadata, cipher, placement)
 
 
-def _place(wire: Wire, parameters: Mapping[str, Any], content_metadata: ContentMetadata, *, is_free: bool) -> Placement:
+def _place(
+    s3: Surroundings, parameters: Mapping[str, Any], content_metadata: ContentMetadata, *, is_free: bool
+) -> Flow[Placement]:
     """Merge content metadata with the caller's own, which holds no reserved key (checked before).
 
-    An instruction file replaces nothing while there is another way (`s3ec.client.instruction_writes`): where its name
+    An instruction file replaces nothing while there is another way (`s3ec.s3.instruction_writes`): where its name
     is taken, or an object lies there that a file of V2 would speak of, the object has all of it in itself.
     """
     user_metadata = parameters.get("Metadata") or {}
     whole = formats.render_object(content_metadata)
     merged = {**user_metadata, **whole}
-    if not wire.options.instruction_file_writes:
+    if not s3.writing.instruction_file_writes:
         check_metadata_size(merged, own=metadata_size(whole))
         return Placement(merged, None)
     wants_file = is_free and (
         content_metadata.algorithm_suite.commits
-        or instruction_writes.stands_alone(instruction_writes.own_metadata_of(wire, parameters))
+        or instruction_writes.stands_alone((yield from instruction_writes.own_metadata_of(s3, parameters)))
     )
     if not wants_file and metadata_size(merged) <= USER_METADATA_LIMIT:
         return Placement(merged, None)
