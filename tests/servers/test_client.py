@@ -301,7 +301,6 @@ def test_instruction_files_follow_the_mode_of_the_request(
     client = client_for(minio, instruction_file_writes=True)
     named = {"Bucket": bucket, "Key": "k"}
     client.put_object(**named, Body=CONTENT, **mode.parameters())
-    client.put_object(**named, Body=CONTENT, **mode.parameters())
     assert_sse(plain(minio).head_object(Bucket=bucket, Key="k.instruction", **key_of(mode)), mode)
     assert client.get_object(**named, **key_of(mode))["Body"].read() == CONTENT
     inspected = s3ec.inspect(client, **named, **key_of(mode))
@@ -312,10 +311,14 @@ def test_instruction_files_follow_the_mode_of_the_request(
     assert client.get_object(Bucket=bucket, Key="c", **OTHER_KEY.parameters())["Body"].read() == CONTENT
     client.copy(named, bucket, "m", ExtraArgs={**source_key, **OTHER_KEY.parameters()})
     assert client.get_object(Bucket=bucket, Key="m", **OTHER_KEY.parameters())["Body"].read() == CONTENT
+    # Overwritten, it is one request, and the file is left as it is.
+    client.put_object(**named, Body=b"new", **mode.parameters())
+    assert client.get_object(**named, **key_of(mode))["Body"].read() == b"new"
+    assert s3ec.inspect(client, **named, **key_of(mode)).metadata_location == "metadata"
 
 
 def test_a_failed_put_leaves_the_former_object_readable(minio: Server, client_for: Make, new_bucket: Make) -> None:
-    """A condition that fails after the instruction file was replaced puts the former file back."""
+    """A condition that fails leaves the file of the object that is there."""
     bucket = new_bucket(minio)
     client = client_for(minio, instruction_file_writes=True, server_side_encryption=KEY)
     named = {"Bucket": bucket, "Key": "k"}
