@@ -153,7 +153,11 @@ def _target(source: Source, properties: Properties, context: MigrationContext, c
         source, properties, Task(bucket=bucket, key=key, etag=found["ETag"]), context, calls
     ):
         return None
-    raise TaskEndedError.skip(SkipReason.DESTINATION_EXISTS)
+    raise TaskEndedError.skip(
+        SkipReason.DESTINATION_EXISTS,
+        "something else has this name at the destination; an earlier copy, whose journal was lost, is told from "
+        "somebody's own by nobody but you: delete it there, or name another destination",
+    )
 
 
 def _is_copy(source: Source, found: Mapping[str, Any]) -> bool:
