@@ -49,6 +49,7 @@ from s3ec.keyrings import (
 )
 from s3ec.keyrings.kms import KmsBase as _KmsBase
 from s3ec.materials import STORED_CONTEXT
+from s3ec.run.everywhere import install_everywhere
 
 __all__ = [
     "STORED_CONTEXT",
@@ -78,6 +79,7 @@ __all__ = [
     "get_default_encryption",
     "inspect",
     "install",
+    "install_everywhere",
     "is_encrypting",
     "open",
     "presigned_upload",

@@ -37,6 +37,7 @@ _COMMANDS = {
     "inspect": "s3ec.cli.commands.content:inspect",
     "sse": "s3ec.cli.commands.sse:sse",
     "serve": "s3ec.cli.commands.serve:serve",
+    "run": "s3ec.cli.commands.run:run",
     "configure": "s3ec.cli.commands.configure:configure",
     "completion": "s3ec.cli.commands.completion:completion",
     "demo": "s3ec.cli.demo:demo",

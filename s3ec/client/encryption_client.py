@@ -96,6 +96,10 @@ class EncryptionClient(_Base):
         return f"<s3ec.EncryptionClient for S3 in {self.meta.region_name} at {place}: encrypts with {how}>"
 
     def _s3ec_prepare(self) -> None:
+        self._s3ec_equip()
+        self._s3ec_register()
+
+    def _s3ec_equip(self) -> None:
         self._s3ec_view = _make_view(self)
         self._s3ec_sender = handlers.make_sender(_generated_class(self))
         options = type(self)._s3ec_options.for_client(**_way(self))
@@ -128,6 +132,8 @@ class EncryptionClient(_Base):
             "UploadPart": self._s3ec_uploads.upload_part,
             "UploadPartCopy": partial(self._s3ec_uploads.upload_part_copy, self._s3ec_ranges.get_object),
         }
+
+    def _s3ec_register(self) -> None:
         self.meta.events.register_first(
             "needs-retry.s3",
             _end_retries,
@@ -141,6 +147,10 @@ class EncryptionClient(_Base):
         carried.send_carried(self)
         shortcuts.remember_user_agent(self)
         shortcuts.parse_dates_quickly(self)
+
+    def _s3ec_for(self, bucket: Any) -> EncryptionClient:
+        """Return the client that works with a bucket: this one, but where buckets have rules of their own."""
+        return self
 
     _s3ec_options: Options
     _s3ec_shared_uploads: multipart.SharedUploads
@@ -160,6 +170,7 @@ class EncryptionClient(_Base):
             if operation_name not in _HEARING_THEMSELVES:
                 heard = wire.hear(operation_name, parameters)
                 wire, parameters = wire.after(heard), heard.parameters
+                return heard.answer(self._s3ec_handlers[operation_name](wire, dict(parameters)))
             return self._s3ec_handlers[operation_name](wire, dict(parameters))
         except S3ECError as error:
             place = location_of(parameters)

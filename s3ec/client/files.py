@@ -69,7 +69,7 @@ def open_object(
         raise ConfigurationError("s3ec.open reads whole objects; seek in the file instead of giving a range")
     if read_ahead < 1:
         raise ConfigurationError("read_ahead is a number of bytes, at least 1")
-    wire: Wire = client._s3ec_wire
+    wire: Wire = client._s3ec_for(Bucket)._s3ec_wire
     context = {} if EncryptionContext is None else {"EncryptionContext": EncryptionContext}
     request = take_read_request({"Bucket": Bucket, "Key": Key, **context, **parameters})
     try:

@@ -34,6 +34,7 @@ __all__ = [
 
 _PROVIDE = "provide-client-params."
 _BUILD = "before-parameter-build."
+_OBJECT_READ = "after-call.s3.GetObject"
 
 
 class Heard:
@@ -46,7 +47,7 @@ class Heard:
         used: whether a request was sent with it already.
     """
 
-    __slots__ = ("_given", "context", "operation_name", "parameters", "used")
+    __slots__ = ("_events", "_given", "_kept", "context", "operation_name", "parameters", "used")
 
     def __init__(self, client: BaseClient, operation_name: str, parameters: dict[str, Any], **context: Any) -> None:
         """Ask the handlers of a client.
@@ -71,6 +72,8 @@ class Heard:
             "auth_options": meta.service_model.metadata.get("auth"),
             **context,
         }
+        self._events = meta.events
+        self._kept: tuple[str, dict[str, Any]] | None = None
         self.operation_name = operation_name
         self.context: dict[str, Any] = dict(self._given)
         self.used = False
@@ -85,6 +88,17 @@ class Heard:
             # botocore has put bytes into a file; as bytes they cannot change, and need not be checked for that.
             parameters["Body"] = body.getvalue()
         self.parameters = parameters
+
+    def keep(self, event_name: str, arguments: dict[str, Any]) -> None:
+        """Keep an event about S3's answer until there is plaintext: its handlers see what the caller sees."""
+        self._kept = event_name, arguments
+
+    def answer(self, response: dict[str, Any]) -> dict[str, Any]:
+        """Show handlers the answer that the caller gets, if its event was kept."""
+        if self._kept is not None:
+            event_name, arguments = self._kept
+            self._events.emit(event_name, **{**arguments, "parsed": response})
+        return response
 
     def enter(self, context: dict[str, Any]) -> None:
         """Put what the handlers keep into the context of the call that is made."""
@@ -147,6 +161,11 @@ class _EventsOfCall:
             return self._provide(event_name, arguments)
         if event_name.startswith(_BUILD):
             return self._build(event_name, arguments)
+        if event_name.startswith(_OBJECT_READ) and _has_body(arguments.get("parsed")):
+            # A handler that reads the body (the AWS CLI writes it to a file) would take ciphertext for the object.
+            if self._heard is not None:
+                self._heard.keep(event_name, arguments)
+            return []
         return self._events.emit(event_name, **arguments)
 
     def _provide(self, event_name: str, arguments: dict[str, Any]) -> list[Any]:
@@ -172,6 +191,10 @@ class _EventsOfCall:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._events, name)
+
+
+def _has_body(parsed: Any) -> bool:
+    return isinstance(parsed, dict) and "Body" in parsed
 
 
 def _copy(parameters: Mapping[str, Any]) -> dict[str, Any]:

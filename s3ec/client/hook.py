@@ -50,12 +50,12 @@ class Hook:
     """Puts a class in front of the generated class, whose methods it can then reach with ``super()``."""
 
     def __init__(
-        self, options: Options, own: type[Any], front: type[Any] | None = None, thread: int | None = None
+        self, options: Options | None, own: type[Any], front: type[Any] | None = None, thread: int | None = None
     ) -> None:
         """Take what a client is made with.
 
         Args:
-            options: the client's.
+            options: the client's; None where the class in front has some for each bucket.
             own: `EncryptionClient`, by which a class is known that has been put in front already.
             front: the class to put in front, where it is a subclass of that.
             thread: identifier of the only thread for which this holds, or None for all.
@@ -79,7 +79,7 @@ class Hook:
         if any(is_asynchronous(base) for base in base_classes):
             raise ConfigurationError("an asynchronous session cannot make encrypting clients; use a boto3.Session")
         document(class_attributes)
-        if self._own in base_classes:
+        if issubclass(base_classes[0], self._own):
             # The session encrypts already; options given to one client override the session's.
             base_classes[0] = self._front
         else:

@@ -180,6 +180,7 @@ def presigned_upload(
     """
     if not isinstance(client, EncryptionClient):
         raise ConfigurationError("s3ec.presigned_upload takes an EncryptionClient")
+    client = client._s3ec_for(Bucket)
     wire: Wire = client._s3ec_wire
     if wire.options.instruction_file_writes:
         raise UnsupportedOperationError("a presigned upload writes one object; instruction files need a second request")

@@ -87,7 +87,8 @@ def is_encrypting(client_or_session: Any) -> bool:
     if isinstance(thing, boto3.Session):
         thing = thing._session
     if isinstance(thing, botocore.session.Session):
-        return not is_asynchronous(thing) and getattr(thing, "_s3ec_installed", None) is not None
+        installed = getattr(thing, "_s3ec_installed", None) is not None or hasattr(thing, "_s3ec_everywhere")
+        return installed and not is_asynchronous(thing)
     client = getattr(getattr(thing, "meta", None), "client", None)
     if isinstance(client, BaseClient) and not isinstance(thing, type):
         return isinstance(client, EncryptionClient)

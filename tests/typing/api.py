@@ -39,6 +39,7 @@ from s3ec import (
     get_default_encryption,
     inspect,
     install,
+    install_everywhere,
     is_encrypting,
     presigned_upload,
     require_encryption,
@@ -129,6 +130,8 @@ def sessions() -> None:
     plain = boto3.Session()
     install(plain, keyring=KmsKeyring("alias/my-key"))
     uninstall(plain)
+    install_everywhere(keyring=KmsKeyring("alias/my-key"))
+    install_everywhere(config="s3ec.toml")
     encrypts: bool = is_encrypting(plain) and is_encrypting(plain.client("s3"))
     options: Options = Options(keyring=KmsKeyring("alias/my-key"), unencrypted_objects="allow", bind_object=encrypts)
     assert options.keyring is None

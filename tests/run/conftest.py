@@ -1,0 +1,138 @@
+"""Programs that know nothing of encryption, started as `s3ec run` starts them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from s3ec.run import launching
+
+from support import aws as support_aws
+
+ROOT = Path(__file__).resolve().parents[2]
+SECRET = b"what only its owner should read"
+
+
+@dataclass
+class Ended:
+    """A program that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def bucket_names(endpoint: str) -> Iterator[dict[str, str]]:
+    """Buckets by what becomes of them, for all programs."""
+    client = boto3.client("s3", **support_aws.client_arguments(endpoint))
+    named = {role: support_aws.new_bucket_name() for role in ("encrypted", "plain", "unnamed")}
+    for name in named.values():
+        client.create_bucket(Bucket=name)
+    yield named
+    for name in named.values():
+        support_aws.empty_bucket(client, name)
+    client.close()
+
+
+@pytest.fixture
+def environment(
+    endpoint: str, kms_key: str, bucket_names: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, str]:
+    """The environment of a user who has rules for buckets, and whose package is that of this tree or installed."""
+    file = tmp_path / "s3ec.toml"
+    file.write_text(
+        f'[[bucket]]\nmatch = "{bucket_names["encrypted"]}"\nkms_key = "{kms_key}"\n'
+        f'[[bucket]]\nmatch = "{bucket_names["plain"]}"\nmode = "plain"\n',
+        "utf-8",
+    )
+    found = {
+        **os.environ,
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "S3EC_CONFIG": str(file),
+        # The bucket that programs write to; they are started with as few words as possible.
+        "BUCKET": bucket_names["encrypted"],
+        "PYTHONWARNINGS": "ignore",
+    }
+    import s3ec
+
+    source = str(Path(s3ec.__file__).parents[1])
+    if "site-packages" not in source:
+        found["PYTHONPATH"] = source
+    # Coverage starts in children by a file of its own, whose sitecustomize is not the subject here.
+    found.pop("COVERAGE_PROCESS_START", None)
+    return found
+
+
+@pytest.fixture
+def start(environment: dict[str, str], tmp_path: Path) -> Callable[..., Ended]:
+    """Starts a command in the environment that `s3ec run` makes, without the launcher's own second."""
+
+    def started(
+        *command: str, changes: Mapping[str, str | None] | None = None, later: Mapping[str, str | None] | None = None
+    ) -> Ended:
+        given = launching.child_environment(_changed(environment, changes), {})
+        given["S3EC_RUN"] = launching.mark(given)
+        ended = subprocess.run(
+            command, env=_changed(given, later), cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
+        )
+        return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+    return started
+
+
+@pytest.fixture
+def program(start: Callable[..., Ended]) -> Callable[..., Ended]:
+    """Runs Python code as such a program."""
+
+    def run(code: str, *flags: str, **more: Any) -> Ended:
+        return start(sys.executable, *flags, "-c", code, **more)
+
+    return run
+
+
+@pytest.fixture
+def launch(environment: dict[str, str], tmp_path: Path) -> Callable[..., Ended]:
+    """Types a whole line of `s3ec run`."""
+
+    def run(*words: str, changes: Mapping[str, str | None] | None = None) -> Ended:
+        ended = subprocess.run(
+            [sys.executable, "-m", "s3ec", "run", *words],
+            env=_changed(environment, changes),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+    return run
+
+
+@pytest.fixture
+def stored(plain_s3: Any, bucket_names: dict[str, str]) -> Callable[[str], bool]:
+    """Says whether an object that must be there is encrypted."""
+
+    def is_encrypted(key: str, role: str = "encrypted") -> bool:
+        answer = plain_s3.get_object(Bucket=bucket_names[role], Key=key)
+        content: bytes = answer["Body"].read()
+        assert (content == SECRET) is ("x-amz-3" not in answer["Metadata"])
+        return content != SECRET
+
+    return is_encrypted
+
+
+def _changed(environment: Mapping[str, str], changes: Mapping[str, str | None] | None) -> dict[str, str]:
+    merged: dict[str, str | None] = {**environment, **(changes or {})}
+    return {name: value for name, value in merged.items() if value is not None}
