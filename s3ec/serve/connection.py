@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from email.utils import formatdate
 from typing import Any
 
 import h11
@@ -89,7 +90,7 @@ class Connection:
                 pass
         except (OSError, h11.ProtocolError) as error:
             # The client went away, or took too long: there is nobody to tell.
-            _log.info("connection closed: %s", type(error).__name__)
+            _log.debug("connection closed: %s", type(error).__name__)
 
     def _serve_one(self) -> bool:
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_LIMIT)
@@ -156,8 +157,6 @@ class Connection:
                 with self._lock:
                     self.busy = True
             self._rest += data
-        with self._lock:
-            self.busy = True
         length = self._rest.index(b"\r\n\r\n") + 4
         _refuse_large(length)
         return self._rest[:length]
@@ -195,19 +194,11 @@ class Connection:
             self._socket.sendall(data)
 
     def _send(self, answer: Answer, request: Request | None) -> None:
-        headers = list(answer.headers)
-        if answer.length is not None and answer.status not in (204, 304):
-            headers.append(("Content-Length", str(answer.length)))
-        if self._unread():
-            self._drain()
-        if self._stopping.is_set() or self._http.their_state is not h11.DONE:
-            headers.append(("Connection", "close"))
-        encoded = [(name.encode("ascii"), _octets(value)) for name, value in headers]
         body = answer.body
         try:
-            # Without words after the status botocore does not recognise an answer that comes instead of 100 Continue.
-            reason = http.client.responses.get(answer.status, "Unknown").encode()
-            head = self._http.send(h11.Response(status_code=answer.status, headers=encoded, reason=reason)) or b""
+            if self._unread():
+                self._drain()
+            head = self._http.send(self._head(answer)) or b""
             if isinstance(body, bytes):
                 silent = not body or (request is not None and request.method == "HEAD")
                 self._transmit(head + (b"" if silent else self._http.send(h11.Data(data=body)) or b""))
@@ -219,6 +210,18 @@ class Connection:
         finally:
             if not isinstance(body, bytes):
                 body.close()  # type: ignore[attr-defined]  # see above
+
+    def _head(self, answer: Answer) -> h11.Response:
+        headers = [(name.encode("latin-1"), _octets(value)) for name, value in answer.headers]
+        if not any(name.lower() == b"date" for name, _ in headers):
+            headers.append((b"Date", formatdate(usegmt=True).encode()))
+        if answer.length is not None and answer.status not in (204, 304):
+            headers.append((b"Content-Length", b"%d" % answer.length))
+        if self._stopping.is_set() or self._http.their_state is not h11.DONE:
+            headers.append((b"Connection", b"close"))
+        # Without words after the status botocore does not recognise an answer that comes instead of 100 Continue.
+        reason = http.client.responses.get(answer.status, "Unknown").encode()
+        return h11.Response(status_code=answer.status, headers=headers, reason=reason)
 
     def _unread(self) -> bool:
         return self._http.their_state is h11.SEND_BODY

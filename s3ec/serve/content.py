@@ -140,6 +140,8 @@ def _answer(operation_name: str, request: Request, response: Mapping[str, Any], 
         scheme = "https" if request.secure else "http"
         response["Location"] = f"{scheme}://{request.headers['host']}{request.path}"
     headers = [pair for pair in output_headers(response, shape) if pair[0] != "Content-Length"] if shape else []
+    request_id = response.get("ResponseMetadata", {}).get("RequestId")
+    headers += [("x-amz-request-id", request_id)] if request_id else []
     status = int(model.http.get("responseCode", 200))
     if operation_name == "HeadObject":
         partial = "ContentRange" in response

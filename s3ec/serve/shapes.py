@@ -5,6 +5,7 @@ Source: Amazon S3 API reference; Smithy, "AWS restXml protocol".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from email.utils import format_datetime, parsedate_to_datetime
@@ -35,6 +36,7 @@ _ROOTS = {
     "DeleteObjects": "DeleteResult",
     "UploadPartCopy": "CopyPartResult",
 }
+_NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)  # int() takes more: spaces, underscores, digits of other scripts
 _MALFORMED = "The XML you provided was not well-formed or did not validate against our published schema"
 
 
@@ -64,7 +66,7 @@ def parameters_of(request: Request, shape: StructureShape) -> dict[str, Any]:
 def _value(shape: Shape, text: str, name: str) -> Any:
     try:
         if shape.type_name in ("integer", "long"):
-            return int(text)
+            return int(_NUMBER.fullmatch(text)[0])  # type: ignore[index]  # None is a TypeError, as below
         if shape.type_name == "boolean":
             return {"true": True, "false": False}[text.lower()]
         if shape.type_name == "timestamp":

@@ -18,6 +18,8 @@ from botocore.exceptions import ClientError
 from s3ec.serve import Server
 from s3ec.serve.doors import Door
 
+from support.serving import Raw, converse, status_and_code
+
 MiB = 1024 * 1024
 CONTENT = bytes(range(256)) * 100
 
@@ -318,3 +320,25 @@ def test_checksums_of_the_parts_checksums(s3: Any, bucket: str, suffix: bool):
         del call["ChecksumType"]
     s3.complete_multipart_upload(**call, ChecksumCRC32=whole)
     assert s3.head_object(Bucket=bucket, Key="k")["ContentLength"] == 5 * MiB + 3
+
+
+@pytest.mark.parametrize("value", ["1_0", "%201", "1.0", "x", "%D9%A3", "99999999999999999999"])
+def test_numbers_are_digits(server: Server, bucket: str, value: str):
+    """Python's own idea of a number is wider than S3's."""
+    raw = Raw(server.url, "PUT", f"/{bucket}/k?partNumber={value}&uploadId=u")
+    assert status_and_code(converse(server.url, raw.head("Connection: close"))) == (400, "InvalidArgument")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"", b"<", b"plain", b"<Delete><Object>", 
+        b'<!DOCTYPE a [<!ENTITY b "c">]><Delete><Object><Key>&b;</Key></Object></Delete>',
+        b'<?xml version="1.0" encoding="x"?><Delete/>', b"\xff\xfe<\0D\0/\0>\0", b"<Delete>&undefined;</Delete>",
+    ],
+)  # fmt: skip
+def test_what_is_not_xml_is_refused(server: Server, bucket: str, document: bytes):
+    """Document types too: entities could grow without end, or name files."""
+    raw = Raw(server.url, "POST", f"/{bucket}?delete=")
+    answer = converse(server.url, raw.head("Connection: close", f"Content-Length: {len(document)}") + document)
+    assert status_and_code(answer)[0] == 400
