@@ -38,6 +38,7 @@ _COMMANDS = {
     "sse": "s3ec.cli.commands.sse:sse",
     "serve": "s3ec.cli.commands.serve:serve",
     "run": "s3ec.cli.commands.run:run",
+    "journal": "s3ec.cli.commands.journal:journal",
     "configure": "s3ec.cli.commands.configure:configure",
     "completion": "s3ec.cli.commands.completion:completion",
     "demo": "s3ec.cli.demo:demo",

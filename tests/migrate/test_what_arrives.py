@@ -88,6 +88,7 @@ def test_metadata_that_was_lost_on_the_way(
     assert plain_s3.get_object(Bucket=bucket, Key="k")["Body"].read() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("versioned", [False, True])
 def test_a_listing_that_skips_the_instruction_file(
     versioned: bool, settings: Settings, open_context: Open, bucket: str, plain_s3: Any
