@@ -36,6 +36,7 @@ from s3ec.client.options import Options
 from s3ec.client.presigned import PresignedUpload, decrypt_presigned, presigned_upload
 from s3ec.client.resumable import export_upload, resume_upload
 from s3ec.client.server_side import DsseKms, SseC, SseKms, SseS3
+from s3ec.client.server_side_presigned import post_policy
 from s3ec.client.session import Session, install, is_encrypting, uninstall
 from s3ec.client.shortcuts import kms_calls as _kms_calls
 from s3ec.client.upload_state_file import UploadStateFile
@@ -82,6 +83,7 @@ __all__ = [
     "install_everywhere",
     "is_encrypting",
     "open",
+    "post_policy",
     "presigned_upload",
     "require_encryption",
     "required_encryption",

@@ -26,7 +26,7 @@ __all__ = [
     "KeyringCapabilities",
     "MaterialsManager",
     "StoredContext",
-    "is_text_map",
+    "WrappingAlgorithm",
 ]
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import s3ec
 import s3ec.errors
+import s3ec.keyrings
 import s3ec.materials
 import s3ec.migrate
 
@@ -46,6 +47,8 @@ def test_reference_shows_each_public_name_and_no_other() -> None:
     """``docs/api.md`` has an entry for each name of the public modules; submodules have their own headings."""
     modules = (s3ec, s3ec.errors, s3ec.materials, s3ec.migrate)
     public = {(module.__name__, name) for module in modules for name in module.__all__} - {("s3ec", "errors")}
+    # What `s3ec` has as well is shown there.
+    public |= {("s3ec.keyrings", name) for name in set(s3ec.keyrings.__all__) - set(s3ec.__all__)}
     assert entries() == public
 
 
@@ -56,3 +59,44 @@ def test_members_that_the_reference_lists_are_there() -> None:
     names = {name.strip() for name in listed[1].split(",")}
     assert "copy" in names
     assert names <= vars(s3ec.EncryptionClient).keys()
+
+
+def public_modules() -> set[str]:
+    """The modules that the first sentence of the reference names."""
+    sentence, _, _ = REFERENCE.partition(". Everything else is private")
+    return set(re.findall(r"`(s3ec[\w.]*)`", sentence))
+
+
+def imports() -> set[tuple[str, str, str]]:
+    """File, module and name of each import of s3ec that users are shown."""
+    files = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*.py")]
+    found = set()
+    for path in [*files, *(ROOT / "tests" / "typing").glob("*.py")]:
+        text = path.read_text("utf-8")
+        for module, names in re.findall(r"^\s*from (s3ec[\w.]*) import (\([^)]*\)|[^(\n]+)", text, re.MULTILINE):
+            found |= {(path.name, module, name) for name in re.findall(r"(\w+)(?: as \w+)?", names)}
+        found |= {(path.name, module, "") for module in re.findall(r"^\s*import (s3ec[\w.]*)", text, re.MULTILINE)}
+    return found
+
+
+def test_the_reference_names_the_public_modules() -> None:
+    """Each of them is there, and says itself which of its names are public."""
+    listed = public_modules()
+    assert {"s3ec", "s3ec.errors", "s3ec.keyrings", "s3ec.materials", "s3ec.migrate"} <= listed
+    assert "Options" in s3ec.__all__
+    for name in listed:
+        path = ROOT.joinpath(*name.split("."))
+        source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        assert "__all__ = [" in source.read_text("utf-8")
+
+
+def test_users_are_shown_public_modules_alone() -> None:
+    """Documentation, examples and typed callers import from what is public, and the names that are."""
+    listed = public_modules()
+    shown = imports()
+    assert len(shown) > 20
+    assert {(file, module) for file, module, _ in shown if module not in listed} == set()
+    for file, module, name in shown:
+        if name and not module.startswith("s3ec.migrate.engines"):
+            names = {*importlib.import_module(module).__all__, *(m.rpartition(".")[2] for m in listed)}
+            assert name in names, (file, module)

@@ -41,6 +41,7 @@ from s3ec import (
     install,
     install_everywhere,
     is_encrypting,
+    post_policy,
     presigned_upload,
     require_encryption,
     required_encryption,
@@ -148,6 +149,8 @@ def helpers(s3: EncryptionClient) -> None:
     required: RequiredEncryption | None = required_encryption(s3, Bucket="b")
     unrequire_encryption(s3, Bucket="b", dry_run=required is None)
     policy: dict[str, Any] = upload_policy(Bucket="b", mode=SseS3())
+    fields, conditions = post_policy(SseS3())
+    s3.generate_presigned_post("b", "k", Fields=fields, Conditions=conditions)
     change_server_side_encryption(s3, Bucket="b", Key="k", mode=DsseKms())
     with UploadStateFile("state") as state:
         blob: bytes = export_upload(s3, "upload", save=state.save)
