@@ -7,7 +7,6 @@ import contextlib
 import gc
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from s3ec import AesKeyring, CachingMaterialsManager, EncryptionClient, KmsKeyri
 from s3ec.errors import MultipartStateError
 from s3ec.materials import EncryptionMaterials, EncryptionMaterialsRequest
 
+from support.forking import in_child
 from support.lying_s3 import LyingS3
 
 pytestmark = [
@@ -28,29 +28,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
 ]
 
-PATIENCE = 90  # seconds; a child that hangs does so forever
+PATIENCE = 90  # seconds
 WRAPPING_KEY = bytes(range(32))
 CREDENTIALS = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
-
-
-def in_child(work: Callable[[], None]) -> int:
-    """Exit code of a forked child that did something: 0 where it went well, 1 after an error, -9 where it hung."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.02)
-    os.kill(child, 9)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 class Busy:

@@ -6,7 +6,6 @@ import contextlib
 import copy
 import dataclasses
 import io
-import os
 import pickle
 import subprocess
 import sys
@@ -28,6 +27,8 @@ from s3ec.errors import (
     SourceChangedError,
     UnsupportedOperationError,
 )
+
+from support.forking import forks, refused_in_child
 
 
 @pytest.mark.parametrize("method", ["put_object", "upload_part", "create_multipart_upload", "select_object_content"])
@@ -216,19 +217,11 @@ class TestOneUse:
             with pytest.raises(MultipartStateError, match="handed over"):
                 use()
 
-    @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
-    @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+    @forks
     @pytest.mark.parametrize("use", [lambda ticket: ticket.send(b"child"), lambda ticket: ticket.to_json()])
     def test_a_forked_process(self, ticket: PresignedUpload, use: Callable[[Any], Any]) -> None:
         """Belongs to the parent."""
-        child = os.fork()
-        if child == 0:
-            try:
-                use(ticket)
-            except MultipartStateError:
-                os._exit(7)
-            os._exit(1)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        assert refused_in_child(lambda: use(ticket), MultipartStateError)
         ticket.send(b"parent")
 
     def test_a_refused_body_costs_nothing(self, ticket: PresignedUpload) -> None:

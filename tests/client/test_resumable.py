@@ -35,6 +35,7 @@ from s3ec.errors import (
 )
 
 from support.counting import CountingManager
+from support.forking import forks, refused_in_child
 from support.lying_s3 import LyingS3
 from support.one_shot import check_wire, one_shot, opened, sent_parts
 
@@ -611,21 +612,13 @@ class TestStateFile:
         with pytest.raises(MultipartStateError, match="under its lock"):
             UploadStateFile(tmp_path / "upload").save(b"state")
 
-    @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
-    @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+    @forks
     @pytest.mark.parametrize("use", [lambda s: s.read(), lambda s: s.save(b"child"), lambda s: s.remove()])
     def test_a_forked_process(self, tmp_path: Path, use: Callable[[UploadStateFile], Any]) -> None:
         """A forked process shares the lock, so it is refused by its number."""
         with UploadStateFile(tmp_path / "upload") as state:
             state.save(b"parent")
-            child = os.fork()
-            if child == 0:
-                try:
-                    use(state)
-                except MultipartStateError:
-                    os._exit(7)
-                os._exit(1)
-            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+            assert refused_in_child(lambda: use(state), MultipartStateError)
             assert state.read() == b"parent"
 
     @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda state: pickle.loads(pickle.dumps(state))])  # noqa: S301

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import pickle
 import threading
 import time
@@ -18,6 +17,7 @@ from s3ec.errors import ConfigurationError, KeyUnwrapError
 from s3ec.keyrings import AesKeyring, PrefetchingMaterialsManager
 from s3ec.materials import EncryptionMaterials, MaterialsManager
 
+from support.forking import forks, in_child
 from support.keyrings import GCM, Clock, CountingKeyring, read_back, write_request
 
 Make = Callable[..., PrefetchingMaterialsManager]
@@ -251,8 +251,7 @@ def test_a_key_that_arrives_after_close(make: Make, keyring: CountingKeyring) ->
     assert not pool.ready
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@forks
 def test_a_forked_child_begins_with_none(make: Make) -> None:
     """The parent's keys are the parent's: no data key is used by both."""
     manager = make(size=4)
@@ -260,11 +259,11 @@ def test_a_forked_child_begins_with_none(make: Make) -> None:
     (pool,) = manager._pools.values()
     ready = {made.reveal().plaintext_data_key for _, made in pool.ready}
     assert len(ready) == 4
-    child = os.fork()
-    if child == 0:
-        ours = {manager.get_encryption_materials(write_request()).plaintext_data_key for _ in range(3)}
-        os._exit(1 if ours & ready else 7)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+    def take_others() -> None:
+        assert not ready & {manager.get_encryption_materials(write_request()).plaintext_data_key for _ in range(3)}
+
+    assert in_child(take_others) == 0
     assert {materials.plaintext_data_key for materials in take(manager, 4)} == ready
 
 
