@@ -17,6 +17,7 @@ from support.macs import MAC_KEY
 
 Settings = Callable[..., MigrationSettings]
 Step = Callable[..., Outcome]
+Open = Callable[..., MigrationContext]
 
 
 @pytest.fixture(autouse=True)

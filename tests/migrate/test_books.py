@@ -27,9 +27,9 @@ from s3ec.migrate import (
     run,
 )
 
-from support.aws import create_kms_key
+from .conftest import Settings
+from support.aws import create_kms_key, keep_versions
 
-Settings = Callable[..., MigrationSettings]
 KEYS = ("a", "b", "c")
 
 
@@ -133,7 +133,7 @@ def test_a_rewrap_there_and_back_and_there_again(
 ) -> None:
     """One, two, back to one, two again: the third does not repeat the first, though it is the same command."""
     if versioned:
-        plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        keep_versions(plain_s3, bucket)
     _put(make_client(), bucket)
     one, two = create_kms_key(aws), create_kms_key(aws)
     for key_id in (one, two, one, two):

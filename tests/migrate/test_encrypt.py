@@ -11,9 +11,9 @@ import pytest
 from s3ec.migrate import Location, Outcome, Result, SkipReason, Task
 from s3ec.migrate.step import next_task
 
+from .conftest import Step
 from support.macs import mac_of
 
-Step = Callable[..., Outcome]
 RETAIN_UNTIL = datetime.datetime(2040, 1, 2, tzinfo=datetime.timezone.utc)
 PROPERTIES: dict[str, Any] = {
     "Metadata": {"team": "hr", "mixed-case": "Value"},

@@ -19,7 +19,7 @@ import pytest
 from s3ec import AesKeyring, CommitmentPolicy, KmsKeyring
 from s3ec.migrate import Action, Journal, KeyringSpec, Location, MigrationContext, MigrationSettings, Result, run
 
-from support.aws import create_kms_key, date_uploads
+from support.aws import create_kms_key, date_uploads, keep_versions
 from support.macs import mac_of
 from support.vectors import Vector, all_vectors
 
@@ -104,10 +104,6 @@ def _kill_after_each(job: MigrationSettings, journal: Path, operations: dict[str
         assert ended.returncode == -signal.SIGKILL, f"the job has sent too few {operation}"
 
 
-def _keep_versions(plain_s3: Any, bucket: str) -> None:
-    plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-
-
 def _versions(plain_s3: Any, bucket: str) -> Counter[str]:
     return Counter(entry["Key"] for entry in plain_s3.list_object_versions(Bucket=bucket)["Versions"])
 
@@ -157,7 +153,7 @@ def test_a_killed_encryption_goes_on_where_it_was(
     if target is not None:
         plain_s3.create_bucket(Bucket=target.bucket)
     written_to = target.bucket if target else bucket
-    _keep_versions(plain_s3, written_to)
+    keep_versions(plain_s3, written_to)
     bodies = _fill(plain_s3, bucket, 30)
     job = settings(destination=target, single_request_limit=MIB, part_size=5 * MIB)
     journal = tmp_path / "journal"
@@ -190,7 +186,7 @@ def test_a_killed_rewrap_goes_on_where_it_was(
     make_client: Callable[..., Any],
 ) -> None:
     """Every data key is wrapped again exactly once, and every object opens with the other key."""
-    _keep_versions(plain_s3, bucket)
+    keep_versions(plain_s3, bucket)
     bodies = _fill(make_client(instruction_file_writes=in_file), bucket, 20, large=1)
     other_key = create_kms_key(aws)
     # Above the limit a copy goes in parts: a kill may leave an upload behind.
@@ -255,7 +251,7 @@ def test_a_killed_upgrade_goes_on_where_it_was(
     by_name = {vector.name: vector for vector in all_vectors()}
     vectors = [by_name[name] for name in _OLD]
     (tmp_path / "key").write_bytes(bytes.fromhex(vectors[0].key["hex"]))
-    _keep_versions(plain_s3, bucket)
+    keep_versions(plain_s3, bucket)
     bodies = _fill_with_old_formats(plain_s3, bucket, vectors, make_client)
     job = settings(
         action=Action.UPGRADE,

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from s3ec.algorithms import CommitmentPolicy
-from s3ec.migrate import Action, Outcome, Result, Task, writing
+from s3ec.migrate import Action, Result, Task, writing
 
+from .conftest import Step
 from support.macs import mac_of
 
-Step = Callable[..., Outcome]
 MIB = 2**20
 IN_PARTS = {"single_request_limit": MIB, "part_size": 5 * MIB}
 

@@ -29,7 +29,7 @@ from s3ec.migrate import (
 )
 
 from .conftest import Settings
-from support.aws import create_kms_key
+from support.aws import create_kms_key, keep_versions
 from support.proxy import Answer, Request, proxy
 
 
@@ -158,7 +158,7 @@ def test_two_jobs_with_two_journals_among_writers(
     key = create_kms_key(aws) if is_rewrap else None
     job = settings(action=action, keyring=KeyringSpec(kind="kms", key_id=key)) if key else settings()
     if is_rewrap:  # without versions a copy that keeps the ETag cannot be guarded, which is documented
-        plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        keep_versions(plain_s3, bucket)
     writing = make_client() if is_rewrap else plain_s3
     bodies = _fill(writing, bucket, 24)
     writers = [_Writer(writing, bucket, number) for number in (0, 1)]
@@ -225,7 +225,7 @@ def test_a_list_that_repeats_and_lies(
     settings: Settings, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
 ) -> None:
     """Named twice, under an ETag that it never had, or without being there: each object is done once all the same."""
-    plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    keep_versions(plain_s3, bucket)
     bodies = _fill(plain_s3, bucket, 4)
     tasks = [Task(bucket=bucket, key=key) for key in bodies]
     lies = [Task(bucket=bucket, key="k01", etag='"0123"'), Task(bucket=bucket, key="absent"), *tasks]

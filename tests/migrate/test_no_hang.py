@@ -18,9 +18,9 @@ import pytest
 from s3ec.errors import MigrationError
 from s3ec.migrate import Event, Journal, MigrationContext, MigrationSettings, Result, Summary, run
 
+from .conftest import Settings
 from support.proxy import Answer, Proxy, Request, proxy
 
-Settings = Callable[..., MigrationSettings]
 GENEROUS = 240.0  # seconds after which a run counts as hanging
 
 

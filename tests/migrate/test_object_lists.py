@@ -16,6 +16,8 @@ import pytest
 from s3ec.errors import MigrationError
 from s3ec.migrate import InventoryReport, KeyFile, ListedObjects, ListedVersions
 
+from support.aws import keep_versions
+
 KEYS = ["a b", "a+b", "a%2Bb", "a%20b", "ünï/😀", "line\nfeed", "\x01", "dir/", 'quo"te,comma', "x" * 1024]
 STORABLE = [key for key in KEYS if key.isprintable()]  # moto does not list control characters
 CSV_SCHEMA = "Bucket, Key, VersionId, IsLatest, IsDeleteMarker, Size, LastModifiedDate, ETag, StorageClass"
@@ -33,7 +35,7 @@ PARQUET_SCHEMA = (
 
 def test_listings_give_keys_as_they_are(bucket: str, plain_s3: Any) -> None:
     """ListObjectsV2 and ListObjectVersions give each key, ETag and size; delete markers are not objects."""
-    plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    keep_versions(plain_s3, bucket)
     for key in STORABLE:
         plain_s3.put_object(Bucket=bucket, Key=key, Body=b"old")
         plain_s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
@@ -59,7 +61,7 @@ def test_a_prefix_is_literal(bucket: str, plain_s3: Any) -> None:
 def test_a_null_version_is_named_null(bucket: str, plain_s3: Any) -> None:
     """What was written before versioning has the version ``null``."""
     plain_s3.put_object(Bucket=bucket, Key="k", Body=b"")
-    plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    keep_versions(plain_s3, bucket)
     plain_s3.put_object(Bucket=bucket, Key="k", Body=b"")
     versions = [task.version_id for task in ListedVersions(plain_s3, bucket)]
     assert len(versions) == 2

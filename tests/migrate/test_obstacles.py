@@ -15,17 +15,16 @@ from botocore.exceptions import ParamValidationError
 from botocore.response import StreamingBody
 
 from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH
-from s3ec.migrate import Action, MigrationContext, MigrationSettings, Outcome, Result, SkipReason, Task, migrate_one
+from s3ec.migrate import Action, MigrationContext, Outcome, Result, SkipReason, Task, migrate_one
 from s3ec.migrate.conditions import teach_conditions
 from s3ec.migrate.ending import TaskEndedError
 from s3ec.migrate.limits import MemoryBudget, TokenBucket
 from s3ec.migrate.source import Source, check_length
 from s3ec.migrate.step import next_task
 
+from .conftest import Open, Settings
+from support.aws import keep_versions
 from support.vectors import all_vectors
-
-Open = Callable[..., MigrationContext]
-Settings = Callable[..., MigrationSettings]
 
 
 def _answer(client: Any, operation: str, code: str, status: int = 403, service: str = "s3") -> None:
@@ -103,7 +102,7 @@ def test_annotations_are_set_again_where_versions_keep_the_old_ones(
     """They are put on the new version under its ETag, and the outcome says that this came after the object."""
     if not hasattr(plain_s3, "put_object_annotation"):
         pytest.skip("this SDK knows no annotations")
-    plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    keep_versions(plain_s3, bucket)
     plain_s3.put_object(Bucket=bucket, Key="k", Body=b"x")
     context = open_context(settings())
     kept = _annotate(context, bucket)

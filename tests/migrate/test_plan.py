@@ -13,10 +13,9 @@ from s3ec import AesKeyring, CommitmentPolicy
 from s3ec.errors import KeyringError
 from s3ec.migrate import Action, Journal, KeyringSpec, Location, MigrationSettings, Plan, plan, run
 
-from support.aws import create_kms_key
+from .conftest import Settings
+from support.aws import create_kms_key, keep_versions
 from support.proxy import Proxy, proxy
-
-Settings = Callable[..., MigrationSettings]
 
 
 @pytest.mark.slow
@@ -47,7 +46,7 @@ def test_the_plan_prices_and_warns(settings: Settings, bucket: str, plain_s3: An
     cost = plan(settings()).cost
     assert min(cost.s3_requests, cost.kms_requests, cost.retrieval, cost.early_deletion) > 0
     assert cost.old_versions_per_month == 0
-    plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    keep_versions(plain_s3, bucket)
     plain_s3.put_bucket_lifecycle_configuration(
         Bucket=bucket,
         LifecycleConfiguration={
@@ -135,7 +134,7 @@ def test_a_migration_sends_what_was_planned(
 ) -> None:  # fmt: skip
     """Requests and KMS calls of the plan are those that a proxy counts, the listing and the bucket's facts included."""
     if versioned:
-        plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        keep_versions(plain_s3, bucket)
     for number in range(11):
         plain_s3.put_object(Bucket=bucket, Key=f"k{number:02}", Body=b"x" * number, Tagging="t=1")
     plain_s3.put_object(Bucket=bucket, Key="large", Body=bytes(10 * 2**20))

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from s3ec.algorithms import CommitmentPolicy
-from s3ec.migrate import Action, Event, Journal, MigrationSettings, Result, default_path, run
+from s3ec.migrate import Action, Event, Journal, Result, default_path, run
 from s3ec.migrate.engines import s3_batch
 from s3ec.migrate.journal_file import open_private
 
+from .conftest import Settings
 from support.macs import mac_of
 
-Settings = Callable[..., MigrationSettings]
 SECRET = b"PIN=4711"
 DIGESTS = [hashlib.new(name, SECRET).hexdigest().encode() for name in ("sha256", "sha1", "sha512")]
 

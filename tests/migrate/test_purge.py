@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 
 from s3ec.errors import ConfigurationError
-from s3ec.migrate import Action, MigrationSettings, Outcome, Purge, purge_plaintext_versions
+from s3ec.migrate import Action, Purge, purge_plaintext_versions
 
-Settings = Callable[..., MigrationSettings]
-Step = Callable[..., Outcome]
+from .conftest import Settings, Step
+from support.aws import keep_versions
 
 
 @pytest.fixture
 def versioned(bucket: str, plain_s3: Any) -> str:
     """A bucket that keeps versions."""
-    plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    keep_versions(plain_s3, bucket)
     return bucket
 
 
@@ -197,7 +197,7 @@ def test_a_null_version_that_was_replaced_stays(
     """Where versions are suspended a writer replaces the null version: what was looked at is not what would go."""
     plain_s3.put_bucket_versioning(Bucket=versioned, VersioningConfiguration={"Status": "Suspended"})
     plain_s3.put_object(Bucket=versioned, Key="k", Body=b"x")
-    plain_s3.put_bucket_versioning(Bucket=versioned, VersioningConfiguration={"Status": "Enabled"})
+    keep_versions(plain_s3, versioned)
     step("k")
     context = open_context(settings(action=Action.VERIFY))
     head = context.s3.head_object

@@ -37,12 +37,11 @@ from s3ec.migrate import (
 )
 from s3ec.migrate.survey_object import look
 
-from .conftest import Settings
-from support.aws import create_kms_key
+from .conftest import Open, Settings
+from support.aws import create_kms_key, keep_versions
 from support.interference import Interference, KilledError
 from support.vectors import all_vectors
 
-Open = Callable[..., MigrationContext]
 MIB = 2**20
 TEXT = b"The quick brown fox jumps over the lazy dog. "
 IN_PARTS = {"single_request_limit": MIB, "part_size": 5 * MIB}
@@ -79,7 +78,7 @@ def test_a_kill_at_each_request_strands_nothing(
 ) -> None:
     """With an instruction file beside each object, wherever the run is killed the next one finishes."""
     if versioned:
-        plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        keep_versions(plain_s3, bucket)
     job = settings(instruction_file="always", ignore_acl=True, **changes)
     point, killed = 8 if versioned else 1, True
     while killed:
@@ -319,7 +318,7 @@ class TestUpgrade:
     ) -> None:
         """DELETE carries the ETag of the file that was read: another one stays, and its object with it."""
         if versioned:
-            plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+            keep_versions(plain_s3, bucket)
         self.put_pair(plain_s3, bucket)
         context = open_context(job)
         watch = Interference(context.s3)
@@ -350,7 +349,7 @@ class TestUpgrade:
         self, job: Any, open_context: Open, make_client: Callable[..., Any], bucket: str, plain_s3: Any
     ) -> None:
         """The delete marker is taken away again."""
-        plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        keep_versions(plain_s3, bucket)
         self.put_pair(plain_s3, bucket)
         context = open_context(job)
         watch = Interference(context.s3)
@@ -366,7 +365,7 @@ class TestUpgrade:
     ) -> None:
         """A delete is unconditional only where a version brings the file back; elsewhere the file stays."""
         if versioned:
-            plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+            keep_versions(plain_s3, bucket)
         self.put_pair(plain_s3, bucket)
         context = open_context(job)
         Interference(context.s3).refuse_conditions_on_deletes()
@@ -380,7 +379,7 @@ class TestUpgrade:
         self, settings: Settings, open_context: Open, bucket: str, plain_s3: Any
     ) -> None:
         """Ciphertext whose file was deleted since it was written is not taken for plaintext; a new object is."""
-        plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        keep_versions(plain_s3, bucket)
         plain_s3.put_object(Bucket=bucket, Key="k.instruction", Body=V2.instruction_file.body)  # type: ignore[union-attr]
         plain_s3.put_object(Bucket=bucket, Key="k", Body=os.urandom(100))
         plain_s3.delete_object(Bucket=bucket, Key="k.instruction")

@@ -23,7 +23,6 @@ from s3ec.migrate import (
     Location,
     MigrationContext,
     MigrationSettings,
-    Outcome,
     Result,
     SkipReason,
     Task,
@@ -31,9 +30,9 @@ from s3ec.migrate import (
     migrate_one,
 )
 
-from support.aws import create_kms_key
+from .conftest import Step
+from support.aws import create_kms_key, keep_versions
 
-Step = Callable[..., Outcome]
 POLICIES = {"V3": CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT, "V2": CommitmentPolicy.FORBID_ENCRYPT_ALLOW_DECRYPT}
 
 
@@ -207,7 +206,7 @@ def test_the_version_that_was_read_is_copied_and_a_writer_in_between_stands_agai
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Moto ignores the condition of a copy, as other servers may: the lost update is noticed and taken back."""
-    plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    keep_versions(plain_s3, bucket)
     make_client().put_object(Bucket=bucket, Key="k", Body=b"old")
     copy_once = copying._copy_once
 

@@ -21,12 +21,11 @@ from s3ec.errors import (
     MigrationError,
     NotEncryptedError,
 )
-from s3ec.migrate import Event, Journal, KeyringSpec, Location, MigrationContext, MigrationSettings, Summary, plan, run
+from s3ec.migrate import Event, Journal, KeyringSpec, Location, MigrationContext, Summary, plan, run
 from s3ec.migrate.processes import _portable
 
+from .conftest import Settings
 from support.aws import date_uploads
-
-Settings = Callable[..., MigrationSettings]
 
 
 def _fill(plain_s3: Any, bucket: str, count: int) -> dict[str, bytes]:

@@ -13,6 +13,8 @@ from s3ec.migrate.report import Audit, audit
 from s3ec.migrate.survey import Survey, bounded_map
 from s3ec.migrate.survey_object import look
 
+from support.aws import keep_versions
+
 V1 = {"x-amz-key": base64.b64encode(bytes(48)).decode(), "x-amz-iv": base64.b64encode(b"1" * 16).decode()}
 FORGED = {"x-amz-key": "AA==", "x-amz-key-v2": "AA==", "x-amz-iv": "AA=="}
 
@@ -95,7 +97,7 @@ def test_a_prefix_limits_the_survey(mixed: str, plain_s3: Any):
 
 def test_versions_and_delete_markers_are_counted(bucket: str, plain_s3: Any, make_client: Any):
     """Old versions are counted without a look at each, and looked at where that is wanted."""
-    plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    keep_versions(plain_s3, bucket)
     plain_s3.put_object(Bucket=bucket, Key="k", Body=b"12345")
     make_client().put_object(Bucket=bucket, Key="k", Body=b"12345")
     plain_s3.put_object(Bucket=bucket, Key="gone", Body=b"1")

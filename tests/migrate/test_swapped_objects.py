@@ -8,14 +8,13 @@ from typing import Any
 import pytest
 
 from s3ec import CommitmentPolicy, KmsKeyring
-from s3ec.migrate import Action, KeyringSpec, Location, MigrationContext, Outcome, Result, Task
+from s3ec.migrate import Action, KeyringSpec, Location, Outcome, Result, Task
 from s3ec.migrate.engines import s3_batch
 from s3ec.migrate.purge import purge_plaintext_versions
 
-from .conftest import Settings, Step
-from support.aws import create_kms_key
+from .conftest import Open, Settings, Step
+from support.aws import create_kms_key, keep_versions
 
-Open = Callable[..., MigrationContext]
 OLD = CommitmentPolicy.FORBID_ENCRYPT_ALLOW_DECRYPT
 
 
@@ -112,7 +111,7 @@ def test_a_purge_spares_what_lies_below_a_swapped_object(
     settings: Settings, make_client: Callable[..., Any], bucket: str, plain_s3: Any
 ) -> None:
     """The only copy of somebody's content is not replaced by an encrypted object that belongs elsewhere."""
-    plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    keep_versions(plain_s3, bucket)
     plain_s3.put_object(Bucket=bucket, Key="alice", Body=b"alice's only copy")
     make_client(bind_object=True).put_object(Bucket=bucket, Key="mallory", Body=b"m")
     plain_s3.copy_object(Bucket=bucket, Key="alice", CopySource={"Bucket": bucket, "Key": "mallory"})

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from s3ec.algorithms import CommitmentPolicy
-from s3ec.migrate import Action, KeyringSpec, Location, Outcome, Result, SkipReason, Task
+from s3ec.migrate import Action, KeyringSpec, Location, Result, SkipReason, Task
 
+from .conftest import Step
 from support.macs import mac_of
 from support.vectors import Vector, all_vectors
 
-Step = Callable[..., Outcome]
 # A file under a suffix of one's own belongs to whoever knows the suffix; what a bucket job can find is these.
 SUFFIXES = (".instruction", "INSTRUCTION_SUFFIX")
 RAW = [

@@ -12,10 +12,10 @@ from botocore.response import StreamingBody
 from s3ec.migrate import MigrationContext, Result, SkipReason, Task, migrate_one
 from s3ec.migrate.suspicion import could_be_ciphertext
 
-from .conftest import Settings, Step
+from .conftest import Open, Settings, Step
+from support.aws import keep_versions
 from support.vectors import all_vectors
 
-Open = Callable[..., MigrationContext]
 BODY = b"0123456789" * 100
 
 
@@ -95,7 +95,7 @@ def test_a_listing_that_skips_the_instruction_file(
 ) -> None:
     """Bytes that look like ciphertext are never taken for plaintext on a listing's word alone."""
     if versioned:
-        plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        keep_versions(plain_s3, bucket)
     for vector in all_vectors():
         if vector.instruction_file is None or vector.format == "V3" or vector.instruction_file.suffix != ".instruction":
             continue

@@ -11,11 +11,10 @@ import pytest
 from s3ec.migrate import Action, KeyringSpec, Location, MigrationContext, Outcome, Result, Task, migrate_one
 from s3ec.migrate.yielding import UNGUARDED
 
-from .conftest import Settings
-from support.aws import create_kms_key, empty_bucket, new_bucket_name
+from .conftest import Open, Settings
+from support.aws import create_kms_key, empty_bucket, keep_versions, new_bucket_name
 from support.interference import Interference
 
-Open = Callable[..., MigrationContext]
 BODY = b"the same bytes, " * 100
 JOBS = ["migrate", "in parts", "rewrap"]
 
@@ -24,7 +23,7 @@ JOBS = ["migrate", "in parts", "rewrap"]
 def place(bucket: str, plain_s3: Any, request: pytest.FixtureRequest) -> str:
     """The bucket, with versions where the test asks for them."""
     if "versioned" in request.fixturenames and request.getfixturevalue("versioned"):
-        plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        keep_versions(plain_s3, bucket)
     return bucket
 
 

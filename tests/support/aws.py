@@ -150,3 +150,8 @@ def date_uploads(client: Any) -> None:
             upload["Initiated"] = datetime.now(timezone.utc)
 
     client.meta.events.register("after-call.s3.ListMultipartUploads", date)
+
+
+def keep_versions(s3: Any, bucket: str) -> None:
+    """Let a bucket keep versions from now on."""
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})

@@ -18,6 +18,8 @@ from s3ec.errors import MigrationError
 from s3ec.migrate import Event, Journal, KeyringSpec, Location, Summary, run
 from s3ec.migrate.local import Engine
 
+from support.aws import keep_versions
+
 OBJECTS = 60
 
 # What the engines' own threads and sockets leave behind at their end is not ours to repair.
@@ -78,7 +80,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
 @pytest.fixture
 def filled(bucket: str, plain_s3: Any) -> str:
     """A bucket that keeps versions, so that a second encryption of one object could not hide."""
-    plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    keep_versions(plain_s3, bucket)
     for number in range(OBJECTS):
         plain_s3.put_object(Bucket=bucket, Key=f"k{number:03}", Body=b"content %d" % number)
     return bucket

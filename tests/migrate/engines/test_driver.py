@@ -15,6 +15,8 @@ from s3ec.migrate import Journal, KeyringSpec, run
 from s3ec.migrate.engines import Driver
 from s3ec.migrate.engines.driver import run_task
 
+from support.aws import keep_versions
+
 
 class HerePool:
     """Runs each task in this thread, except for those whose worker is to die."""
@@ -45,7 +47,7 @@ class HerePool:
 @pytest.fixture
 def filled(bucket: str, plain_s3: Any) -> str:
     """Twenty plaintext objects in a bucket that keeps versions."""
-    plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    keep_versions(plain_s3, bucket)
     for number in range(20):
         plain_s3.put_object(Bucket=bucket, Key=f"k{number:02}", Body=b"content")
     return bucket

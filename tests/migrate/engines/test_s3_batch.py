@@ -15,7 +15,7 @@ from s3ec.migrate import Action, KeyringSpec, Location, Task
 from s3ec.migrate.engines import s3_batch
 from s3ec.migrate.engines.s3_batch_plan import BatchPlan
 
-from support.aws import create_kms_key
+from support.aws import create_kms_key, keep_versions
 
 
 class LambdaContext:
@@ -85,7 +85,7 @@ def test_a_raw_plus_is_looked_for_too(invoke: Any, bucket: str, plain_s3: Any):
 
 def test_a_version_is_taken_by_its_id(invoke: Any, bucket: str, plain_s3: Any):
     """An old version is not encrypted over the current one."""
-    plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    keep_versions(plain_s3, bucket)
     old = plain_s3.put_object(Bucket=bucket, Key="k", Body=b"old")["VersionId"]
     plain_s3.put_object(Bucket=bucket, Key="k", Body=b"new")
     result = invoke(event("2.0", bucket, "k", s3VersionId=old))
@@ -161,7 +161,7 @@ def test_a_versioned_job_may_run_again(
     invoke: Any, bucket: str, plain_s3: Any, make_client: Any, aws: dict[str, Any], action: Action
 ):
     """The line names the version that was current: the second time that one is old, and the task is done."""
-    plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    keep_versions(plain_s3, bucket)
     client = plain_s3 if action is Action.MIGRATE else make_client(**_older(action))
     listed = client.put_object(Bucket=bucket, Key="k", Body=b"content")["VersionId"]
     keyring = {"keyring": KeyringSpec(kind="kms", key_id=create_kms_key(aws))} if action is Action.REWRAP else {}
@@ -179,7 +179,7 @@ def _older(action: Action) -> dict[str, Any]:
 
 def test_lines_of_all_versions(invoke: Any, bucket: str, plain_s3: Any):
     """An old version is left alone and succeeds; a delete marker holds nothing; the current one is done."""
-    plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    keep_versions(plain_s3, bucket)
     old = plain_s3.put_object(Bucket=bucket, Key="k", Body=b"old")["VersionId"]
     marker = plain_s3.delete_object(Bucket=bucket, Key="k")["VersionId"]
     deleted = _succeeded(invoke(event("2.0", bucket, "k", s3VersionId=old)))
@@ -201,7 +201,7 @@ def test_a_null_version_is_the_object_where_none_are_kept(invoke: Any, bucket: s
 
 def test_a_verification_reads_the_version_that_is_named(invoke: Any, bucket: str, plain_s3: Any, make_client: Any):
     """Old versions are verified as well; nothing is written."""
-    plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    keep_versions(plain_s3, bucket)
     old = make_client().put_object(Bucket=bucket, Key="k", Body=b"old")["VersionId"]
     plain_s3.put_object(Bucket=bucket, Key="k", Body=b"new")
     assert _succeeded(invoke(event("2.0", bucket, "k", s3VersionId=old), action=Action.VERIFY))["result"] == "done"
