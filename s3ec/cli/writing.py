@@ -15,9 +15,9 @@ import click
 from botocore.utils import parse_timestamp
 
 from s3ec.cli import server_side
-from s3ec.client.carried import carried
 from s3ec.client.server_side_modes import ServerSideMode, SseC
 from s3ec.errors import ConfigurationError
+from s3ec.s3.carried import carried
 
 __all__ = ["Writing", "write_settings"]
 

@@ -23,6 +23,7 @@ from s3ec.client.multipart_request import EncryptedUpload
 from s3ec.client.multipart_state import UploadState
 from s3ec.client.sources import StreamSource
 from s3ec.client.wire import Wire
+from s3ec.s3.copy_object import heard_source, source_request
 from s3ec.s3.range_header import parse_content_range
 
 __all__ = ["Read", "copy_part"]
@@ -59,7 +60,7 @@ def copy_part(
     with _as_of_the_copy(wire):
         # Parts of a large object are copied as ranges of it, and each of them has to be verified.
         options = dataclasses.replace(wire.options, verified_range_limit=GCM_MAX_PLAINTEXT_LENGTH + 16)
-        answer = read(wire.with_options(options), _read_request(parameters))
+        answer = read(wire.with_options(options), _read_request(wire, parameters))
     with closing(answer["Body"]) as body:
         _check_range(wire, wanted, answer)
         source = StreamSource(body, answer.get("ContentLength"))
@@ -71,9 +72,9 @@ def copy_part(
     return {**part, "CopyPartResult": {**result, "LastModified": datetime.now(timezone.utc).replace(microsecond=0)}}
 
 
-def _read_request(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _read_request(wire: Wire, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The read of the source, with its own SSE-C key, owner and conditions."""
-    request = copies.source_request(parameters, copies.heard_source(parameters["CopySource"]))
+    request = source_request(wire, parameters, heard_source(parameters["CopySource"]))
     renamed = {"CopySourceRange": "Range", "EncryptionContext": "EncryptionContext"}
     return {**request, **{theirs: parameters[ours] for ours, theirs in renamed.items() if ours in parameters}}
 

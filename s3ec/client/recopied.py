@@ -11,10 +11,11 @@ from datetime import datetime, timezone
 from typing import Any
 
 from s3ec.client import copies
-from s3ec.client.carried import carried
 from s3ec.client.copies import CopySource
 from s3ec.client.wire import Wire
 from s3ec.materials import STORED_CONTEXT
+from s3ec.s3.carried import carried
+from s3ec.s3.copy_object import source_request
 
 __all__ = ["copy_object_anew", "copy_part_anew"]
 
@@ -51,7 +52,7 @@ def copy_object_anew(source: Any, target: Any, place: CopySource, parameters: di
     shape = wire.service_model.operation_model("PutObject").input_shape
     members = set(shape.members) if shape is not None else set()
     with copies.of_the_copy(wire):
-        answer = source._make_api_call("GetObject", copies.source_request(parameters, place))
+        answer = source._make_api_call("GetObject", source_request(wire, parameters, place))
     with closing(answer["Body"]) as body:
         request = {name: value for name, value in parameters.items() if name in members}
         if parameters.get("MetadataDirective") != "REPLACE":

@@ -11,9 +11,9 @@ from urllib.parse import urlencode, urlsplit
 from botocore.exceptions import ClientError
 
 from s3ec.client import server_side
-from s3ec.client.carried import carried
 from s3ec.errors import UnsupportedOperationError
 from s3ec.s3.answers import etag_of, length_of
+from s3ec.s3.carried import carried
 
 __all__ = ["copy_in_parts", "grants", "speaks_to_aws"]
 

@@ -24,10 +24,11 @@ from s3transfer.manager import TransferManager
 from s3transfer.subscribers import BaseSubscriber
 
 from s3ec.client import copies, download_targets, downloads, server_side, uploads
-from s3ec.client.carried import carried
 from s3ec.client.wire import Wire
 from s3ec.errors import ConfigurationError, S3ECError, UnsupportedOperationError
+from s3ec.s3 import copy_object
 from s3ec.s3.answers import etag_of, length_of, status_of
+from s3ec.s3.carried import carried
 from s3ec.s3.flow import work
 from s3ec.s3.head_object import plaintext_length
 from s3ec.s3.instruction_copies import CopiedObject, copied_with_object
@@ -190,13 +191,13 @@ def copy(
         server_side.check("CopyObject", extra, secure=wire.secure)
         place = copies.parse_copy_source(source)
         with copies.of_the_copy(wire):
-            head = from_view.head_object(**copies.source_request(extra, place))
-        copies.refuse_bound_copy(head.get("Metadata", {}), place, target)
+            head = from_view.head_object(**copy_object.source_request(wire, extra, place))
+        copy_object.refuse_bound_copy(head.get("Metadata", {}), place, target)
         copied = CopiedObject(place.bucket, place.key, head.get("Metadata", {}), target)
 
         def send(whole: Mapping[str, str] | None) -> None:
             # The conditions held for what was looked at, and the copy is of nothing else.
-            pinned = {**copies.without_conditions(extra), "CopySourceIfMatch": etag_of(head)}
+            pinned = {**copy_object.without_conditions(extra), "CopySourceIfMatch": etag_of(head)}
             named = _whole_metadata(pinned, head, _classic(config), whole)
             with _manager(_keeping_view(wire, view, head.get("Metadata", {}), whole), config) as manager:
                 # The wire counts ciphertext; what the caller hears of ends with the plaintext.
@@ -210,7 +211,7 @@ def copy(
 
 def _keeping_view(wire: Wire, view: Any, metadata: Mapping[str, str], whole: Mapping[str, str] | None) -> Any:
     """Return the raw view for one copy, which keeps the content metadata of its source, or what it has in itself."""
-    own = copies.own_metadata(metadata) if whole is None else dict(whole)
+    own = copy_object.own_metadata(metadata) if whole is None else dict(whole)
 
     def call(_: Any, operation_name: str, api_params: dict[str, Any]) -> dict[str, Any]:
         return copies.send_keeping(wire, own, operation_name, dict(api_params))
@@ -226,18 +227,18 @@ def _whole_metadata(
 ) -> dict[str, Any]:
     """Name all metadata if S3 or s3transfer would not carry it over on its own."""
     if whole is not None:
-        stated = copies.with_metadata(extra, head, whole)
+        stated = copy_object.with_metadata(extra, head, whole)
         return {
             **stated,
             **{name: value for name, value in extra.items() if name not in ("Metadata", "MetadataDirective")},
         }
-    own = copies.own_metadata(head.get("Metadata", {}))
+    own = copy_object.own_metadata(head.get("Metadata", {}))
     if extra.get("MetadataDirective") == "REPLACE":
         return {**extra, "Metadata": {**extra.get("Metadata", {}), **own}}
     if length_of(head) < config.multipart_threshold:
         return extra
     # A copy in parts makes a new object: s3transfer before 0.18 gave it no metadata at all.
-    everything = carried(head, (*copies.CONTENT_HEADERS, "Metadata"))
+    everything = carried(head, (*copy_object.CONTENT_HEADERS, "Metadata"))
     return {"Metadata": {}, **everything, **extra, "MetadataDirective": "REPLACE"}
 
 

@@ -13,7 +13,6 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec import formats
-from s3ec.client.carried import text_of
 from s3ec.client.instruction_objects import read_whole
 from s3ec.formats import MetadataLocation
 from s3ec.migrate.context import Calls, MigrationContext
@@ -23,6 +22,7 @@ from s3ec.migrate.outcomes import outcome_of
 from s3ec.migrate.properties import Properties, put_annotations
 from s3ec.migrate.source import InstructionFile, Source
 from s3ec.migrate.writing import Target, Written, begin_upload
+from s3ec.s3.carried import text_of
 
 __all__ = ["copy", "copy_as_it_is"]
 

@@ -15,7 +15,6 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec import formats
-from s3ec.client.carried import text_of
 from s3ec.client.instruction_objects import read_whole
 from s3ec.migrate import suspicion
 from s3ec.migrate.context import Calls, MigrationContext
@@ -24,6 +23,7 @@ from s3ec.migrate.model import Result, SkipReason
 from s3ec.migrate.sealing import Sealing
 from s3ec.migrate.source import InstructionFile, Source
 from s3ec.migrate.writing import Target, Written
+from s3ec.s3.carried import text_of
 from s3ec.s3.instruction_files import is_marked
 
 __all__ = ["holds_old_key", "place", "remove"]

@@ -16,10 +16,10 @@ from urllib.parse import urlencode
 from botocore.exceptions import ClientError
 
 from s3ec import formats
-from s3ec.client.carried import text_of
 from s3ec.migrate.context import BucketFacts, Calls, MigrationContext
 from s3ec.migrate.ending import TaskEndedError, code_of, status_of
 from s3ec.migrate.model import Action, SkipReason, Task
+from s3ec.s3.carried import text_of
 
 __all__ = ["METADATA_LIMIT", "Properties", "metadata_length", "put_annotations", "read_properties"]
 

@@ -9,7 +9,6 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from s3ec import formats
-from s3ec.client.carried import text_of
 from s3ec.errors import KeyringError, S3ECError
 from s3ec.formats import Detection, MetadataLocation
 from s3ec.migrate import instruction_files, plaintext, sealing, writing
@@ -22,6 +21,7 @@ from s3ec.migrate.properties import Properties, put_annotations, read_properties
 from s3ec.migrate.source import Source, check_length, open_source
 from s3ec.migrate.writing import Target, Written
 from s3ec.migrate.yielding import give_place_back, look_again
+from s3ec.s3.carried import text_of
 
 __all__ = ["reencrypt"]
 

@@ -98,6 +98,11 @@ class RefusedError(FailedCallError):
         code = self.response.get("Error", {}).get("Code")
         return code if isinstance(code, str) else None
 
+    def of(self, operation_name: str) -> Exception:
+        """The same error as that of another operation, which it is the answer to as well."""
+        error: Exception = type(self.error)(self.response, operation_name)
+        return error
+
 
 class UnreachableError(FailedCallError):
     """No answer, or only a part of one."""

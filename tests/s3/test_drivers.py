@@ -19,6 +19,7 @@ from s3ec.client.sources import open_source
 from s3ec.client.verified_ranges import VerifiedTable
 from s3ec.client.wire import Wire
 from s3ec.s3 import flow
+from s3ec.s3.copy_object import copy_object, look_first
 from s3ec.s3.delete_object import delete_object, delete_objects
 from s3ec.s3.flow import Effect, Flow, Together
 from s3ec.s3.get_object import get_object
@@ -76,6 +77,17 @@ def put(*, stream: bool = False, **more: Any) -> Operation:
     def operation(wire: Wire, _: VerifiedTable) -> Flow[Any]:
         source = open_source(iter([b"text"]) if stream else b"text", None)
         return put_object(wire, {**PLACE, **more}, None, source, take_claims({}))
+
+    return operation
+
+
+def copy(**more: Any) -> Operation:
+    """Both flows of copy_object, whose handlers change nothing in between."""
+
+    def operation(wire: Wire, _: VerifiedTable) -> Flow[Any]:
+        request = {"Bucket": "b", "Key": "copy", "CopySource": "b/k", **more}
+        looked = yield from look_first(wire, request)
+        return (yield from copy_object(wire, request, looked))
 
     return operation
 
@@ -148,6 +160,14 @@ CASES: dict[str, tuple[Operation, dict[str, Any], Callable[[LyingS3], None]]] = 
         nothing,
     ),
     "put with too much metadata": (put(Metadata={"a": "b" * 3000}), {}, nothing),
+    "copy": (copy(), {}, nothing),
+    "copy in place": (copy(Key="k", MetadataDirective="REPLACE", Metadata={"a": "b"}), {}, nothing),
+    "copy with an instruction file": (copy(), {"instruction_file_writes": True}, nothing),
+    "copy over a file": (copy(Key="plain"), {"instruction_file_writes": True}, nothing),
+    "copy of nothing": (copy(CopySource="b/none"), {}, nothing),
+    "copy of a plaintext": (copy(CopySource="b/plain"), {}, nothing),
+    "copy of a plaintext that is allowed": (copy(CopySource="b/plain"), {"unencrypted_objects": "allow"}, nothing),
+    "copy under a condition": (copy(CopySourceIfMatch='"another"'), {}, nothing),
     "delete": (delete(), {}, nothing),
     "delete with an instruction file": (delete(), {"instruction_file_writes": True}, nothing),
     "delete of a version": (delete(VersionId="v"), {"instruction_file_writes": True}, nothing),
@@ -170,8 +190,9 @@ def outcome(run: Callable[[], Any]) -> Any:
         result = dict(result)
         with contextlib.suppress(KeyError):
             result["Body"] = result["Body"].read()
-        # Of each answer.
+        # What is new with each object.
         result.pop("LastModified", None)
+        result.pop("CopyObjectResult", None)
         result["ResponseMetadata"] = result["ResponseMetadata"].get("ClientSideEncryption")
     return result
 
