@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.text import Text
 
 from s3ec.cli.failures import ExitCode, Failure
-from s3ec.cli.output import Output, human_bytes, printable
+from s3ec.cli.output import Output, human_bytes
+from s3ec.errors import escaped
 
 __all__ = ["Tell", "WatchedFile", "in_background", "silent", "watch"]
 
@@ -60,7 +61,7 @@ def watch(output: Output) -> Iterator[Tell]:
     with Console(file=output.stderr).status("starting an S3 and a KMS on this machine") as status:
 
         def tell(what: str, done: int, size: int) -> None:
-            status.update(Text(printable(f"{what}: {human_bytes(done)} of {human_bytes(size)}")))
+            status.update(Text(escaped(f"{what}: {human_bytes(done)} of {human_bytes(size)}")))
 
         yield tell
 

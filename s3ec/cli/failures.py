@@ -83,6 +83,7 @@ ERRORS = (errors.S3ECError, ClientError, BotoCoreError, Boto3Error, OSError, Uni
 """Every error of a single object, which must not end a run over many."""
 
 _ABSENT = frozenset({"404", "NotFound", "NoSuchBucket", "NoSuchKey", "NoSuchVersion", "NoSuchUpload"})
+_SPACES = str.maketrans("\r\n\t", "   ")
 _SERVICE_PREFIX = "An error occurred "
 
 
@@ -116,7 +117,7 @@ class FailureError(click.ClickException):
 
 def one_line(text: str) -> str:
     """Return the text without line breaks and control characters: a key may hold escape sequences for the terminal."""
-    return "".join(c if c.isprintable() else " " if c in "\r\n\t" else repr(c)[1:-1] for c in text).strip()
+    return errors.escaped(text.translate(_SPACES)).strip()
 
 
 def describe(error: BaseException, location: str = "") -> Failure:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import TextIO
 
-from s3ec.cli.output import printable
+from s3ec.errors import escaped
 
 __all__ = ["LEVELS", "logging_to"]
 
@@ -38,7 +38,7 @@ class _Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         text = f"{self.formatTime(record, '%H:%M:%S')} {record.levelname} {record.name}: {record.getMessage()}"
-        return printable(_PERMISSIONS.sub(r"\1…", text))
+        return escaped(_PERMISSIONS.sub(r"\1…", text))
 
 
 @contextlib.contextmanager

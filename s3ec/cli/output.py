@@ -18,14 +18,11 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
-__all__ = ["Output", "Table", "human_bytes", "printable"]
+from s3ec.errors import escaped
+
+__all__ = ["Output", "Table", "human_bytes"]
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
-
-
-def printable(text: object) -> str:
-    """Return the text with control characters escaped, so that a key can neither break a line nor move a cursor."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))
 
 
 def human_bytes(number: float) -> str:
@@ -60,7 +57,7 @@ class Table:
     def plain_lines(self) -> Iterable[str]:
         """Render aligned columns two spaces apart, nothing cut, no trailing blanks."""
         head = [name.lstrip(">") for name in self.columns]
-        cells = [head, *([printable(cell) for cell in row] for row in self.rows)]
+        cells = [head, *([escaped(str(cell)) for cell in row] for row in self.rows)]
         widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
         if self.title:
             yield self.title
@@ -80,7 +77,7 @@ class Table:
             return self
         kept = list(range(len(self.columns)))
         names = [name.lstrip(">") for name in self.columns]
-        cells = [names, *([printable(cell) for cell in row] for row in self.rows)]
+        cells = [names, *([escaped(str(cell)) for cell in row] for row in self.rows)]
         widths = [max(len(row[i]) for row in cells) for i in kept]
         for name in self.expendable:
             if sum(widths[i] + 3 for i in kept) + 1 > width and name in names:
@@ -94,7 +91,7 @@ class Table:
         for name in self.columns:
             table.add_column(name.lstrip(">"), justify="right" if name.startswith(">") else "left", overflow="fold")
         for row in self.rows:
-            table.add_row(*(Text(printable(cell)) for cell in row))
+            table.add_row(*(Text(escaped(str(cell))) for cell in row))
         return table
 
 
@@ -149,7 +146,7 @@ class Output:
 
     def line(self, text: str) -> None:
         """Write one line on standard output."""
-        self.stdout.write(printable(text) + "\n")
+        self.stdout.write(escaped(text) + "\n")
 
     def prose(self, text: str) -> None:
         """Write sentences on standard output: a terminal gets them broken between words, everything else whole."""
@@ -157,12 +154,12 @@ class Output:
         if width is None:
             self.line(text)
             return
-        for line in textwrap.wrap(printable(text), max(20, width), break_on_hyphens=False) or [""]:
+        for line in textwrap.wrap(escaped(text), max(20, width), break_on_hyphens=False) or [""]:
             self.line(line)
 
     def note(self, text: str) -> None:
         """Write one line on standard error: what a person should know, and no program should have to skip."""
-        self.stderr.write(printable(text) + "\n")
+        self.stderr.write(escaped(text) + "\n")
         self.stderr.flush()
 
 

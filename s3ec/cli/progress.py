@@ -20,7 +20,8 @@ from rich.progress import (
 from rich.progress import Progress as RichProgress
 
 from s3ec.cli.options import Options
-from s3ec.cli.output import Output, human_bytes, printable
+from s3ec.cli.output import Output, human_bytes
+from s3ec.errors import escaped
 from s3ec.migrate.journal_file import open_private
 
 __all__ = ["Progress"]
@@ -159,7 +160,7 @@ class _Rich(Progress):
         self._display.update(self._bar, total=objects, completed=before + self.objects)
 
     def say(self, line: str) -> None:
-        self._display.console.print(printable(line), markup=False, highlight=False)
+        self._display.console.print(escaped(line), markup=False, highlight=False)
 
     def _show(self) -> None:
         self._display.update(self._bar, completed=self._before + self.objects, status=self.status)

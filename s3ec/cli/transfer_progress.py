@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.progress import Progress as RichProgress
 from rich.progress import TextColumn
 
-from s3ec.cli.output import Output, human_bytes, printable
+from s3ec.cli.output import Output, human_bytes
+from s3ec.errors import escaped
 
 __all__ = ["TransferProgress"]
 
@@ -121,7 +122,7 @@ class _Shown(TransferProgress):
         self._print(text)
 
     def _print(self, text: str) -> None:
-        self._display.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+        self._display.console.print(escaped(text), markup=False, highlight=False, soft_wrap=True)
 
     def _show(self) -> None:
         now = time.monotonic()

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from s3ec.errors import escaped
 from s3ec.migrate.report_charts import Slice, bars, donut, human_bytes
 
 __all__ = ["page"]
@@ -94,7 +95,7 @@ def _overview(audits: Sequence[Mapping[str, Any]]) -> str:
 
 def _text(value: object) -> str:
     """Escaped, with control and direction characters made visible: they could make one key look like another."""
-    return escape("".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value)))
+    return escape(escaped(str(value)))
 
 
 def _header(audit: Mapping[str, Any], place: str) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from s3ec.cli.filters import Filters, merge
-from s3ec.cli.output import Table, human_bytes, printable
+from s3ec.cli.output import Table, human_bytes
 from s3ec.cli.urls import S3Url
+from s3ec.errors import escaped
 
 
 @pytest.mark.parametrize(
@@ -72,4 +73,4 @@ def test_human_bytes():
 
 def test_printable_leaves_letters_of_every_script():
     """Only what does not print is escaped."""
-    assert printable("é漢\u202e\t") == "é漢\\u202e\\t"
+    assert escaped("é漢\u202e\t") == "é漢\\u202e\\t"

@@ -332,7 +332,7 @@ def test_numbers_are_digits(server: Server, bucket: str, value: str):
 @pytest.mark.parametrize(
     "document",
     [
-        b"", b"<", b"plain", b"<Delete><Object>", 
+        b"", b"<", b"plain", b"<Delete><Object>",
         b'<!DOCTYPE a [<!ENTITY b "c">]><Delete><Object><Key>&b;</Key></Object></Delete>',
         b'<?xml version="1.0" encoding="x"?><Delete/>', b"\xff\xfe<\0D\0/\0>\0", b"<Delete>&undefined;</Delete>",
     ],
