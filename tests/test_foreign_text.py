@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import io
 import logging
 import pickle
 from typing import Any
@@ -12,6 +13,8 @@ import pytest
 from botocore.stub import Stubber
 
 from s3ec import AesKeyring, EncryptionClient, KmsKeyring, errors
+from s3ec.cli import progress
+from s3ec.cli.output import Output
 from s3ec.errors import KeyringError, S3ECError, escaped
 
 from support.lying_s3 import LyingS3, lying_s3
@@ -97,3 +100,17 @@ def test_answers_of_kms(kms: Any, aws: dict[str, Any]) -> None:
             s3.put_object(Bucket="bucket", Key="k", Body=b"x")
     assert is_clean(str(refused.value))
     assert "forged" in str(refused.value)
+
+
+def test_progress_never_lets_a_key_speak_to_the_terminal() -> None:
+    """Neither the bar of a job, nor its lines where there is no terminal, nor a table."""
+    key = "a\x1b[2J\x1b]0;title\x07\nb"
+    stream = io.StringIO()
+    bar = progress._Rich("verified", progress._display(stream))
+    bar.say(f"failed: {key}")
+    output = Output(as_json=False)
+    output.stderr = output.stdout = stream
+    progress._Lines("verified", output).say(f"failed: {key}")
+    output.line(key)
+    assert stream.getvalue().count("a\\x1b[2J") == 3
+    assert not {"\x1b", "\x07"} & set(stream.getvalue())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from pathlib import Path
 
 import pytest
+
+from support.names_of_tests import names_of_tests
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = [
@@ -17,22 +18,11 @@ ROWS = [
 REFERENCES = sorted({reference for row in ROWS for reference in re.findall(r"`([\w/]+\.py(?:::\w+)+)`", row[1])})
 
 
-def names(file: Path) -> set[str]:
-    """The tests of a module as pytest names them."""
-    found = set()
-    for node in ast.parse(file.read_text("utf-8")).body:
-        if isinstance(node, ast.FunctionDef):
-            found.add(node.name)
-        elif isinstance(node, ast.ClassDef):
-            found |= {f"{node.name}::{member.name}" for member in node.body if isinstance(member, ast.FunctionDef)}
-    return found
-
-
 @pytest.mark.parametrize("reference", REFERENCES)
 def test_reference(reference: str) -> None:
     """A named test is there, so a test that is renamed or removed takes the note along."""
     path, _, name = reference.partition("::")
-    assert name in names(ROOT / "tests" / path)
+    assert name in names_of_tests(ROOT / "tests" / path)
 
 
 def test_every_note_is_answered() -> None:
