@@ -61,7 +61,7 @@ def _parameters(operation_name: str, request: Request, payload: Payload, door: D
     if operation_name in _READS:
         parameters["EncryptionContext"] = door.read_context
     if operation_name != "CompleteMultipartUpload":
-        _forget_what_is_verified(parameters, payload)
+        _forget_what_is_verified(parameters, payload, shape)
     if shape.serialization.get("payload") == "Body":
         _put_body(parameters, payload)
     else:
@@ -82,14 +82,14 @@ def _document(operation_name: str, payload: Payload, shape: Any) -> dict[str, An
     return {}
 
 
-def _forget_what_is_verified(parameters: dict[str, Any], payload: Payload) -> None:
+def _forget_what_is_verified(parameters: dict[str, Any], payload: Payload, shape: Any) -> None:
     """The length and the checksums of the body are verified as it is read; the client learns which were wanted."""
     for name in list(parameters):
         verified = name.startswith("Checksum") and name not in ("ChecksumAlgorithm", "ChecksumMode", "ChecksumType")
         if verified or name in ("ContentLength", "ContentMD5"):
             del parameters[name]
     named = [each for each in payload.algorithms if each in _NAMED]
-    if named:
+    if named and "ChecksumAlgorithm" in shape.members:
         parameters.setdefault("ChecksumAlgorithm", named[0])
 
 

@@ -342,3 +342,15 @@ def test_what_is_not_xml_is_refused(server: Server, bucket: str, document: bytes
     raw = Raw(server.url, "POST", f"/{bucket}?delete=")
     answer = converse(server.url, raw.head("Connection: close", f"Content-Length: {len(document)}") + document)
     assert status_and_code(answer)[0] == 400
+
+
+@pytest.mark.parametrize(("method", "status"), [("GET", 200), ("HEAD", 200), ("DELETE", 204)])
+def test_a_checksum_of_nothing_is_taken_on_every_operation(
+    s3: Any, server: Server, bucket: str, method: str, status: int
+):
+    """The SDK for Java sends that of an empty body on reads."""
+    s3.put_object(Bucket=bucket, Key="k", Body=b"1")
+    for checksum, expected in (("AAAAAA==", status), ("AAAAAQ==", 400)):
+        raw = Raw(server.url, method, f"/{bucket}/k", "UNSIGNED-PAYLOAD", {"x-amz-checksum-crc32": checksum})
+        answer = converse(server.url, raw.head("Connection: close"))
+        assert status_and_code(answer)[0] == expected
