@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from botocore.client import BaseClient
 
-from s3ec.s3.carried import Carried
+from s3ec.s3.carried import Carried, take_out
 
-__all__ = ["send_carried", "take_out"]
+__all__ = ["send_carried"]
 
 _WRITES = ("PutObject", "CreateMultipartUpload", "CopyObject")
 _KEY = "s3ec.carried"
@@ -31,21 +30,3 @@ def _take(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
 
 def _put(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
     params["headers"].update(context.get(_KEY) or {})
-
-
-def take_out(params: dict[str, Any], is_carried: Callable[[Any], bool]) -> dict[str, str]:
-    """Take what botocore would not send as it is out of a request; gives it as headers."""
-    taken = {}
-    if isinstance(params.get("Expires"), str) and is_carried(params["Expires"]):
-        taken["Expires"] = str(params.pop("Expires"))
-    metadata = params.get("Metadata")
-    if isinstance(metadata, dict):
-        beyond = {
-            name: value
-            for name, value in metadata.items()
-            if isinstance(value, str) and not value.isascii() and is_carried(value)
-        }
-        if beyond:
-            params["Metadata"] = {name: value for name, value in metadata.items() if name not in beyond}
-            taken |= {f"x-amz-meta-{name}": str(value) for name, value in beyond.items()}
-    return taken

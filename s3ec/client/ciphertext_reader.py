@@ -9,6 +9,8 @@ from typing import Any, Protocol
 from botocore.httpchecksum import StreamingChecksumBody
 from botocore.response import StreamingBody
 
+from s3ec.bodies import filled
+
 __all__ = ["CiphertextReader", "Reader"]
 
 _SURPLUS = 64 * 1024
@@ -46,15 +48,9 @@ class CiphertextReader:
 
     def read(self, size: int) -> bytes:
         """``size`` bytes; fewer only at the verified end."""
-        data = self._read(size)
-        if len(data) == size:
-            return data
-        pieces, left = [data], size - len(data)
-        while left and (piece := self._read(left)):
-            pieces.append(piece)
-            left -= len(piece)
-        self._ended = left > 0
-        return b"".join(pieces) if len(pieces) > 1 else data
+        data = filled(self._read, size)
+        self._ended = len(data) < size
+        return data
 
     def drain(self) -> None:
         """Read what is left of a small surplus, so that the connection can serve the next request."""

@@ -10,6 +10,7 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 from s3ec import formats
+from s3ec.bodies import read_whole
 from s3ec.client import instruction_objects
 from s3ec.client.buckets import ServerSideState, server_side_state
 from s3ec.client.encryption_client import raw_view
@@ -141,7 +142,7 @@ def _from_instruction_file(
             if instruction_objects.not_found(error):
                 continue
             raise
-        body = instruction_objects.read_whole(response["Body"])
+        body = read_whole(response["Body"])
         if suffix:
             return formats.parse_instruction_file(body, metadata)
         is_marked = instruction_files.is_marked(response.get("Metadata", {}))

@@ -8,10 +8,14 @@ from typing import Any
 
 from s3ec.client.configuration import PASSPHRASE_VARIABLE, Configuration
 from s3ec.errors import ConfigurationError
+from s3ec.key_files import read_file, read_passphrase
 from s3ec.keyrings import AesKeyring, KmsKeyring, RsaKeyring
 from s3ec.materials import Keyring
 
-__all__ = ["check_aes_key_file", "configured_keyring", "read_file", "read_passphrase"]
+__all__ = [
+    "check_aes_key_file",
+    "configured_keyring",
+]
 
 _TEXT_KEY = frozenset(b"0123456789abcdefABCDEFghijklmnopqrstuvwxyzGHIJKLMNOPQRSTUVWXYZ+/=-_\r\n")
 
@@ -32,30 +36,6 @@ def check_aes_key_file(path: Path) -> None:
         )
     if len(key) not in {16, 24, 32}:
         raise ConfigurationError(f"{path} holds {len(key)} bytes; an AES wrapping key has 16, 24 or 32")
-
-
-def read_file(path: str | None) -> bytes:
-    """The content of a key file.
-
-    Raises:
-        ConfigurationError: it cannot be read.
-    """
-    try:
-        return Path(str(path)).read_bytes()
-    except OSError as error:
-        raise ConfigurationError(f"cannot read the key file {path}: {error.strerror}") from error
-
-
-def read_passphrase(where: str) -> bytes:
-    """The passphrase at ``env:NAME``, or at ``file:PATH``: its first line, as openssl has it.
-
-    Raises:
-        ConfigurationError: the file cannot be read.
-    """
-    kind, _, place = where.partition(":")
-    if kind == "env":
-        return os.environ.get(place, "").encode()
-    return read_file(place).partition(b"\n")[0].rstrip(b"\r")
 
 
 def configured_keyring(settings: Configuration) -> Keyring:

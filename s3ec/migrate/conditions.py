@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from s3ec.client.carried import take_out
+from s3ec.s3.carried import take_out
 
 __all__ = ["teach_conditions", "teach_headers"]
 

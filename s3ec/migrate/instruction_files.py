@@ -15,7 +15,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec import formats
-from s3ec.client.instruction_objects import read_whole
+from s3ec.bodies import read_whole
 from s3ec.migrate import suspicion
 from s3ec.migrate.context import Calls, MigrationContext
 from s3ec.migrate.ending import TaskEndedError, code_of, status_of

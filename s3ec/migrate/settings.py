@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
-from s3ec.client.key_files import read_file, read_passphrase
 from s3ec.errors import ConfigurationError
 from s3ec.formats import is_content_metadata_key
+from s3ec.key_files import read_file, read_passphrase
 from s3ec.migrate.jsonable import Jsonable
 from s3ec.migrate.model import Action
 

@@ -11,7 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from s3ec import formats
-from s3ec.client.instruction_objects import read_whole
+from s3ec.bodies import read_whole
 from s3ec.errors import InstructionFileError, S3ECError
 from s3ec.formats import ContentMetadata, Detection, MetadataLocation
 from s3ec.migrate.ending import OF_THE_JOB, PASSING_ERRORS, SSE_C_CODES, code_of

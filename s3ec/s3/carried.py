@@ -7,12 +7,12 @@ at all, and an ``Expires`` it sends in letters of its own; but what another writ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from s3ec.errors import UnsupportedOperationError
 
-__all__ = ["Carried", "carried", "text_of"]
+__all__ = ["Carried", "carried", "take_out", "text_of"]
 
 
 class Carried(str):
@@ -56,3 +56,21 @@ def carried(head: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
         raise UnsupportedOperationError(
             "the object has a header or metadata that is not UTF-8, and no SDK sends such bytes: a copy would change it"
         ) from error
+
+
+def take_out(params: dict[str, Any], is_carried: Callable[[Any], bool]) -> dict[str, str]:
+    """Take what botocore would not send as it is out of a request; gives it as headers."""
+    taken = {}
+    if isinstance(params.get("Expires"), str) and is_carried(params["Expires"]):
+        taken["Expires"] = str(params.pop("Expires"))
+    metadata = params.get("Metadata")
+    if isinstance(metadata, dict):
+        beyond = {
+            name: value
+            for name, value in metadata.items()
+            if isinstance(value, str) and not value.isascii() and is_carried(value)
+        }
+        if beyond:
+            params["Metadata"] = {name: value for name, value in metadata.items() if name not in beyond}
+            taken |= {f"x-amz-meta-{name}": str(value) for name, value in beyond.items()}
+    return taken
