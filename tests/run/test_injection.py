@@ -47,7 +47,8 @@ def test_every_way_to_make_a_client(program: Callable[..., Any], stored: Callabl
     ended = program("\n".join(lines))
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.splitlines() == [f"{key} RuledClient" for key in WAYS]
-    assert all(stored(key.replace(" ", "-")) for key in WAYS)
+    # Without its own handlers botocore itself does not put the key into the address.
+    assert all(stored(key.replace(" ", "-")) for key in WAYS if key not in ("bare session", "own emitter"))
 
 
 STRIPPED = {
@@ -116,6 +117,19 @@ CHILDREN = {
     "pool": "import concurrent.futures as f\nif __name__ == '__main__':\n"
     "    with f.ProcessPoolExecutor(1) as pool: pool.submit(child.main).result()",
     "exec": "import os; os.execv(sys.executable, [sys.executable, 'child.py'])",
+    "empty environment": "import subprocess; subprocess.run([sys.executable, '-c', CHILD], check=True, env=AWS)",
+    "empty environment by position": "import subprocess\n"
+    "p = subprocess.Popen([sys.executable, '-c', CHILD], -1, None, None, None, None, None, True, False, None, AWS)\n"
+    "assert p.wait() == 0",
+    "empty environment of bytes": "import subprocess; subprocess.run([sys.executable, '-c', CHILD], check=True,"
+    " env={n.encode(): v.encode() for n, v in AWS.items()})",
+    "execve": "import os; os.execve(sys.executable, [sys.executable, 'child.py'], AWS)",
+    "spawnve": "import os; assert os.spawnve(os.P_WAIT, sys.executable, [sys.executable, 'child.py'], AWS) == 0",
+    "posix_spawn": "import os; p = os.posix_spawn(sys.executable, [sys.executable, 'child.py'], AWS)\n"
+    "assert os.waitpid(p, 0)[1] == 0",
+    "asyncio": "import asyncio\nasync def go():\n"
+    "    p = await asyncio.create_subprocess_exec(sys.executable, 'child.py', env=AWS)\n"
+    "    assert await p.wait() == 0\nasyncio.run(go())",
     "fork with a client": "import os\nchild.client()\npid = os.fork()\n"
     "if not pid:\n    child.main(); os._exit(0)\nassert os.waitpid(pid, 0)[1] == 0",
 }
@@ -132,11 +146,35 @@ def test_children(start: Callable[..., Any], tmp_path: Path, stored: Callable[[s
         "utf-8",
     )
     (tmp_path / "parent.py").write_text(
-        f"import sys\nimport child\nCHILD = 'import child; child.main()'\n{CHILDREN[how]}\n", "utf-8"
+        "import os, sys\nimport child\nCHILD = 'import child; child.main()'\n"
+        "AWS = {n: v for n, v in os.environ.items() if n.startswith('AWS_') or n in ('BUCKET', 'PYTHONWARNINGS')}\n"
+        f"{CHILDREN[how]}\n",
+        "utf-8",
     )
     ended = start(sys.executable, "parent.py")
     assert (ended.code, ended.err) == (0, "")
     assert stored(how)
+
+
+def test_children_that_python_would_start_without_us(program: Callable[..., Any]) -> None:
+    """Refused where the words show it; what a shell starts is not seen."""
+    for flag in ("-I", "-S", "-E"):
+        ended = program(f"import subprocess, sys; subprocess.run([sys.executable, {flag!r}, '-c', 'print(1)'])")
+        assert ended.code != 0
+        assert ended.out == ""
+        assert f"python {flag} would not encrypt" in ended.err
+    ended = program("import os, sys; os.execv(sys.executable, [sys.executable, '-I', '-c', 'print(1)'])")
+    assert (ended.code != 0, ended.out) == (True, "")
+    code = "import subprocess, sys; subprocess.run([sys.executable, '-Ic', 'print(1)'])"
+    assert program(code, changes={"S3EC_RUN_ISOLATED": "allow"}).out == "1\n"
+
+
+def test_our_own_command_line_chooses_for_itself(
+    start: Callable[..., Any], bucket_names: dict[str, str], plain_s3: Any
+) -> None:
+    """It makes plain clients to look at what S3 has, and its workers do."""
+    ended = start(sys.executable, "-m", "s3ec", "ls", f"s3://{bucket_names['unnamed']}")
+    assert (ended.code, ended.err) == (0, "")
 
 
 def test_an_existing_sitecustomize_runs_too(

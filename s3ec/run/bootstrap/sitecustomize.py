@@ -160,17 +160,20 @@ def of_the_cli(module):
 LOOKS = {"botocore": of_botocore, "botocore.session": of_sessions, "botocore.client": of_clients}
 
 
-def looks(foreign, escapes):
+def looks(foreign, escapes, children):
     """Say for each name of a module what is done with it, once it is imported.
 
     Args:
         foreign: why this Python cannot encrypt, or nothing.
         escapes: the module that knows the clients past botocore.
+        children: the module that knows how children are started.
     """
 
     def look_for(name):
         if name == "awscli":
             return of_the_cli
+        if name == "subprocess":
+            return children.watch_subprocess
         # Copies that other packages bring along have the same names behind those of the package.
         parts = name.split(".")
         if "botocore" in parts:
@@ -222,9 +225,11 @@ def begin():
             lazily = os.environ.get("S3EC_RUN_FOREIGN") == "until-botocore" and "this Python has no s3ec" in foreign
             if foreign and (not lazily or sys.version_info < (3, 4)):
                 stop(foreign)
+        import s3ec_children
         import s3ec_escapes
 
-        look_for = looks(foreign, s3ec_escapes)
+        s3ec_children.watch_os()
+        look_for = looks(foreign, s3ec_escapes, s3ec_children)
         for name in list(sys.modules):
             # Imported by a .pth file, which comes before us.
             look = look_for(name)
