@@ -115,6 +115,7 @@ def test_what_is_refused_reaches_nobody(serve: Callable[..., Server], plain_s3: 
     server = serve()
     plain_s3.put_object(Bucket=bucket, Key="some/key", Body=b"before")
     names = {*REFUSED, *DESTRUCTIVE_ELSEWHERE, "CreateSession"} - {"WriteGetObjectResponse"}
+    names &= set(MODEL.operation_names)  # an older botocore knows fewer
     for each in (*(typical(name) for name in sorted(names)), request("POST", f"/{bucket}")):
         path = each.path.replace("/bucket", f"/{bucket}") + (f"?{each.query}" if each.query else "")
         raw = Raw(server.url, each.method, path, "UNSIGNED-PAYLOAD", dict(each.headers))
