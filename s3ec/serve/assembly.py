@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import boto3
@@ -11,11 +10,12 @@ from botocore.client import BaseClient
 from s3ec.client.server_side_copy import speaks_to_aws
 from s3ec.serve.doors import Doors
 from s3ec.serve.gateway import Gateway
+from s3ec.serve.metrics import Metrics
 from s3ec.serve.relay import Relay
 from s3ec.serve.server import Server
 from s3ec.serve.settings import ServeSettings
 
-__all__ = ["make_server"]
+__all__ = ["count_kms", "make_server"]
 
 
 def make_server(
@@ -23,6 +23,7 @@ def make_server(
     session: boto3.Session,
     client: BaseClient,
     doors: Doors,
+    metrics: Metrics | None = None,
 ) -> Server:
     """Make a server that listens already.
 
@@ -31,6 +32,7 @@ def make_server(
         session: whose credentials sign what is relayed.
         client: any S3 client of that session: where S3 is.
         doors: which way the requests to a bucket go.
+        metrics: where to count.
 
     Raises:
         OSError: the address is in use, or is not this machine's.
@@ -38,13 +40,14 @@ def make_server(
     relay = Relay(
         session, client.meta.endpoint_url, client.meta.region_name or "us-east-1", connections=settings.max_requests
     )
-    gateway = Gateway(settings, doors, relay, on_aws=speaks_to_aws(client))
-    session.events.register("before-send.kms", _counting(gateway))
+    gateway = Gateway(settings, doors, relay, on_aws=speaks_to_aws(client), metrics=metrics)
     return Server(settings, gateway)
 
 
-def _counting(gateway: Gateway) -> Callable[..., None]:
-    def count(event_name: str = "", **_: Any) -> None:
-        gateway.metrics.count("s3ec_kms_calls_total", operation=event_name.rpartition(".")[2])
+def count_kms(session: boto3.Session, metrics: Metrics) -> None:
+    """Count the requests to KMS of all clients that the session makes from now on."""
 
-    return count
+    def count(event_name: str = "", **_: Any) -> None:
+        metrics.count("s3ec_kms_calls_total", operation=event_name.rpartition(".")[2])
+
+    session.events.register("before-send.kms", count)

@@ -19,7 +19,10 @@ from email.utils import formatdate
 from typing import Any
 
 import h11
+from botocore.exceptions import BotoCoreError
+from urllib3.exceptions import HTTPError
 
+from s3ec.errors import S3ECError
 from s3ec.serve.refusals import Refusal, RefusedError
 from s3ec.serve.requests import Answer, Request, parse_target
 from s3ec.serve.settings import ServeSettings
@@ -91,6 +94,9 @@ class Connection:
         except (OSError, h11.ProtocolError) as error:
             # The client went away, or took too long: there is nobody to tell.
             _log.debug("connection closed: %s", type(error).__name__)
+        except (S3ECError, BotoCoreError, HTTPError) as error:
+            # In the middle of an answer: the client sees that it is too short, since the connection ends.
+            _log.warning("an answer was cut off: %s", type(error).__name__)
 
     def _serve_one(self) -> bool:
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_LIMIT)

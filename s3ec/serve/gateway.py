@@ -11,7 +11,6 @@ import secrets
 import threading
 import time
 from contextlib import ExitStack
-from functools import partial
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -51,7 +50,9 @@ class Gateway:
         metrics: what was counted so far.
     """
 
-    def __init__(self, settings: ServeSettings, doors: Doors, relay: Relay, *, on_aws: bool) -> None:
+    def __init__(
+        self, settings: ServeSettings, doors: Doors, relay: Relay, *, on_aws: bool, metrics: Metrics | None = None
+    ) -> None:
         """Take the way in and the ways out.
 
         Args:
@@ -59,8 +60,9 @@ class Gateway:
             doors: which way the requests to a bucket go.
             relay: for requests that are not changed.
             on_aws: S3 is AWS's own.
+            metrics: where to count; what was counted before stays.
         """
-        self.metrics = Metrics()
+        self.metrics = Metrics() if metrics is None else metrics
         self._settings = settings
         self._doors = doors
         self._relay = relay
@@ -156,7 +158,11 @@ class Gateway:
             return answer
         stream: Any = answer.body
         try:
-            document = b"".join(iter(partial(stream.read, 1 << 20), b""))
+            document = b""
+            while piece := stream.read(1 << 20):
+                document += piece
+                if len(document) > _LISTING_LIMIT:
+                    raise RefusedError(502, "BadGateway", "S3 answered with a document of a size that it never has")
         finally:
             stream.close()
         kept = [pair for pair in answer.headers if not pair[0].lower().startswith("x-amz-checksum")]

@@ -90,16 +90,24 @@ class Server:
         thread = threading.Thread(target=self._run, args=(connected,), name="s3ec-serve", daemon=True)
         with self._lock:
             self._threads.add(thread)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:  # no more threads: one connection less, and not the end
+            _log.warning("a connection was closed: %s", error)
+            connected.close()
+            self._forget(thread)
 
     def _run(self, connected: socket.socket) -> None:
         try:
             with closing(connected):
                 self._serve_connection(connected)
         finally:
-            self._free.release()
-            with self._lock:
-                self._threads.discard(threading.current_thread())
+            self._forget(threading.current_thread())
+
+    def _forget(self, thread: threading.Thread) -> None:
+        self._free.release()
+        with self._lock:
+            self._threads.discard(thread)
 
     def _serve_connection(self, connected: socket.socket) -> None:
         try:

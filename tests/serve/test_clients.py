@@ -161,7 +161,7 @@ def test_rclone(place: Place, files: Path):
     rclone("check", "--download", files, f"{root}/copy")
     rclone("rcat", f"{root}/streamed", *parts, stdin=bytes(BIG))
     rclone("moveto", f"{root}/copy/big", f"{root}/moved", "--s3-copy-cutoff", "6M")
-    assert rclone("cat", f"{root}/copy/small", "--offset", "1", "--count", "2") == "ma"
+    assert rclone("cat", f"{root}/copy/small", "--offset", "1", "--count", "2").startswith("ma")
 
 
 def test_minio(place: Place):

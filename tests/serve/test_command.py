@@ -20,17 +20,22 @@ from s3ec.errors import ConfigurationError
 from s3ec.serve import LocalCredentials, ServeSettings
 from s3ec.serve.credentials_file import credentials_in
 
+from support.serving import converse
 
-def test_what_it_prints_opens_it_and_sigterm_ends_it(aws: dict[str, Any], bucket: str, tmp_path: Path, plain_s3: Any):
+METRICS = b"GET /-/metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+def test_what_it_prints_opens_it_and_sigterm_ends_it(
+    aws: dict[str, Any], bucket: str, tmp_path: Path, plain_s3: Any, kms_key: str
+):
     """The whole way, as a user walks it."""
-    (tmp_path / "key").write_bytes(bytes(range(200, 232)))
     environment = {
         **os.environ,
         "AWS_ENDPOINT_URL": aws["endpoint_url"],
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
     }
-    words = ["serve", "--port", "0", "--aes-key-file", str(tmp_path / "key"), "--credentials", str(tmp_path / "own")]
+    words = ["serve", "--port", "0", "--kms-key", kms_key, "--credentials", str(tmp_path / "own")]
     process = subprocess.Popen(
         [sys.executable, "-m", "s3ec", *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -48,6 +53,9 @@ def test_what_it_prints_opens_it_and_sigterm_ends_it(aws: dict[str, Any], bucket
         s3.put_object(Bucket=bucket, Key="k", Body=b"by a process")
         assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"by a process"
         s3.close()
+        counted = converse(printed["AWS_ENDPOINT_URL_S3"], METRICS).decode()
+        for operation in ("GenerateDataKey", "Decrypt"):
+            assert f's3ec_kms_calls_total{{operation="{operation}"}} 1' in counted
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors

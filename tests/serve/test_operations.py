@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import zlib
 from collections.abc import Callable
@@ -15,10 +16,12 @@ import urllib3
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
-from s3ec.serve import Server
-from s3ec.serve.doors import Door
+from s3ec.serve import Server, ServeSettings
+from s3ec.serve.assembly import make_server
+from s3ec.serve.doors import Door, OneDoor
 
-from support.serving import Raw, converse, status_and_code
+from support.lying_s3 import lying_s3
+from support.serving import CREDENTIALS, Raw, converse, running, status_and_code
 
 MiB = 1024 * 1024
 CONTENT = bytes(range(256)) * 100
@@ -354,3 +357,26 @@ def test_a_checksum_of_nothing_is_taken_on_every_operation(
         raw = Raw(server.url, method, f"/{bucket}/k", "UNSIGNED-PAYLOAD", {"x-amz-checksum-crc32": checksum})
         answer = converse(server.url, raw.head("Connection: close"))
         assert status_and_code(answer)[0] == expected
+
+
+def test_a_range_under_a_condition_that_boto3_does_not_know(s3: Any, server: Server, bucket: str):
+    """``If-Range``: half of an old object must not be completed with half of a new one."""
+    s3.put_object(Bucket=bucket, Key="k", Body=b"0123456789")
+    raw = Raw(server.url, "GET", f"/{bucket}/k", headers={"Range": "bytes=5-", "If-Range": '"old"'})
+    answer = converse(server.url, raw.head("Connection: close"))
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.endswith(b"0123456789")
+
+
+def test_an_answer_that_s3_cuts_off_ends_the_connection(serve: Any, make_client: Any):
+    """The client can tell that something is missing, and nothing else ends with it."""
+    with lying_s3() as liar, contextlib.closing(boto3.client("s3", **liar.arguments())) as plain:
+        plain.put_object(Bucket="b", Key="k", Body=bytes(100_000))
+        session = boto3.Session("lying", "lying", region_name="us-east-1")
+        settings = ServeSettings(credentials=CREDENTIALS, port=0)
+        with running(make_server(settings, session, plain, OneDoor(Door(None)))) as server:
+            liar.state.lies.cut_answers = 1
+            request = Raw(server.url, "GET", "/b/k").head("Connection: close")
+            short, whole = converse(server.url, request), converse(server.url, request)
+    assert b"Content-Length: 100000" in short
+    assert len(short) < 100_000 < len(whole)

@@ -155,8 +155,9 @@ def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
 
 
 def _server(environment: Environment, settings: ServeSettings, rules_file: Path | None) -> Server:
-    from s3ec.serve.assembly import make_server
+    from s3ec.serve.assembly import count_kms, make_server
     from s3ec.serve.doors import RuledDoors
+    from s3ec.serve.metrics import Metrics
 
     options = environment.options
     # First, so that an endpoint which is not a URL is refused in one place.
@@ -174,8 +175,10 @@ def _server(environment: Environment, settings: ServeSettings, rules_file: Path 
             "allow_legacy": options.allow_legacy,
         },
     )
+    metrics = Metrics()
+    count_kms(environment.session, metrics)
     doors = RuledDoors(rules, partial(_client, environment, settings))
-    return make_server(settings, environment.session, plain, doors)
+    return make_server(settings, environment.session, plain, doors, metrics)
 
 
 def _client(environment: Environment, settings: ServeSettings, rule: BucketRule) -> EncryptionClient:
