@@ -134,6 +134,10 @@ class Gateway:
 
     def _answer(self, operation_name: str, request: Request, signed: Signed, stack: ExitStack) -> Answer:
         refuse_unless_supported(operation_name, on_aws=lambda: self._on_aws)
+        odd = [name for name, value in request.headers.items() if not (value.isascii() and value.isprintable())]
+        if odd:
+            # Neither boto3 nor HTTP says how they are encoded; what was signed here would be signed otherwise there.
+            raise RefusedError(400, "InvalidArgument", f"The header {odd[0]} has characters that are not ASCII")
         if operation_name in _REFUSED_HERE:
             raise RefusedError(501, "NotImplemented", f"{operation_name} is refused: {_REFUSED_HERE[operation_name]}")
         door = None if request.bucket is None else self._doors.of(request.bucket)

@@ -380,3 +380,13 @@ def test_an_answer_that_s3_cuts_off_ends_the_connection(serve: Any, make_client:
             short, whole = converse(server.url, request), converse(server.url, request)
     assert b"Content-Length: 100000" in short
     assert len(short) < 100_000 < len(whole)
+
+
+@pytest.mark.parametrize("name", ["x-amz-meta-own", "Content-Disposition", "User-Agent"])
+@pytest.mark.parametrize("target", ["k", "k?tagging"])
+def test_headers_are_ascii(server: Server, plain_s3: Any, bucket: str, name: str, target: str):
+    """On what is encrypted and on what is relayed."""
+    raw = Raw(server.url, "PUT", f"/{bucket}/{target}", headers={name: "日本"})
+    answer = converse(server.url, raw.head("Connection: close", "Content-Length: 1") + b"1")
+    assert status_and_code(answer) == (400, "InvalidArgument")
+    assert plain_s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
