@@ -10,6 +10,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.stub import Stubber
@@ -207,6 +208,23 @@ def test_real_refusals(aws: dict[str, Any], kms: Any, kms_key: str) -> None:
     damaged = EncryptedDataKey(written.encrypted_data_key.ciphertext[:-1], WrappingAlgorithm.KMS_CONTEXT)
     with pytest.raises(KeyUnwrapError):
         KmsKeyring(kms_key, client=kms).on_decrypt(read_request(damaged, description=written.description))
+
+
+@pytest.mark.parametrize("content", [b'{"Plaintext": 5}', b'{"Plaintext": "A"}', b'{"CiphertextBlob": {}}'])
+def test_an_answer_that_cannot_be_read(kms: Any, content: bytes) -> None:
+    """Whatever botocore's parser runs into is a keyring error, with that as its cause; another error passes."""
+
+    class Raw:
+        def stream(self, **_: Any) -> Iterator[bytes]:
+            yield content
+
+    kms.meta.events.register_first("before-send.kms", lambda **_: AWSResponse("http://kms", 200, {}, Raw()))
+    with pytest.raises(KeyringError, match="answered generate_data_key with something that cannot be read") as caught:
+        KmsKeyring(ARN, client=kms).on_encrypt(write_request())
+    assert caught.value.__cause__ is not None
+    kms.meta.events.register_first("before-parameter-build.kms", lambda **_: {}["a handler's own mistake"])
+    with pytest.raises(KeyError, match="mistake"):
+        KmsKeyring(ARN, client=kms).on_encrypt(write_request())
 
 
 @pytest.mark.slow
