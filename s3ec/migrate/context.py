@@ -16,8 +16,11 @@ from botocore.parsers import ResponseParserError
 
 from s3ec.keyrings import CachingMaterialsManager, DefaultMaterialsManager
 from s3ec.materials import Keyring, MaterialsManager
+from s3ec.migrate.bucket_facts import BucketFacts, bucket_facts
 from s3ec.migrate.conditions import teach_conditions, teach_headers
+from s3ec.migrate.direct import DirectRequests
 from s3ec.migrate.ending import TaskEndedError, code_of, status_of
+from s3ec.migrate.folders import FirstOfFolder
 from s3ec.migrate.heads import explain_heads
 from s3ec.migrate.limits import KmsMeter, MemoryBudget, MeteredKeyring
 from s3ec.migrate.model import Result
@@ -60,11 +63,12 @@ def _count_overhead(client: Any, counts: Counter[str]) -> None:
 class Calls:
     """S3 requests of one task, counted by operation."""
 
-    __slots__ = ("_client", "_is_sent", "_lock", "counts")
+    __slots__ = ("_client", "_direct", "_is_sent", "_lock", "counts")
 
-    def __init__(self, client: Any) -> None:
-        """Take a plain boto3 S3 client."""
+    def __init__(self, client: Any, direct: DirectRequests | None = None) -> None:
+        """Take a plain boto3 S3 client, and what sends small requests in its place, where there is such a thing."""
         self._client = client
+        self._direct = direct
         self._lock = threading.Lock()
         self._is_sent = threading.local()
         self.counts: Counter[str] = Counter()
@@ -86,10 +90,28 @@ class Calls:
             answer: dict[str, Any] = getattr(self._client, operation)(**parameters)
         finally:
             _of_a_task.calls = None
-        if any(name not in answer for name in _SURE.get(operation, ())):
-            # An empty 200 (a proxy's, a server that stumbled) would pass for an object without tags or grants.
-            raise TaskEndedError(Result.RETRY, f"the answer to {operation} lacks {' and '.join(_SURE[operation])}")
-        return answer
+        return _sure(operation, answer)
+
+    def small(self, operation: str, **parameters: Any) -> dict[str, Any]:
+        """Send a request that is small, and whose answer is: the short way, where there is one."""
+        if self._direct is None:
+            return self(operation, **parameters)
+        send = self._direct.prepared(operation, parameters)
+        if send is not None:
+            with self._lock:
+                self.counts[operation] += 1
+            answer = send()
+            if answer is not None:
+                return _sure(operation, answer)
+        with self._direct.watching(operation, parameters):
+            return self(operation, **parameters)
+
+
+def _sure(operation: str, answer: dict[str, Any]) -> dict[str, Any]:
+    if any(name not in answer for name in _SURE.get(operation, ())):
+        # An empty 200 (a proxy's, a server that stumbled) would pass for an object without tags or grants.
+        raise TaskEndedError(Result.RETRY, f"the answer to {operation} lacks {' and '.join(_SURE[operation])}")
+    return answer
 
 
 class UploadLog(Protocol):
@@ -105,29 +127,6 @@ class UploadLog(Protocol):
         """It was completed or aborted, or (by its name) never begun."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BucketFacts:
-    """What is true of a whole bucket, asked for once.
-
-    Attributes:
-        keeps_versions: True if each write makes a version (versioning on).
-        has_acls: False if the bucket's owner owns every object and ACLs are off.
-        owner_id: canonical user, or None where it may not be read.
-        has_lock: True if Object Lock is on.
-        has_replication: True if a replication rule is set.
-        has_lifecycle: True if a lifecycle rule is set.
-        has_notifications: True if writes raise events.
-    """
-
-    keeps_versions: bool
-    has_acls: bool
-    owner_id: str | None
-    has_lock: bool
-    has_replication: bool = False
-    has_lifecycle: bool = False
-    has_notifications: bool = False
-
-
 @dataclass(slots=True)
 class MigrationContext:
     """Everything that `migrate_one` needs beside the task. Threads share it; it is never pickled.
@@ -139,11 +138,13 @@ class MigrationContext:
         source_keyring: opens what is read.
         meter: counts and paces KMS requests.
         memory: bounds the object content in memory.
+        direct: sends small requests for ``s3``, or None.
         uploads: where multipart uploads are noted, or None.
         dry_run: True to stop each task before its first write.
         kms: makes a KMS client for ``ReEncrypt`` and ``Encrypt``.
         probe: makes an S3 client that tries each request once.
         overhead: requests to S3 that were sent beside the tasks, by operation.
+        tag_readers: folders in which the tags of an object could be read.
         mac_key: under it an outcome names its plaintext; None where no journal keeps one, and then none is named.
     """
 
@@ -155,6 +156,7 @@ class MigrationContext:
     memory: MemoryBudget
     kms: Callable[[KeyringSpec], Any]
     probe: Callable[[], Any]
+    direct: DirectRequests | None = None
     uploads: UploadLog | None = None
     dry_run: bool = False
     mac_key: bytes | None = field(default=None, repr=False)
@@ -167,6 +169,7 @@ class MigrationContext:
     _unsaid: set[str] = field(init=False, default_factory=set)
     _lost_files: set[int] = field(init=False, default_factory=set)
     _kms_clients: dict[str, Any] = field(init=False, default_factory=dict)
+    tag_readers: FirstOfFolder = field(init=False, default_factory=FirstOfFolder)
 
     def __post_init__(self) -> None:
         """Put the managers before the keyrings."""
@@ -192,6 +195,7 @@ class MigrationContext:
         explain_heads(client)
         overhead: Counter[str] = Counter()
         _count_overhead(client, overhead)
+        direct = DirectRequests.of(client, session.get_credentials())
         meter = KmsMeter(settings.kms_requests_per_second)
 
         def build(spec: KeyringSpec) -> Keyring:
@@ -213,10 +217,13 @@ class MigrationContext:
             uploads=uploads,
             dry_run=dry_run,
             overhead=overhead,
+            direct=direct,
         )
 
     def close(self) -> None:
         """Close the clients."""
+        if self.direct is not None:
+            self.direct.close()
         self.s3.close()
         for client in self._kms_clients.values():
             client.close()
@@ -236,7 +243,7 @@ class MigrationContext:
         """
         with self._lock:
             if bucket not in self._facts:
-                self._facts[bucket] = _ask(self.s3, bucket)
+                self._facts[bucket] = bucket_facts(self.s3, bucket)
             return self._facts[bucket]
 
     def mac(self, sha256: str | None) -> str | None:
@@ -294,30 +301,3 @@ class MigrationContext:
             impatient.close()
         # A server that ignores what it does not know answers with the object itself.
         return any(name in answer for name in ("Annotations", "AnnotationCount", "ObjectVersionId", "Key"))
-
-
-def _ask(client: Any, bucket: str) -> BucketFacts:
-    versioning = _answer(client.get_bucket_versioning, bucket)
-    ownership = _answer(client.get_bucket_ownership_controls, bucket)
-    lock = _answer(client.get_object_lock_configuration, bucket)
-    rules = ownership.get("OwnershipControls", {}).get("Rules", [])
-    notifications = _answer(client.get_bucket_notification_configuration, bucket)
-    return BucketFacts(
-        keeps_versions=versioning.get("Status") == "Enabled",
-        has_acls=not any(rule.get("ObjectOwnership") == "BucketOwnerEnforced" for rule in rules),
-        owner_id=_answer(client.get_bucket_acl, bucket).get("Owner", {}).get("ID"),
-        has_lock=lock.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") == "Enabled",
-        has_replication=bool(_answer(client.get_bucket_replication, bucket).get("ReplicationConfiguration")),
-        has_lifecycle=bool(_answer(client.get_bucket_lifecycle_configuration, bucket).get("Rules")),
-        has_notifications=any(name.endswith(("Configurations", "Configuration")) for name in notifications),
-    )
-
-
-def _answer(request: Callable[..., dict[str, Any]], bucket: str) -> dict[str, Any]:
-    """Return the answer, or nothing if the bucket has no such setting or it may not be read."""
-    try:
-        return request(Bucket=bucket)
-    except ClientError as error:
-        if code_of(error) == "NoSuchBucket":
-            raise
-        return {}

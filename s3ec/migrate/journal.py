@@ -8,6 +8,7 @@ the step find out what had been committed. The books never decide whether an obj
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import secrets
 import socket
@@ -15,9 +16,10 @@ import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from s3ec.errors import MigrationError
 from s3ec.formats import INSTRUCTION_FILE_SUFFIX, LEGACY_DOTNET_SUFFIX
@@ -250,14 +252,15 @@ class Journal(JournalRuns):
 
     def _write_waiting(self, database: sqlite3.Connection) -> None:
         for object_id, outcome, again, at, delay in self._waiting:
+            values = outcome.to_dict()
             database.execute(
                 "INSERT INTO outcomes (object, run, at, outcome) VALUES (?, ?, ?, ?)",
-                (object_id, self.run_id, at, outcome.to_json()),
+                (object_id, self.run_id, at, json.dumps(values, separators=(",", ":"))),
             )
             if again is not None:
                 self._open_again(database, object_id, again, at + delay)
             else:
-                self._close(database, object_id, outcome)
+                self._close(database, object_id, outcome, values)
 
     @staticmethod
     def _open_again(database: sqlite3.Connection, object_id: int, again: Task, not_before: float) -> None:
@@ -269,8 +272,7 @@ class Journal(JournalRuns):
         )
 
     @staticmethod
-    def _close(database: sqlite3.Connection, object_id: int, outcome: Outcome) -> None:
-        values = outcome.to_dict()
+    def _close(database: sqlite3.Connection, object_id: int, outcome: Outcome, values: Mapping[str, Any]) -> None:
         names = ", ".join(f"{name} = ?" for name in RESULT_COLUMNS)
         # What this run found done already keeps the evidence of the run that did it, while it is the same object.
         is_second_look = outcome.result is Result.ALREADY

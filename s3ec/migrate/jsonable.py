@@ -25,9 +25,8 @@ class Jsonable:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON values; fields that are None are left out."""
-        fields = dataclasses.fields(typing.cast("Any", self))
-        values = {field.name: _plain(getattr(self, field.name)) for field in fields}
-        return {name: value for name, value in values.items() if value is not None}
+        values = ((name, _plain(getattr(self, name))) for name in _names(typing.cast("Any", type(self))))
+        return {name: value for name, value in values if value is not None}
 
     def to_json(self) -> str:
         """Return the fields as one line of ASCII JSON."""
@@ -65,6 +64,14 @@ class Jsonable:
         return cls.from_dict(values)
 
 
+_PLAIN = frozenset({str, int, float, bool})
+
+
+@functools.cache
+def _names(cls: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(cls))
+
+
 @functools.cache
 def _hints(cls: Any) -> dict[str, Any]:
     names = {field.name for field in dataclasses.fields(cls)}
@@ -72,6 +79,8 @@ def _hints(cls: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if value is None or type(value) in _PLAIN:
+        return value
     if isinstance(value, Jsonable):
         return value.to_dict()
     if isinstance(value, enum.Enum):

@@ -113,7 +113,8 @@ class _SourceKey:
         self._is_due = False
         context = self._context
         try:
-            source = open_source(outcome.task, context=context, calls=Calls(context.s3), with_body=False)
+            calls = Calls(context.s3, context.direct)
+            source = open_source(outcome.task, context=context, calls=calls, with_body=False)
         except TaskEndedError:
             return  # another writer was here since; a run looks for itself
         plaintext.cipher_of(source, context.read_manager, allow_legacy=context.settings.allow_legacy)

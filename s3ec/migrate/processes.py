@@ -104,7 +104,7 @@ def _listen(
                     errors.append(said)
                     _let_go(leashes)
                     continue
-                event = Event.from_json(said)
+                event: Event = said
                 if event.outcome is not None:
                     on_outcome(event.outcome)
                 emit(event)
@@ -139,7 +139,7 @@ def _work(settings_json: str, path: str, workers: int, mouth: Any, leash: Any, p
     def tell(event: Event) -> None:
         # What is begun would be half of all messages, and no display shows it.
         if event.kind != "started":
-            say(event.kind, event.to_json())
+            say(event.kind, event)
 
     threading.Thread(target=watch, name="s3ec-watch", daemon=True).start()
     try:

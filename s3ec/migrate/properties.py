@@ -115,12 +115,7 @@ def read_properties(task: Task, response: Mapping[str, Any], *, context: Migrati
     arguments |= _storage(response, skip_young=settings.skip_young)
     arguments |= _server_side(response) if settings.server_side_encryption is None else settings.server_side_encryption
     arguments |= _lock(response, target, notes)
-    # Asked of the object as it stands, which takes fewer permissions than asking a version: should it be another one by
-    # now, the condition of the write will say so.
-    # An SDK of 2025 shows the count of a GET and drops that of a HEAD: there, nothing said is not "none".
-    is_counted = settings.trust_tag_count and "Body" in response
-    if response.get("TagCount") or not is_counted:
-        arguments |= _tags(task, calls, ignore=settings.ignore_tags)
+    arguments |= _tags(task, response, context, calls)
     if not settings.ignore_acl:
         arguments |= _acl(task, calls, facts, target)
     annotations = {}
@@ -179,9 +174,41 @@ def _lock(response: Mapping[str, Any], target: BucketFacts, notes: list[str]) ->
     return arguments
 
 
-def _tags(task: Task, calls: Calls, *, ignore: bool) -> dict[str, str]:
+def _tags(task: Task, response: Mapping[str, Any], context: MigrationContext, calls: Calls) -> dict[str, str]:
+    """The tags, asked for where the answer to GET counts some, or where its silence does not mean that there are none.
+
+    S3 leaves the count out for whoever may not read an object's tags. So they are asked for once in each folder.
+    """
+    trust, readers = context.settings.trust_tag_count, context.tag_readers
+    # An SDK of 2025 shows the count of a GET and drops that of a HEAD: there, nothing said is not "none". A dry run,
+    # which has a HEAD alone, asks, and does not count what a run would not send.
+    is_counted = context.settings.action is not Action.REWRAP and ("Body" in response or context.dry_run)
+    if response.get("TagCount") or trust is False or not is_counted:
+        return _asked_tags(task, calls, ignore=context.settings.ignore_tags)
+    if trust or readers.is_known(task.bucket, task.key):
+        if not context.dry_run:
+            return {}
+        tags = _asked_tags(task, calls, ignore=context.settings.ignore_tags)
+        calls.counts["get_object_tagging"] -= not tags
+        return tags
+    is_yes = False
     try:
-        answer = calls("get_object_tagging", Bucket=task.bucket, Key=task.key)
+        found = _asked_tags(task, calls, ignore=False)
+        is_yes = True
+    except TaskEndedError:
+        if not context.settings.ignore_tags:
+            raise
+        found = {}
+    finally:
+        readers.answered(task.bucket, task.key, is_yes=is_yes)
+    return found
+
+
+def _asked_tags(task: Task, calls: Calls, *, ignore: bool) -> dict[str, str]:
+    # Asked of the object as it stands, which takes fewer permissions than asking a version: should it be another one by
+    # now, the condition of the write will say so.
+    try:
+        answer = calls.small("get_object_tagging", Bucket=task.bucket, Key=task.key)
     except ClientError as error:
         if code_of(error) in _ABSENT:
             return {}

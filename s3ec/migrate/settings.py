@@ -218,8 +218,9 @@ class MigrationSettings(Jsonable):
         instruction_file: ``"never"``, ``"when-needed"`` (the metadata would not fit) or ``"always"``.
         ignore_tags: leave tags behind where they cannot be read.
         trust_tag_count: believe the count of tags that GET answers with, and ask for none where it is absent. S3 leaves
-            it out for an identity that may not read an object's tags, so switch it on only for one that may read all.
-            Without effect on a rewrap, which reads headers alone.
+            it out for an identity that may not read an object's tags; so None believes it in each folder in which the
+            tags of one object could be read, True everywhere, and False nowhere. Without effect on a rewrap, which
+            reads headers alone.
         ignore_acl: leave ACLs behind where they cannot be read or set.
         skip_young: leave alone what is younger than its storage class's minimum duration.
         keep_last_modified: name of a metadata entry that keeps the original time, or None.
@@ -232,7 +233,8 @@ class MigrationSettings(Jsonable):
         single_request_limit: objects up to this many bytes are written by one request.
         copy_limit: bytes that one CopyObject takes; above, a server-side copy goes in parts.
         memory_limit: bytes of object content that one process holds at a time.
-        settle_seconds: an object younger than this is asked for its instruction file, whatever the listing says.
+        settle_seconds: an object younger than this is asked for its instruction file, whatever the listing says. (A
+            migration looks at the bytes instead: those that could be ciphertext are always asked for it.)
         sample: share of the objects to verify, 0 < sample <= 1.
         connection: how to reach S3 and KMS.
     """
@@ -250,7 +252,7 @@ class MigrationSettings(Jsonable):
     server_side_encryption: Mapping[str, str | bool] | None = None
     instruction_file: str = "never"
     ignore_tags: bool = False
-    trust_tag_count: bool = False
+    trust_tag_count: bool | None = None
     ignore_acl: bool = False
     skip_young: bool = False
     keep_last_modified: str | None = None

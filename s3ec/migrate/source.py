@@ -17,6 +17,7 @@ from s3ec.errors import InstructionFileError
 from s3ec.formats import ContentMetadata, Detection, MetadataLocation
 from s3ec.migrate import suspicion
 from s3ec.migrate.context import Calls, MigrationContext
+from s3ec.migrate.direct import MOST
 from s3ec.migrate.ending import SSE_C_CODES, TaskEndedError, code_of, status_of
 from s3ec.migrate.model import Action, Result, SkipReason, Task
 from s3ec.migrate.placement import refuse_misplaced
@@ -135,7 +136,8 @@ def open_source(
         # S3 tells its checksum only where asked, and botocore compares it with what arrives.
         condition["ChecksumMode"] = "ENABLED"
     try:
-        response = calls("get_object" if with_body else "head_object", Bucket=task.bucket, Key=task.key, **condition)
+        ask = calls.small if not with_body or (task.size is not None and task.size <= MOST) else calls
+        response = ask("get_object" if with_body else "head_object", Bucket=task.bucket, Key=task.key, **condition)
     except ClientError as error:
         if status_of(error) == 400 and code_of(error) in SSE_C_CODES:
             # S3 answers this when such an object is read without its key; an expired token is a 400 as well.
@@ -182,11 +184,15 @@ def _recognised(source: Source, context: MigrationContext, calls: Calls) -> Sour
         )
     if detection is Detection.NONE and is_instruction_file(source, calls):
         raise TaskEndedError.skip(SkipReason.INSTRUCTION_FILE)
-    suspicious = False
-    if detection is Detection.NONE and _is_to_be_encrypted(source, context):
-        source, suspicious = _looked_at(source)
-    required = detection is not Detection.NONE or suspicious
-    file = _instruction_file(source, context, calls, required=required)
+    suspicious: bool | None = None
+    if detection is Detection.NONE and context.settings.action in (Action.MIGRATE, Action.UPGRADE):
+        # Calling it plaintext would get its bytes encrypted.
+        source, suspicious = _looked_at(source, calls)
+    file = None
+    # What evidently is not ciphertext needs no file, even if one should come that the listing could not show.
+    if suspicious is not False or source.task.has_instruction_file is not False:
+        required = detection is not Detection.NONE or bool(suspicious)
+        file = _instruction_file(source, context, calls, required=required)
     found = None
     if file is not None:
         marked = is_marked(file.response.get("Metadata", {}))
@@ -208,16 +214,25 @@ def _recognised(source: Source, context: MigrationContext, calls: Calls) -> Sour
     )
 
 
-def _is_to_be_encrypted(source: Source, context: MigrationContext) -> bool:
-    """True if calling the object plaintext would get its bytes encrypted."""
-    return "Body" in source.response and context.settings.action in (Action.MIGRATE, Action.UPGRADE)
-
-
-def _looked_at(source: Source) -> tuple[Source, bool]:
+def _looked_at(source: Source, calls: Calls) -> tuple[Source, bool]:
     """The source with the beginning of its body read ahead, and whether its bytes could be ciphertext."""
+    if "Body" not in source.response:
+        return source, suspicion.could_be_ciphertext(_beginning(source, calls), source.length)
     body = suspicion.PeekedBody(source.response["Body"])
     looked = Source(task=source.task, response={**source.response, "Body": body})
     return looked, suspicion.could_be_ciphertext(body.beginning, source.length)
+
+
+def _beginning(source: Source, calls: Calls) -> bytes:
+    """The first bytes of an object of which a dry run has the headers alone; a run has read it, and sends no more."""
+    if not source.length:
+        return b""
+    where = {"Bucket": source.task.bucket, "Key": source.task.key}
+    ask = f"bytes=0-{min(source.length, suspicion.SAMPLE) - 1}"
+    body = calls.small("get_object", **where, IfMatch=source.etag, Range=ask)["Body"]
+    calls.counts["get_object"] -= 1
+    with contextlib.closing(body):
+        return bytes(body.read())
 
 
 def is_instruction_file(source: Source, calls: Calls) -> bool:
@@ -244,7 +259,7 @@ def _instruction_file(
         if not can_exist(key):
             continue
         try:
-            answer = calls("get_object", Bucket=source.task.bucket, Key=key)
+            answer = calls.small("get_object", Bucket=source.task.bucket, Key=key)
         except ClientError as error:
             if code_of(error) in ("NoSuchKey", "404"):
                 continue

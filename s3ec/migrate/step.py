@@ -41,7 +41,7 @@ def migrate_one(task: Task, *, context: MigrationContext) -> Outcome:
         botocore.exceptions.ClientError: what stops the whole job: no such bucket, no valid credentials.
         botocore.exceptions.BotoCoreError: the same, found before a request was sent.
     """
-    calls = Calls(context.s3)
+    calls = Calls(context.s3, context.direct)
     kms_before = context.meter.of_this_thread
     try:
         outcome = _STEPS[context.settings.action](task, context=context, calls=calls)

@@ -21,9 +21,10 @@ from s3ec.migrate.context import Calls, MigrationContext
 from s3ec.migrate.ending import TaskEndedError, code_of, status_of
 from s3ec.migrate.model import SkipReason, Task
 
-__all__ = ["PeekedBody", "could_be_ciphertext", "own_mark", "refuse_orphan"]
+__all__ = ["SAMPLE", "PeekedBody", "could_be_ciphertext", "own_mark", "refuse_orphan"]
 
-_SAMPLE = 4096
+SAMPLE = 4096
+"""Bytes that tell what an object may be."""
 _OWN_MARK = "s3ec-beside-plaintext"
 _LEAST = 16
 """Bytes: neither AES-CBC nor AES-GCM gives fewer."""
@@ -46,7 +47,7 @@ class PeekedBody:
     def __init__(self, body: Any) -> None:
         """Read the beginning of a body that has not been read from."""
         self._body = body
-        self.beginning: bytes = body.read(_SAMPLE)
+        self.beginning: bytes = body.read(SAMPLE)
         self._ahead = self.beginning
 
     def read(self, amount: int | None = None) -> bytes:
@@ -86,7 +87,7 @@ def _is_text(beginning: bytes) -> bool:
     try:
         text = beginning.decode("utf-8")
     except UnicodeDecodeError as error:
-        if error.reason != "unexpected end of data" or len(beginning) < _SAMPLE:
+        if error.reason != "unexpected end of data" or len(beginning) < SAMPLE:
             return False
         text = beginning[: error.start].decode("utf-8")
     return all(character.isprintable() or character in "\t\n\r" for character in text)

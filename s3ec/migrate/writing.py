@@ -184,7 +184,7 @@ def _write_once(
     encryptor = _CheckedEncryptor(sealing)
     ciphertext = encryptor.update(plaintext) + encryptor.finalize()
     before_commit()
-    answer = calls(
+    answer = calls.small(
         "put_object",
         Bucket=target.bucket,
         Key=target.key,

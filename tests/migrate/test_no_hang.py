@@ -63,7 +63,9 @@ def test_an_answer_that_nobody_foresaw_ends_one_attempt(
     kind: str, settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any, lying: Proxy
 ) -> None:
     """A cut error answer, a page of HTML, an answer without its content: the object is tried again, and is done."""
-    _put(plain_s3, bucket, 4)
+    for number in range(4):
+        # Bytes and tags of which everything is asked that can be.
+        plain_s3.put_object(Bucket=bucket, Key=f"k{number:02}", Body=os.urandom(100), Tagging="t=1")
     lied: list[Request] = []
 
     def lie(request: Request, ask: Callable[[], Answer]) -> Answer | None:

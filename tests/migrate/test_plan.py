@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -126,7 +127,7 @@ def through(lying: Proxy, settings: Settings) -> Settings:
 @pytest.mark.parametrize(
     ("kind", "versioned"),
     [("migrate", False), ("migrate", True), ("again", True), ("elsewhere", False), ("acls off", False),
-     ("settled", False), ("read back", False), ("alias", True)],
+     ("settled", False), ("read back", False), ("alias", True), ("random bytes", False), ("random bytes", True)],
 )  # fmt: skip
 def test_a_migration_sends_what_was_planned(
     kind: str, versioned: bool, through: Settings, lying: Proxy, tmp_path: Path, bucket: str, plain_s3: Any,
@@ -136,7 +137,10 @@ def test_a_migration_sends_what_was_planned(
     if versioned:
         keep_versions(plain_s3, bucket)
     for number in range(11):
-        plain_s3.put_object(Bucket=bucket, Key=f"k{number:02}", Body=b"x" * number, Tagging="t=1")
+        body = os.urandom(100) if kind == "random bytes" else b"x" * number
+        # Tags on most of them, and two folders.
+        tags = {"Tagging": "t=1"} if number % 4 else {}
+        plain_s3.put_object(Bucket=bucket, Key=f"{number % 2}/k{number:02}", Body=body, **tags)
     plain_s3.put_object(Bucket=bucket, Key="large", Body=bytes(10 * 2**20))
     changes: dict[str, Any] = {"single_request_limit": 2**20, "part_size": 5 * 2**20}
     if kind == "elsewhere":

@@ -87,7 +87,11 @@ def _source_key_options(function: Callable[..., Any]) -> Callable[..., Any]:
     help="Keep the content metadata in a file beside the object.",
 )
 @click.option("--ignore-tags", is_flag=True, help="Leave tags behind if they cannot be read.")
-@click.option("--trust-tag-count", is_flag=True, help="Ask for tags only where GET counts some: one request less.")
+@click.option(
+    "--trust-tag-count/--no-trust-tag-count",
+    default=None,
+    help="Ask for tags only where GET counts some, or always; by default once in each folder.",
+)
 @click.option("--ignore-acl", is_flag=True, help="Leave ACLs behind if they cannot be read or set.")
 @click.option("--skip-young", is_flag=True, help="Leave alone what its storage class would charge for.")
 @click.option(

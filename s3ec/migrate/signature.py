@@ -1,0 +1,66 @@
+"""Signature Version 4 of one request to S3 whose headers and body are known, and its key remembered for the day.
+
+Source: Amazon S3 API reference, "Authenticating Requests: Using the Authorization Header (AWS Signature Version 4)".
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import hmac
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+__all__ = ["Credentials", "signed"]
+
+_UNSIGNED = frozenset({"user-agent", "content-length"})
+"""Which a proxy may change on the way."""
+
+
+class Credentials(Protocol):
+    """What botocore calls frozen credentials."""
+
+    access_key: str
+    secret_key: str
+    token: str | None
+
+
+def signed(
+    method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, *, region: str, by: Credentials
+) -> dict[str, str]:
+    """The headers of a request with those that sign it.
+
+    Args:
+        method: HTTP's.
+        path: percent-encoded as it is sent.
+        query: canonical: sorted, percent-encoded, each name with its ``=``.
+        headers: lower-case names, ``host`` among them.
+        body: the content.
+        region: of the bucket.
+        by: whose signature.
+    """
+    moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    digest = hashlib.sha256(body).hexdigest()
+    sent = {**headers, "x-amz-content-sha256": digest, "x-amz-date": moment}
+    if by.token:
+        sent["x-amz-security-token"] = by.token
+    names = sorted(sent.keys() - _UNSIGNED)
+    lines = "".join(f"{name}:{' '.join(sent[name].split())}\n" for name in names)
+    listed = ";".join(names)
+    canonical = f"{method}\n{path}\n{query}\n{lines}\n{listed}\n{digest}"
+    scope = f"{moment[:8]}/{region}/s3/aws4_request"
+    text = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    signature = hmac.digest(_key(by.secret_key, moment[:8], region), text.encode(), "sha256").hex()
+    sent["authorization"] = (
+        f"AWS4-HMAC-SHA256 Credential={by.access_key}/{scope}, SignedHeaders={listed}, Signature={signature}"
+    )
+    return sent
+
+
+@functools.lru_cache(maxsize=8)
+def _key(secret: str, day: str, region: str) -> bytes:
+    key = f"AWS4{secret}".encode()
+    for part in (day, region, "s3", "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
