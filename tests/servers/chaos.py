@@ -2,12 +2,12 @@
 
     python tests/servers/chaos.py [--seed N] [--seconds S] [--limit S] [--short]
 
-Each line of the table is one bucket. `s3ec` works on it through a proxy that spoils some of its requests, and is killed
-(SIGKILL) after a random number of them, again and again with the same journal, while others write and delete objects
-directly. Then it runs undisturbed until it exits with 0, and plain boto3 and an `EncryptionClient` look at the result.
-All choices come from the seed, and all work is bounded by counts. With ``--seconds``, rounds with further seeds follow
-until that many seconds are over. Exits with 1 if a line of the table is wrong, and with an error where a run does not
-end within ``--limit`` seconds, or where what should disturb it broke.
+Each line of the table is one bucket. `s3ec` works on it through a proxy that spoils some of its requests, and is ended
+(SIGKILL, now and then SIGTERM or SIGINT) after a random number of them, again and again with the same journal, while
+others write and delete objects directly. Then it runs undisturbed until it exits with 0, and plain boto3 and an
+`EncryptionClient` look at the result. All choices come from the seed, and all work is bounded by counts. With
+``--seconds``, rounds with further seeds follow until that many seconds are over. Exits with 1 if a line of the table is
+wrong, and with an error where a run does not end within ``--limit`` seconds, or where what should disturb it broke.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import contextlib
 import dataclasses
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -41,6 +42,7 @@ from support.proxy import Answer, Proxy, Request, proxy  # noqa: E402
 MARK = b"this text is plaintext; "
 OLD_KEY, NEW_KEY = bytes(range(128, 160)), bytes(range(160, 192))
 LARGE_SIZE = 9 * 2**20  # goes in parts
+_SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 RUN_SECONDS = 300.0
 """In which one run has to end, and in which another writer has to get through."""
 
@@ -83,11 +85,12 @@ class Scenario:
     elsewhere: bool = False
     rewrap: bool = False
     files: bool = False
+    processes: int = 1
 
 
 SCENARIOS = (
     Scenario("migrate in place"),
-    Scenario("migrate in place, versioned", versioned=True),
+    Scenario("migrate in place, versioned, two processes", versioned=True, processes=2),
     Scenario("migrate to another place", elsewhere=True),
     Scenario("rewrap, versioned", versioned=True, rewrap=True),
     Scenario("with instruction files", files=True),
@@ -248,7 +251,8 @@ class Arena:
             return [*start, "rewrap", f"s3://{self.bucket}", *keys, *common]
         places = [f"s3://{self.bucket}", *([f"s3://{self.target}"] if self.scenario.elsewhere else [])]
         files = ["--instruction-file", "always"] if self.scenario.files else []
-        return [*start, "migrate", *places, "--aes-key-file", str(new), *files, *common]
+        processes = ["--processes", str(self.scenario.processes)]
+        return [*start, "migrate", *places, "--aes-key-file", str(new), *files, *processes, *common]
 
 
 def _fill(arena: Arena, rng: random.Random) -> None:
@@ -351,6 +355,11 @@ def _storm(arena: Arena, rng: random.Random, through: Proxy) -> None:
                     if time.monotonic() > deadline:
                         raise ChaosError(f"{arena.scenario.name}: the run hangs\n{_end_of(arena.home / 'storm.log')}")
                 arena.line.kills += child.poll() is None
+                # Most are killed outright. Children of a killed parent notice, and end by themselves.
+                child.send_signal(rng.choice(_SIGNALS))
+                child.wait(arena.seconds_left())
+            except subprocess.TimeoutExpired as error:
+                raise ChaosError(f"{arena.scenario.name}: the run does not stop") from error
             finally:
                 child.kill()
 
