@@ -8,10 +8,10 @@ from functools import partial
 from s3ec.client.ciphertext_reader import CiphertextReader
 from s3ec.client.options import Options
 from s3ec.client.plaintext import DecryptedBody, PlaintextStream
-from s3ec.client.range_bodies import CbcRange, Slice, UnverifiedRange, VerifiedRange
-from s3ec.client.releases import Ready, Release, open_plaintext
-from s3ec.s3.contents import CbcSpan, Content, UnverifiedSpan, VerifiedSpan, WholeContent
+from s3ec.client.releases import FedSpan, Ready, Release, Slice, open_plaintext
+from s3ec.s3.contents import Content, Nothing, WholeContent
 from s3ec.s3.flow import Deliver
+from s3ec.s3.receiving import receive_span
 
 __all__ = ["deliver"]
 
@@ -27,20 +27,19 @@ def deliver(options: Options, effect: Deliver) -> DecryptedBody:
 
 def _opener(options: Options, content: Content, reader: CiphertextReader) -> Callable[[], Release]:
     if isinstance(content, WholeContent):
-        opener: Callable[[], Release] = partial(
-            open_plaintext,
-            reader,
-            content.cipher,
-            content.length,
-            delayed=content.delayed,
-            buffer_size=options.buffer_size,
-            spool_directory=options.spool_directory,
-        )
-        return opener if content.span is None else partial(Slice, opener, content.span)
-    if isinstance(content, VerifiedSpan):
-        return partial(VerifiedRange, content.verified, content.start, content.span, reader)
-    if isinstance(content, UnverifiedSpan):
-        return partial(UnverifiedRange, content.cipher, content.start, content.span, reader)
-    if isinstance(content, CbcSpan):
-        return partial(CbcRange, content.cipher, content.start, content.span, reader)
-    return Ready
+        return partial(_open_whole, options, content, reader)
+    if isinstance(content, Nothing):
+        return Ready
+    return lambda: FedSpan(receive_span(content), reader)
+
+
+def _open_whole(options: Options, content: WholeContent, reader: CiphertextReader) -> Release:
+    release = open_plaintext(
+        reader,
+        content.cipher,
+        content.length,
+        delayed=content.delayed,
+        buffer_size=options.buffer_size,
+        spool_directory=options.spool_directory,
+    )
+    return release if content.span is None else Slice(release, content.span)

@@ -12,16 +12,17 @@ from botocore.exceptions import ClientError
 
 from s3ec.client.ciphertext_reader import CiphertextReader
 from s3ec.client.encryption_client import EncryptionClient
-from s3ec.client.range_bodies import VerifiedRange
-from s3ec.client.releases import Release, open_plaintext
+from s3ec.client.releases import FedSpan, Release, open_plaintext
 from s3ec.client.wire import Wire
 from s3ec.errors import AuthenticationError, ConfigurationError, S3ECError, UnsupportedOperationError
 from s3ec.materials import StoredContext
 from s3ec.s3.answers import check_partial, etag_of, length_of, status_of
+from s3ec.s3.contents import VerifiedSpan
 from s3ec.s3.names import location_of
 from s3ec.s3.objects import ReadRequest, check, check_stored_length, resolve, take_read_request
 from s3ec.s3.range_header import ByteRange
 from s3ec.s3.ranges import authenticate
+from s3ec.s3.receiving import receive_span
 from s3ec.s3.verified import RANGE_CHUNK_SIZE, VerifiedObject
 
 __all__ = ["open_object"]
@@ -197,7 +198,7 @@ class _ObjectFile(_SeekableFile):
                 if (etag_of(response), total) != (self._pinned["IfMatch"], self._total):
                     raise AuthenticationError("S3 answered for another object than the one that was opened")
                 reader = CiphertextReader(response["Body"])
-                ranged = None if self._verified is None else VerifiedRange(self._verified, first, span, reader)
+                ranged = None if self._verified is None else _verified_span(self._verified, first, span, reader)
                 filled = _fill(view, ranged.take if ranged else reader.read)
             if filled < len(view):
                 raise AuthenticationError("the answer ended before the range that it announced")
@@ -223,6 +224,10 @@ class _ObjectFile(_SeekableFile):
     @property
     def _total(self) -> int:
         return self._length if self._verified is None else self._verified.total
+
+
+def _verified_span(verified: VerifiedObject, first: int, span: tuple[int, int], reader: CiphertextReader) -> Release:
+    return FedSpan(receive_span(VerifiedSpan(verified, first, span)), reader)
 
 
 def _fill(view: memoryview, take: Callable[[int], bytes | memoryview]) -> int:

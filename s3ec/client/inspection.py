@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from botocore import xform_name
 from botocore.client import BaseClient
-from botocore.exceptions import ClientError
 
-from s3ec import formats
-from s3ec.bodies import read_whole
-from s3ec.client import instruction_objects
+from s3ec.client import driver
 from s3ec.client.buckets import ServerSideState, server_side_state
+from s3ec.client.ciphertext_reader import CiphertextReader
 from s3ec.client.encryption_client import raw_view
-from s3ec.errors import S3ECError
-from s3ec.formats import ContentMetadata, Detection, MetadataLocation
-from s3ec.s3 import instruction_files
+from s3ec.formats import ContentMetadata
 from s3ec.s3.answers import length_of
+from s3ec.s3.flow import Call, CloseBody, Effect, ReadBody
 from s3ec.s3.head_object import noted_length
+from s3ec.s3.inspect_object import inspect_object
 
 __all__ = ["Inspection", "inspect"]
 
@@ -87,69 +87,34 @@ def inspect(
         botocore.exceptions.ClientError: as from head_object.
         AuthenticationError: S3's answer does not say how long the object is.
     """
-    view: Any = raw_view(client)
-    head = view.head_object(Bucket=Bucket, Key=Key, **parameters)
-    metadata = head.get("Metadata", {})
-    problem = None
-    found: ContentMetadata | None = None
-    location: MetadataLocation | None = None
-    named_v3 = False
-    try:
-        detection = formats.detect(metadata)
-        named_v3 = detection is Detection.V3_INSTRUCTION_FILE
-        if InstructionFileSuffix is None and detection not in (Detection.NONE, Detection.V3_INSTRUCTION_FILE):
-            found, location = formats.parse_object(metadata), MetadataLocation.OBJECT_METADATA
-        else:
-            found = _from_instruction_file(view, Bucket, Key, metadata, InstructionFileSuffix, parameters)
-            location = None if found is None else MetadataLocation.INSTRUCTION_FILE
-            if found is None and named_v3:
-                problem = "the object's encrypted data key lies in an instruction file, and there is none"
-            elif found is None:
-                formats.refuse_remnants(metadata, may_be_instruction_file=True)
-    except S3ECError as error:
-        problem = str(error)
+    request = {"Bucket": Bucket, "Key": Key, **parameters}
+    seen = driver.run(inspect_object(request, InstructionFileSuffix), partial(_perform, raw_view(client)))
+    head, found, location = seen.head, seen.content_metadata, seen.location
     return Inspection(
         bucket=Bucket,
         key=Key,
         version_id=head.get("VersionId"),
-        format=found.format.value if found else ("V3" if named_v3 else None),
+        format=found.format.value if found else ("V3" if seen.names_v3 else None),
         algorithm_suite=found.algorithm_suite.name if found else None,
         wrapping_algorithm=found.encrypted_data_key.wrapping_algorithm.label if found else None,
         description=dict(found.description) if found else None,
         kms_key_id=found.description.get("kms_cmk_id") if found else None,
         metadata_location=location.value if location else None,
         stored_length=length_of(head),
-        plaintext_length=_plaintext_length(length_of(head), found, problem),
+        plaintext_length=_plaintext_length(length_of(head), found, seen.problem),
         server_side_encryption=server_side_state(head),
-        problem=problem,
+        problem=seen.problem,
     )
 
 
-def _from_instruction_file(
-    view: Any, bucket: str, key: str, metadata: Mapping[str, str], suffix: str | None, parameters: Mapping[str, Any]
-) -> ContentMetadata | None:
-    carried = {
-        name: value
-        for name, value in parameters.items()
-        if name in ("RequestPayer", "ExpectedBucketOwner") or name.startswith("SSECustomer")
-    }
-    for candidate in (suffix,) if suffix else instruction_files.usual_suffixes(legacy=True):
-        if not instruction_files.can_exist(key + candidate):
-            continue
-        try:
-            response = view.get_object(Bucket=bucket, Key=key + candidate, **carried)
-        except ClientError as error:
-            if instruction_objects.not_found(error):
-                continue
-            raise
-        body = read_whole(response["Body"])
-        if suffix:
-            return formats.parse_instruction_file(body, metadata)
-        is_marked = instruction_files.is_marked(response.get("Metadata", {}))
-        found = formats.judge_instruction_file(body, metadata, is_marked=is_marked)
-        if found is not None:
-            return found
-    return None
+def _perform(view: Any, effect: Effect) -> object:
+    """Carry out an effect with any client, by its public methods."""
+    if isinstance(effect, Call):
+        return getattr(view, xform_name(effect.operation))(**effect.parameters)
+    if isinstance(effect, ReadBody):
+        return CiphertextReader(effect.body, has_tag=effect.has_tag).read(effect.size)
+    assert isinstance(effect, CloseBody)  # noqa: S101 - a HEAD and instruction files need nothing else
+    return effect.body.close()
 
 
 def _plaintext_length(stored: int, found: ContentMetadata | None, problem: str | None) -> int | None:

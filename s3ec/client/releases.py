@@ -1,25 +1,20 @@
-"""Plaintext that may be handed out: verified first, in memory or by a spool of ciphertext, or as the caller chose.
+"""Plaintext that may be handed out, over a connection that is read: loops around `s3ec.s3.receiving`.
 
-`open_plaintext` decides which; what comes out is a `Release`.
+`open_plaintext` reads what has to be verified first; what comes out is a `Release`.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections import deque
-from collections.abc import Iterable
 from typing import IO, Protocol
 
-from s3ec.client.ciphertext_reader import Reader
-from s3ec.client.sources import CHUNK_SIZE
+from s3ec.client.ciphertext_reader import CiphertextReader, Reader
 from s3ec.crypto.content import ContentCipher
-from s3ec.crypto.legacy.content import CbcCipher
-from s3ec.crypto.own.mac import ChunkMac
-from s3ec.errors import AuthenticationError
+from s3ec.s3.contents import Span
+from s3ec.s3.receiving import InMemory, Receiver, ThroughSpool, receive_whole
 
-__all__ = ["Ready", "Release", "open_plaintext", "read_tag"]
-
-_ROOM = 15  # what update_into wants beyond its input
+__all__ = ["Fed", "FedSpan", "Ready", "Release", "Slice", "open_plaintext"]
 
 
 class Release(Protocol):
@@ -66,8 +61,8 @@ class Ready:
 class _InMemory(Ready):
     """Verified plaintext held in memory, in chunks that are let go as they are read."""
 
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks = deque(chunks)
+    def __init__(self, chunks: deque[bytes]) -> None:
+        self._chunks = chunks
 
     def _more(self) -> bool:
         if not self._chunks:
@@ -81,50 +76,40 @@ class _InMemory(Ready):
         super().close()
 
 
-class _Delayed(Ready):
-    """GCM plaintext released before its tag is verified; the last chunk still waits for it."""
+class Fed(Ready):
+    """Plaintext of a receiver that is fed from a reader."""
 
-    def __init__(self, reader: Reader, cipher: ContentCipher, length: int) -> None:
+    def __init__(self, receiver: Receiver, reader: Reader) -> None:
+        """Take what receives, and what gives it ciphertext."""
+        self._receiver = receiver
         self._reader = reader
-        self._decryptor = cipher.decryptor()
-        self._left = length
-        self._verified = False
 
     def _more(self) -> bool:
-        if self._verified:
+        wanted = self._receiver.wanted
+        if not wanted:
             return False
-        chunk = _read_exactly(self._reader, min(CHUNK_SIZE, self._left))
-        self._left -= len(chunk)
-        plaintext = self._decryptor.update(chunk)
-        if self._left == 0:
-            self._decryptor.verify(read_tag(self._reader))
-            self._verified = True
-        self._ready = plaintext
+        self._ready = self._receiver.feed(self._reader.read(wanted))
         return True
 
 
-class _Spooled(Ready):
-    """Verified ciphertext in a spool, decrypted while the caller reads.
+class FedSpan(Fed):
+    """The same for a part of an object: what a server sends behind it is read as well."""
 
-    Each chunk carries a keyed MAC from the verifying pass: what comes back from the disk is what was verified.
-    """
+    _reader: CiphertextReader
 
-    def __init__(self, spool: IO[bytes], cipher: ContentCipher, mac: ChunkMac, macs: list[bytes]) -> None:
+    def _more(self) -> bool:
+        more = super()._more()
+        if more and not self._receiver.wanted:
+            self._reader.drain()
+        return more
+
+
+class _Spooled(Fed):
+    """Verified ciphertext in a spool, decrypted while the caller reads."""
+
+    def __init__(self, receiver: Receiver, spool: IO[bytes]) -> None:
+        super().__init__(receiver, spool)
         self._spool = spool
-        self._decryptor = cipher.decryptor()
-        self._mac = mac
-        self._macs = macs
-        self._index = 0
-
-    def _more(self) -> bool:
-        if self._index == len(self._macs):
-            return False
-        chunk = self._spool.read(CHUNK_SIZE)
-        if not self._mac.equal(self._mac.of(self._index, chunk), self._macs[self._index]):
-            raise AuthenticationError("the spooled ciphertext changed on disk after it was verified")
-        self._index += 1
-        self._ready = self._decryptor.update(chunk)
-        return True
 
     def close(self) -> None:
         """Forget the plaintext and the spool."""
@@ -132,31 +117,28 @@ class _Spooled(Ready):
         super().close()
 
 
-def _cut_off() -> AuthenticationError:
-    return AuthenticationError("the stored object is shorter than its content metadata allows: it was cut off")
+class Slice:
+    """A span of a whole object's plaintext, where the server gave all of it; each byte leaves as the whole's would."""
 
+    def __init__(self, release: Release, span: Span) -> None:
+        """Take the whole plaintext (verified first, unless the caller chose otherwise), and the span."""
+        self._release = release
+        self._left = span[1] - span[0] + 1
+        before = span[0]
+        while before and (piece := self._release.take(before)):
+            before -= len(piece)
 
-def _no_tag_at_the_end() -> AuthenticationError:
-    return AuthenticationError("the stored object does not end with its authentication tag")
+    def take(self, size: int) -> bytes | memoryview:
+        """See `Release`."""
+        piece = self._release.take(min(size, self._left)) if self._left else b""
+        self._left -= len(piece)
+        if not self._left:
+            self._release.close()
+        return piece
 
-
-def _read_exactly(reader: Reader, size: int) -> bytes:
-    data = reader.read(size)
-    if len(data) < size:
-        raise _cut_off()
-    return data
-
-
-def read_tag(reader: Reader) -> bytes:
-    """Return the 16 bytes with which an object of AES-GCM ends.
-
-    Raises:
-        AuthenticationError: there are fewer, or more follow.
-    """
-    tag = reader.read(17)
-    if len(tag) != 16:
-        raise _no_tag_at_the_end()
-    return tag
+    def close(self) -> None:
+        """Forget the plaintext."""
+        self._release.close()
 
 
 def open_plaintext(
@@ -181,78 +163,26 @@ def open_plaintext(
     Raises:
         AuthenticationError: the content does not verify; nothing was released.
     """
-    if isinstance(cipher, CbcCipher):
-        return _open_cbc(reader, cipher, ciphertext_length)
-    length = ciphertext_length - cipher.suite.tag_length
-    if length < 0:
-        raise _cut_off()
-    if delayed:
-        return _Delayed(reader, cipher, length)
-    if length <= buffer_size:
-        return _verify_in_memory(reader, cipher, length)
-    return _verify_on_disk(reader, cipher, length, spool_directory)
+    receiver = receive_whole(cipher, ciphertext_length, delayed=delayed, in_memory=buffer_size)
+    if isinstance(receiver, ThroughSpool):
+        return _through_spool(receiver, reader, spool_directory)
+    if not isinstance(receiver, InMemory):
+        return Fed(receiver, reader)
+    while receiver.wanted:
+        receiver.feed(reader.read(receiver.wanted))
+    return _InMemory(receiver.finish())
 
 
-def _verify_in_memory(reader: Reader, cipher: ContentCipher, length: int) -> _InMemory:
-    if length <= CHUNK_SIZE:
-        # One byte more than there should be, so that the end is read.
-        ciphertext = reader.read(length + cipher.suite.tag_length + 1)
-        if len(ciphertext) < length + cipher.suite.tag_length:
-            raise _cut_off()
-        if len(ciphertext) > length + cipher.suite.tag_length:
-            raise _no_tag_at_the_end()
-        return _InMemory([cipher.decrypt(ciphertext)])
-    decryptor = cipher.decryptor()
-    chunks = [
-        decryptor.update(_read_exactly(reader, min(CHUNK_SIZE, length - start)))
-        for start in range(0, length, CHUNK_SIZE)
-    ]
-    decryptor.verify(read_tag(reader))
-    return _InMemory(chunks)
-
-
-def _verify_on_disk(reader: Reader, cipher: ContentCipher, length: int, directory: str | None) -> _Spooled:
+def _through_spool(receiver: ThroughSpool, reader: Reader, directory: str | None) -> Release:
     spool = tempfile.TemporaryFile(dir=directory, buffering=0)  # noqa: SIM115 - closed by the release that owns it
     try:
-        mac, macs = ChunkMac(), list[bytes]()
-        discarded = bytearray(CHUNK_SIZE + _ROOM)
-        decryptor = cipher.decryptor()
-        for offset in range(0, length, CHUNK_SIZE):
-            chunk = _read_exactly(reader, min(CHUNK_SIZE, length - offset))
-            decryptor.update_into(chunk, discarded)
-            macs.append(mac.of(len(macs), chunk))
+        while receiver.left:
+            chunk = reader.read(receiver.wanted)
+            receiver.feed(chunk)
             spool.write(chunk)
-        decryptor.verify(read_tag(reader))
+        receiver.feed(reader.read(receiver.wanted))
         spool.seek(0)
     except BaseException:
         spool.close()
         raise
-    return _Spooled(spool, cipher, mac, macs)
-
-
-class _Cbc(Ready):
-    """CBC plaintext, which nothing authenticates: the caller has opted in by name."""
-
-    def __init__(self, reader: Reader, cipher: CbcCipher, length: int) -> None:
-        self._reader = reader
-        self._decryptor = cipher.decryptor()
-        self._left = length
-
-    def _more(self) -> bool:
-        if self._left == 0:
-            return False
-        chunk = _read_exactly(self._reader, min(CHUNK_SIZE, self._left))
-        self._left -= len(chunk)
-        plaintext = self._decryptor.update(chunk)
-        if self._left == 0:
-            self._reader.read(1)
-            plaintext += self._decryptor.finish()
-        self._ready = plaintext
-        return True
-
-
-def _open_cbc(reader: Reader, cipher: CbcCipher, length: int) -> Release:
-    if length == 0 and cipher.padded:
-        # Padding fills at least one block: an object without any was cut off, and is not the empty one.
-        raise cipher.failure()
-    return _Cbc(reader, cipher, length)
+    return _Spooled(receiver.finish(), spool)

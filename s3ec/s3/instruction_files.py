@@ -18,6 +18,7 @@ __all__ = [
     "delete_with_object",
     "fetch",
     "find",
+    "find_at",
     "is_marked",
     "is_ours",
     "is_there",
@@ -126,6 +127,15 @@ def find(s3: Surroundings, parameters: Mapping[str, Any], suffix: str) -> Flow[t
         RefusedError: S3 refuses to say.
     """
     request = s3.companion("GetObject", {**parameters, "Key": parameters["Key"] + suffix})
+    return (yield from find_at(request))
+
+
+def find_at(request: Mapping[str, Any]) -> Flow[tuple[bytes, bool] | None]:
+    """The same by the request itself.
+
+    Raises:
+        RefusedError: S3 refuses to say.
+    """
     if not can_exist(request["Key"]):
         return None
     try:

@@ -14,6 +14,7 @@ from s3ec.client import releases
 from s3ec.client.releases import Release, open_plaintext
 from s3ec.crypto.content import ContentCipher
 from s3ec.errors import AuthenticationError
+from s3ec.s3 import receiving
 
 CIPHER = ContentCipher(AlgorithmSuite.ALG_AES_256_GCM_IV12_TAG16_NO_KDF, bytes(range(32)), bytes(12))
 CHUNK = 4096
@@ -28,7 +29,7 @@ WAYS: dict[str, dict[str, Any]] = {
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several chunks of few bytes."""
-    monkeypatch.setattr(releases, "CHUNK_SIZE", CHUNK)
+    monkeypatch.setattr(receiving, "CHUNK_SIZE", CHUNK)
 
 
 def opened(stored: bytes, way: str, *, length: int | None = None, directory: str | None = None) -> Release:
