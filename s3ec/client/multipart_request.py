@@ -18,13 +18,13 @@ from s3ec.client.handlers import Heard, heard_with
 from s3ec.client.wire import Wire
 from s3ec.crypto.content import ContentCipher
 from s3ec.formats import ContentMetadata, MetadataLocation
+from s3ec.s3 import multipart
 from s3ec.s3.flow import work
 from s3ec.s3.instruction_writes import InstructionFileWrite, written_with_object
 from s3ec.s3.objects import EncryptedObject, describe, speak_plaintext
 from s3ec.s3.requests import (
     refuse_write_suffix,
 )
-from s3ec.s3.writing import begin_write
 
 __all__ = [
     "LAST_PART_NUMBER",
@@ -140,14 +140,8 @@ class EncryptedUpload:
 
     def list_parts(self) -> Iterator[dict[str, Any]]:
         """The parts that S3 has, each as `recorded_part`, with the ``Size`` of its ciphertext."""
-        marker: dict[str, Any] = {}
-        while True:
-            page = self.wire.call("ListParts", self.parameters("ListParts", marker))
-            for part in page.get("Parts", []):
-                yield {**recorded_part(part["PartNumber"], part), "Size": part["Size"]}
-            if not page.get("IsTruncated"):
-                return
-            marker = {"PartNumberMarker": page["NextPartNumberMarker"]}
+        for part in self.wire.run(multipart.list_parts(self.parameters("ListParts", {}))):
+            yield {**recorded_part(part["PartNumber"], part), "Size": part["Size"]}
 
     def abort(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Give the upload up."""
@@ -177,9 +171,7 @@ def create_upload(wire: Wire, parameters: dict[str, Any]) -> tuple[EncryptedUplo
     context = parameters.pop("EncryptionContext", None)
     wire.validate("CreateMultipartUpload", parameters)
     own_wire = with_server_side_mode_of(wire, parameters)
-    write = own_wire.run(begin_write(own_wire, parameters, context))
-    request = {**parameters, "Metadata": write.placement.metadata}
-    response = own_wire.store("CreateMultipartUpload", request, heard=own_wire.heard)
+    write, response = own_wire.run(multipart.create_upload(own_wire, parameters, context))
     file = write.placement.instruction_file
     upload = EncryptedUpload(
         wire=own_wire,

@@ -24,6 +24,8 @@ from s3ec.s3.delete_object import delete_object, delete_objects
 from s3ec.s3.flow import Effect, Flow, Together
 from s3ec.s3.get_object import get_object
 from s3ec.s3.head_object import head_object
+from s3ec.s3.inspect_object import Seen, inspect_object
+from s3ec.s3.multipart import create_upload
 from s3ec.s3.put_object import put_object
 
 from support.flows import client_error, written_down
@@ -88,6 +90,21 @@ def copy(**more: Any) -> Operation:
         request = {"Bucket": "b", "Key": "copy", "CopySource": "b/k", **more}
         looked = yield from look_first(wire, request)
         return (yield from copy_object(wire, request, looked))
+
+    return operation
+
+
+def inspect(suffix: str | None = None, **more: Any) -> Operation:
+    """A flow of s3ec.inspect."""
+    return lambda _, __: inspect_object({**PLACE, **more}, suffix)
+
+
+def begin_upload(**more: Any) -> Operation:
+    """A flow of create_multipart_upload."""
+
+    def operation(wire: Wire, _: VerifiedTable) -> Flow[Any]:
+        write, response = yield from create_upload(wire, {**PLACE, **more}, None)
+        return write.content_metadata.format, sorted(write.placement.metadata), sorted(response)
 
     return operation
 
@@ -174,6 +191,12 @@ CASES: dict[str, tuple[Operation, dict[str, Any], Callable[[LyingS3], None]]] = 
     "delete of several": (delete_several("k", "plain", "none"), {"instruction_file_writes": True}, nothing),
     "delete of a file too": (delete_several("k", "k.instruction"), {"instruction_file_writes": True}, nothing),
     "delete without files": (delete_several("k"), {"instruction_file_reads": False}, nothing),
+    "inspect": (inspect(), {}, nothing),
+    "inspect with an instruction file": (inspect(), {"instruction_file_writes": True}, nothing),
+    "inspect a file that is not there": (inspect(suffix=".other"), {}, nothing),
+    "inspect a plaintext": (inspect(Key="plain"), {}, nothing),
+    "create an upload": (begin_upload(), {}, nothing),
+    "create an upload with a file": (begin_upload(Key="new"), {"instruction_file_writes": True}, nothing),
     "head": (head(), {}, nothing),
     "head of a range": (head(Range="bytes=5-9"), {}, nothing),
     "head of nothing": (head(Key="none"), {}, nothing),
@@ -186,6 +209,8 @@ def outcome(run: Callable[[], Any]) -> Any:
         result = run()
     except Exception as error:
         return type(error).__name__, str(error), type(error.__context__), type(error.__cause__)
+    if isinstance(result, Seen):
+        return written(result)
     if isinstance(result, dict):
         result = dict(result)
         with contextlib.suppress(KeyError):
@@ -195,6 +220,12 @@ def outcome(run: Callable[[], Any]) -> Any:
         result.pop("CopyObjectResult", None)
         result["ResponseMetadata"] = result["ResponseMetadata"].get("ClientSideEncryption")
     return result
+
+
+def written(seen: Seen) -> Any:
+    """What was seen of an object, but for its keys, which are new each time."""
+    found = seen.content_metadata
+    return found and found.format, seen.location, seen.names_v3, seen.problem
 
 
 def by_boto(client: EncryptionClient, operation: Operation) -> tuple[list[str], Any]:
