@@ -25,6 +25,7 @@ from s3ec.materials import STORED_CONTEXT
 
 __all__ = ["Door", "RuledClient"]
 
+_KEPT = 32
 _WITH_SOURCE = frozenset({"CopyObject", "UploadPartCopy"})
 _WRITES = frozenset({"PutObject", "CreateMultipartUpload"})
 
@@ -58,7 +59,11 @@ class Door:
             profile = getattr(client, "_s3ec_profile", None)
             session = borrowing_session(lambda: credentials, region=region, profile=profile)
             options = self._options.for_client(session=session, region_name=region)
-            found = self._made[region, id(credentials)] = credentials, options
+            found = credentials, options
+            # A program that makes clients with credentials of their own, one after the other, does not fill the memory.
+            while len(self._made) >= _KEPT:
+                self._made.pop(next(iter(self._made), (None, 0)), None)
+            self._made[region, id(credentials)] = found
         return found[1]
 
 

@@ -47,7 +47,8 @@ class _State:
     """What was installed in this process."""
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        self.lock: Any
+        forks.make_in_each_process(self, lock=threading.RLock)
         self.installed: Source | None = None
         self.aside = False
 

@@ -130,6 +130,9 @@ CHILDREN = {
     "asyncio": "import asyncio\nasync def go():\n"
     "    p = await asyncio.create_subprocess_exec(sys.executable, 'child.py', env=AWS)\n"
     "    assert await p.wait() == 0\nasyncio.run(go())",
+    "behind another tool": "import os\n"
+    "os.environ['PYTHONPATH'] = os.pathsep.join([os.path.abspath('tool'), os.environ['PYTHONPATH']])\n"
+    "os.execl(sys.executable, sys.executable, 'child.py')",
     "fork with a client": "import os\nchild.client()\npid = os.fork()\n"
     "if not pid:\n    child.main(); os._exit(0)\nassert os.waitpid(pid, 0)[1] == 0",
 }
@@ -151,6 +154,8 @@ def test_children(start: Callable[..., Any], tmp_path: Path, stored: Callable[[s
         f"{CHILDREN[how]}\n",
         "utf-8",
     )
+    (tmp_path / "tool").mkdir()
+    (tmp_path / "tool" / "sitecustomize.py").write_text("import os; os.environ['TOOL'] = 'ran'\n", "utf-8")
     ended = start(sys.executable, "parent.py")
     assert (ended.code, ended.err) == (0, "")
     assert stored(how)

@@ -35,6 +35,17 @@ def with_ours(environment):
     return made
 
 
+def stand_first():
+    """Before a child inherits the environment: tools that go before Python in our way have put themselves in front.
+
+    Not all of them run the file that they hide; ours does.
+    """
+    places = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if places[0] != _FOLDER:
+        others = [place for place in places if place and place != _FOLDER]
+        os.environ["PYTHONPATH"] = os.pathsep.join([_FOLDER] + others)
+
+
 def refuse(command):
     """Refuse words by which a Python starts without us.
 
@@ -82,6 +93,7 @@ def watch_subprocess(module):
     @functools.wraps(original)
     def initialise(self, args, *more, **keywords):
         refuse(args)
+        stand_first()
         if "env" in keywords:
             keywords["env"] = with_ours(keywords["env"])
         elif len(more) > place - 1:
@@ -103,6 +115,7 @@ def _watched(original, has_environment):
     @functools.wraps(original)
     def start(path, argv, *more, **keywords):
         refuse(argv)
+        stand_first()
         if has_environment and "env" in keywords:
             keywords["env"] = with_ours(keywords["env"])
         elif has_environment and more:
