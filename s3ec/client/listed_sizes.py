@@ -11,13 +11,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from s3ec.algorithms import GCM_TAG_LENGTH
 from s3ec.client.wire import Wire
 from s3ec.formats import INSTRUCTION_FILE_SUFFIX
 from s3ec.s3 import instruction_files
 
 __all__ = ["speak_of_plaintext"]
 
-_TAG_LENGTH = 16
 _LISTS = {"ListObjects": "Contents", "ListObjectsV2": "Contents", "ListObjectVersions": "Versions"}
 
 
@@ -49,7 +49,7 @@ def speak_of_plaintext(
 
 def _plaintext(size: int) -> int:
     # What is shorter than a tag is not encrypted, a marker of a folder for instance.
-    return size - _TAG_LENGTH if size >= _TAG_LENGTH else size
+    return size - GCM_TAG_LENGTH if size >= GCM_TAG_LENGTH else size
 
 
 def _is_instruction_file(row: Mapping[str, Any], parameters: Mapping[str, Any], wire: Callable[[], Wire]) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from s3ec import forks
+from s3ec.algorithms import BLOCK_LENGTH
 from s3ec.client.claims import PlaintextClaims
 from s3ec.client.multipart_checksum import FullObjectChecksum
 from s3ec.client.multipart_ledger import Ledger, PartListError, PartRecord
@@ -27,7 +28,6 @@ from s3ec.errors import MultipartStateError, ObjectTooLargeError
 
 __all__ = ["UploadState"]
 
-_BLOCK_LENGTH = 16
 _SENDERS = 8
 
 
@@ -147,7 +147,7 @@ class UploadState:
         if record.content is not None or record.offset is None:
             content.close()
             return None
-        skipped = record.offset % _BLOCK_LENGTH
+        skipped = record.offset % BLOCK_LENGTH
         encryptor = self.upload.cipher.encryptor_at(record.offset - skipped)
         encryptor.update(bytes(skipped))
         content.encrypt(encryptor)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from s3ec import forks
+from s3ec.algorithms import BLOCK_LENGTH
 from s3ec.client.multipart_ledger import Ledger, PartRecord
 from s3ec.client.multipart_storage import PartContent, PartMemory
 from s3ec.crypto.content import ContentCipher, ContentEncryptor
@@ -25,7 +26,6 @@ from s3ec.errors import MultipartStateError
 __all__ = ["Turnstile"]
 
 _PATIENCE = 0.5
-_BLOCK_LENGTH = 16
 
 
 class Turnstile:
@@ -226,7 +226,7 @@ class Turnstile:
         with self.condition:
             record.offset = self._position
             self._position += record.length
-            self._last_bytes = (self._last_bytes + content.last_bytes(_BLOCK_LENGTH))[-_BLOCK_LENGTH:]
+            self._last_bytes = (self._last_bytes + content.last_bytes(BLOCK_LENGTH))[-BLOCK_LENGTH:]
             self._next = record.number + 1
             self.condition.notify_all()
 
@@ -241,7 +241,7 @@ class Turnstile:
         """Where the stream stands, for another process; call it inside `exclusively`."""
         if isinstance(self._encryptor, ResumableEncryptor) and self.tag is None:
             return self._encryptor.state()
-        tail = self._last_bytes[len(self._last_bytes) - self._position % _BLOCK_LENGTH :]
+        tail = self._last_bytes[len(self._last_bytes) - self._position % BLOCK_LENGTH :]
         tag = self.tag or self._encryptor.finalize()
         state = state_from_tag(self._cipher, tag, self._position, tail)
         if self.tag is None:

@@ -35,6 +35,7 @@ from collections.abc import Callable
 from typing import Any
 
 from s3ec import decryption, encryption
+from s3ec.algorithms import GCM_TAG_LENGTH
 from s3ec.client import server_side
 from s3ec.client.encryption_client import EncryptionClient
 from s3ec.client.multipart_request import EncryptedUpload, with_server_side_mode_of
@@ -49,8 +50,6 @@ from s3ec.materials import STORED_CONTEXT
 from s3ec.s3.objects import EncryptedObject, describe
 
 __all__ = ["export_upload", "resume_upload"]
-
-_TAG_LENGTH = 16
 
 
 def export_upload(client: EncryptionClient, upload_id: str, *, save: Callable[[bytes], None] | None = None) -> bytes:
@@ -221,7 +220,7 @@ def _compare_with_s3(
     at_s3, missing = [], []
     for number, length, _ in snapshot.parts:
         part = stored.get(number)
-        has_tag = snapshot.sealed and number == last and part is not None and part["Size"] == length + _TAG_LENGTH
+        has_tag = snapshot.sealed and number == last and part is not None and part["Size"] == length + GCM_TAG_LENGTH
         if part is None or (part["Size"] != length and not has_tag):
             missing.append({"PartNumber": number, "Size": length})
             continue

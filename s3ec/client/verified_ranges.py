@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from s3ec import forks
+from s3ec.algorithms import GCM_TAG_LENGTH
 from s3ec.s3.verified import Place, VerifiedObject
 
 __all__ = ["MAX_KEY_AGE", "VerifiedObject", "VerifiedTable"]
@@ -22,7 +23,6 @@ MAX_KEY_AGE = 300.0
 """Seconds for which an opened key is kept, as `s3ec.CachingMaterialsManager` keeps one unless told otherwise."""
 
 _TABLE_SIZE = 16 * 1024 * 1024
-_TAG_LENGTH = 16
 
 
 @dataclass(slots=True)
@@ -120,4 +120,4 @@ class _Gate:
 
 
 def _weight(entry: VerifiedObject) -> int:
-    return _TAG_LENGTH * len(entry.macs) + 1024
+    return GCM_TAG_LENGTH * len(entry.macs) + 1024

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from s3ec.algorithms import BLOCK_LENGTH
 from s3ec.crypto.legacy.content import CbcCipher
 from s3ec.errors import AuthenticationError, UnauthenticatedRangeError
 from s3ec.s3.answers import check_partial, etag_of, is_partial, length_of
@@ -15,8 +16,7 @@ from s3ec.s3.range_reads import RangeRead
 
 __all__ = ["serve"]
 
-_BLOCK_LENGTH = 16
-_TAIL = 2 * _BLOCK_LENGTH
+_TAIL = 2 * BLOCK_LENGTH
 _SKIPPED = 64 * 1024
 
 
@@ -55,8 +55,8 @@ def serve(read: RangeRead, etag: str, total: int) -> Flow[dict[str, Any]]:
         length = _plaintext_length(cipher, tail, total)
     span = read.span(length)
     first, last = span or (0, 0)
-    first = max(first // _BLOCK_LENGTH * _BLOCK_LENGTH - _BLOCK_LENGTH, 0)
-    last = (last // _BLOCK_LENGTH + 1) * _BLOCK_LENGTH - 1
+    first = max(first // BLOCK_LENGTH * BLOCK_LENGTH - BLOCK_LENGTH, 0)
+    last = (last // BLOCK_LENGTH + 1) * BLOCK_LENGTH - 1
     response, start = yield from _blocks(read, etag, total, ByteRange(first, last))
     content = Nothing() if span is None else CbcSpan(cipher, start, span)
     return (yield from read.answer(response, content, span, length, authenticated=False))
@@ -77,12 +77,12 @@ def _plaintext_length(cipher: CbcCipher, tail: bytes, total: int) -> int:
     Raises:
         S3ECError: the one error for content that does not decrypt.
     """
-    previous = tail[-32:-16] if total > _BLOCK_LENGTH else cipher.iv
+    previous = tail[-32:-16] if total > BLOCK_LENGTH else cipher.iv
     if len(tail) != min(total, 32):
         raise cipher.failure()
     decryptor = cipher.decryptor_from(previous, reaches_end=True)
     last = decryptor.update(tail[-16:]) + decryptor.finish()
-    return total - _BLOCK_LENGTH + len(last)
+    return total - BLOCK_LENGTH + len(last)
 
 
 def _blocks(read: RangeRead, etag: str, total: int, asked: ByteRange) -> Flow[tuple[dict[str, Any], int]]:

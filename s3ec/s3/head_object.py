@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from s3ec import formats
+from s3ec.algorithms import GCM_TAG_LENGTH
 from s3ec.errors import S3ECError
 from s3ec.formats import ContentMetadata, Detection, MetadataLocation
 from s3ec.s3.answers import length_of, state_span
@@ -23,8 +24,6 @@ from s3ec.s3.range_reads import range_not_satisfiable
 from s3ec.s3.surroundings import Surroundings
 
 __all__ = ["head_object", "head_parameters", "noted_length", "plaintext_length"]
-
-_TAG_LENGTH = 16
 
 
 def head_object(s3: Surroundings, parameters: dict[str, Any]) -> Flow[dict[str, Any]]:
@@ -85,7 +84,7 @@ def plaintext_length(head: Mapping[str, Any]) -> int:
         )
     except S3ECError:
         tagged = False
-    return max(length_of(head) - _TAG_LENGTH * tagged, 0)
+    return max(length_of(head) - GCM_TAG_LENGTH * tagged, 0)
 
 
 def noted_length(metadata: ContentMetadata, stored: int) -> int | None:
@@ -126,7 +125,7 @@ def _speak_of_plaintext(
         if length is None:
             return
     else:
-        length = max(stored - _TAG_LENGTH, 0)
+        length = max(stored - GCM_TAG_LENGTH, 0)
     number = request.parameters.get("PartNumber")
     if wanted is not None:
         span = wanted.within(length)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from s3ec import decryption, formats
+from s3ec.algorithms import BLOCK_LENGTH
 from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.legacy.wrapping import content_failure_for
 from s3ec.errors import AuthenticationError, InstructionFileError, NotEncryptedError
@@ -32,7 +33,6 @@ __all__ = [
     "take_read_request",
 ]
 
-_BLOCK_LENGTH = 16
 _CHECKSUM_HEADERS = ("x-amz-checksum-", "content-md5")
 
 
@@ -136,7 +136,7 @@ def check_stored_length(content_metadata: ContentMetadata, length: int) -> None:
     if length < suite.tag_length:
         raise AuthenticationError("the stored object is shorter than its authentication tag: it was cut off")
     empty = not length and not content_metadata.unpadded  # padding fills at least one block
-    if suite.is_legacy and (length % _BLOCK_LENGTH or empty):
+    if suite.is_legacy and (length % BLOCK_LENGTH or empty):
         raise content_failure_for(content_metadata.encrypted_data_key.wrapping_algorithm)()
 
 

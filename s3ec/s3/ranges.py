@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from s3ec.algorithms import BLOCK_LENGTH, GCM_TAG_LENGTH
 from s3ec.crypto.content import ContentCipher
 from s3ec.errors import AuthenticationError, UnauthenticatedRangeError
 from s3ec.formats import ContentMetadata
@@ -23,14 +24,11 @@ from s3ec.s3.whole import decrypted_response
 
 __all__ = ["authenticate", "get_part", "get_range", "question"]
 
-_BLOCK_LENGTH = 16
-_TAG_LENGTH = 16
-
 
 def question(s3: Surroundings, request: ReadRequest, wanted: ByteRange, part: Part | None = None) -> Question:
     """Return what S3 is to be asked for."""
-    granularity = _BLOCK_LENGTH if s3.reading.enable_unauthenticated_ranges else RANGE_CHUNK_SIZE
-    return Question(request, wanted, wanted.widened(granularity, _TAG_LENGTH), part)
+    granularity = BLOCK_LENGTH if s3.reading.enable_unauthenticated_ranges else RANGE_CHUNK_SIZE
+    return Question(request, wanted, wanted.widened(granularity, GCM_TAG_LENGTH), part)
 
 
 def get_range(s3: Surroundings, table: Table, question: Question) -> Flow[dict[str, Any]]:
@@ -78,7 +76,7 @@ def _serve(read: RangeRead, response: dict[str, Any]) -> Flow[dict[str, Any]]:
     if read.found.content_metadata.algorithm_suite.is_legacy:
         yield from close_body(response["Body"])
         return (yield from cbc_ranges.serve(read, etag_of(response), total))
-    length = total - _TAG_LENGTH
+    length = total - GCM_TAG_LENGTH
     span = wanted.within(length)
     # A server may give the whole object for any range; otherwise all of it was wanted, and it is here.
     if (first, last) == (0, total - 1) and span is not None and (not ranged or span == (0, length - 1)):
@@ -181,7 +179,7 @@ def authenticate(
     while reading.wanted:
         reading.feed((yield from read_body(response["Body"], reading.wanted)))
     # One byte more than a tag has, so that the end is read.
-    return reading.finish((yield from read_body(response["Body"], _TAG_LENGTH + 1)))
+    return reading.finish((yield from read_body(response["Body"], GCM_TAG_LENGTH + 1)))
 
 
 def _authenticate(read: RangeRead, etag: str, cipher: ContentCipher) -> Flow[VerifiedObject]:
@@ -215,7 +213,7 @@ def _refuse(s3: Surroundings, table: Table, question: Question) -> Flow[dict[str
         raise ReplacedError(AuthenticationError(error))
     if found.content_metadata.algorithm_suite.is_legacy:
         return (yield from cbc_ranges.serve(read, etag_of(head), total))
-    length = total - _TAG_LENGTH
+    length = total - GCM_TAG_LENGTH
     if not s3.reading.enable_unauthenticated_ranges:
         length = (yield from _verified(read, etag_of(head), total)).length
     raise range_not_satisfiable(s3, question.wanted, length)

@@ -10,6 +10,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from s3ec.algorithms import GCM_TAG_LENGTH
 from s3ec.crypto.content import ContentCipher, CtrDecryptor
 from s3ec.crypto.own.mac import ChunkMac
 from s3ec.errors import AuthenticationError
@@ -24,7 +25,6 @@ Place = tuple[str, ...]
 """Bucket, key and version of an object, as they were asked for."""
 
 _BLOCK = 16 * RANGE_CHUNK_SIZE
-_TAG_LENGTH = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class VerifiedObject:
     @property
     def length(self) -> int:
         """Bytes of plaintext."""
-        return self.total - _TAG_LENGTH
+        return self.total - GCM_TAG_LENGTH
 
     def with_cipher(self, cipher: ContentCipher | None) -> VerifiedObject:
         """Return the same object, with its key opened once more, or forgotten."""
@@ -94,7 +94,7 @@ class Authentication:
         self._total = total
         self._content_metadata = content_metadata
         self._cipher = cipher
-        self._left = total - _TAG_LENGTH
+        self._left = total - GCM_TAG_LENGTH
         self._decryptor = cipher.decryptor()
         self._mac = ChunkMac()
         self._macs: list[bytes] = []
@@ -136,7 +136,7 @@ def exactly_a_tag(end: bytes) -> bytes:
     Raises:
         AuthenticationError: there are fewer, or more follow.
     """
-    if len(end) != _TAG_LENGTH:
+    if len(end) != GCM_TAG_LENGTH:
         raise AuthenticationError("the stored object does not end with its authentication tag")
     return end
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree  # noqa: S405 - for its types; `parse_xml` parses
 
+from s3ec.algorithms import GCM_TAG_LENGTH
 from s3ec.serve import etags
 from s3ec.serve.shapes import NAMESPACE, parse_xml, render_xml, unqualified
 
@@ -16,7 +17,6 @@ __all__ = ["LISTINGS", "in_plaintext"]
 LISTINGS = frozenset({"GetObjectAttributes", "ListObjectVersions", "ListObjects", "ListObjectsV2", "ListParts"})
 """Operations whose answers state ETags or lengths of stored objects."""
 
-_TAG_LENGTH = 16
 _SUFFIX = ".instruction"
 _ENTRIES = frozenset({"Contents", "Version", "DeleteMarker"})
 
@@ -49,7 +49,7 @@ def in_plaintext(document: bytes, *, plaintext_sizes: bool) -> bytes:
 
 
 def _plaintext_size(text: str) -> str:
-    return str(int(text) - _TAG_LENGTH) if text.isdigit() and int(text) >= _TAG_LENGTH else text
+    return str(int(text) - GCM_TAG_LENGTH) if text.isdigit() and int(text) >= GCM_TAG_LENGTH else text
 
 
 def _hide_instruction_files(root: ElementTree.Element) -> None:
