@@ -379,7 +379,7 @@ def test_an_answer_that_s3_cuts_off_ends_the_connection(serve: Any, make_client:
             request = Raw(server.url, "GET", "/b/k").head("Connection: close")
             short, whole = converse(server.url, request), converse(server.url, request)
     assert b"Content-Length: 100000" in short
-    assert len(short) < 100_000 < len(whole)
+    assert len(short) == len(whole) - 1
 
 
 @pytest.mark.parametrize("name", ["x-amz-meta-own", "Content-Disposition", "User-Agent"])
