@@ -14,6 +14,7 @@ from hypothesis import settings
 
 from support import aws as support_aws
 from support.read_once import models_read_once
+from support.secret_plugin import no_secret_is_left_behind, pytest_addoption  # noqa: F401 - pytest finds them here
 
 # A busy machine is slow, not wrong: no property fails because of the time it took. The suite runs on several Pythons,
 # and one of them looks for counter-examples in earnest.

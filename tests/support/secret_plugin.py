@@ -1,0 +1,90 @@
+"""The fixture behind ``--scan-secrets``; `tests/conftest.py` takes it in."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.secret_scan import Drawn, Lines, in_files, in_text, pattern
+from support.walking import chain, leaks
+
+__all__ = ["no_secret_is_left_behind", "pytest_addoption"]
+
+_SHOWN = 5
+_ERRORS_LOOKED_AT = 40
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the option that CI's run of everything uses."""
+    parser.addoption(
+        "--scan-secrets",
+        action="store_true",
+        help="look for every key that s3ec drew in each test's log lines, errors, printed text and files",
+    )
+
+
+@pytest.fixture(autouse=True)
+def no_secret_is_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """With ``--scan-secrets``: nothing that a test leaves behind holds a key that s3ec drew during it."""
+    if not request.config.getoption("--scan-secrets"):
+        yield
+        return
+    import s3ec.crypto.random
+
+    folder = request.getfixturevalue("tmp_path")
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    drawn, lines, errors = Drawn(), Lines(), _Errors()
+    monkeypatch.setattr(s3ec.crypto.random, "os", drawn)
+    # The class of `pytest.raises` has had two names.
+    raises = getattr(pytest, "RaisesExc", None) or importlib.import_module("_pytest.python_api").RaisesContext
+    monkeypatch.setattr(raises, "__exit__", errors.watching(raises.__exit__))
+    logger = logging.getLogger("s3ec")
+    level = logger.level
+    logger.addHandler(lines)
+    logger.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        logger.removeHandler(lines)
+        logger.setLevel(level)
+    printed = [content for _, _, content in request.node._report_sections]
+    found = list(_left_behind(drawn, [*lines.lines, *printed], errors, folder))
+    assert found == [], f"a key that s3ec drew is in {found[:_SHOWN]}"
+
+
+class _Errors:
+    """Every error that a test expects."""
+
+    def __init__(self) -> None:
+        self.seen: list[BaseException] = []
+
+    def watching(self, leave: Any) -> Any:
+        """Stand before the end of `pytest.raises`."""
+
+        def leaving(this: Any, kind: Any, error: Any, trace: Any) -> Any:
+            if error is not None and len(self.seen) < _ERRORS_LOOKED_AT:
+                self.seen.append(error)
+            return leave(this, kind, error, trace)
+
+        return leaving
+
+
+def _left_behind(drawn: Drawn, lines: list[str], errors: _Errors, folder: Path) -> Iterator[str]:
+    needles = pattern(drawn.keys)
+    if needles is None:
+        return
+    yield from (f"the log or what was printed: {line[:40]}" for line in lines if in_text(needles, line))
+    yield from (f"the file {name}" for name in in_files(needles, folder))
+    for error in errors.seen:
+        for one in chain(error):
+            if in_text(needles, f"{one} {one!r}"):
+                yield f"the text of {type(one).__name__}"
+        yield from (f"{type(error).__name__}: {place}" for place in leaks(error, drawn.keys))
