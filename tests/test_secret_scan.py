@@ -23,7 +23,7 @@ def scan(folder: Path, *, lines: tuple[str, ...] = (), errors: tuple[BaseExcepti
     drawn, seen = Drawn(), secret_plugin._Errors()
     drawn.keys.append(KEY)
     seen.seen += errors
-    return list(secret_plugin._left_behind(drawn, list(lines), seen, folder))
+    return list(secret_plugin._left_behind(drawn, list(lines), seen, [folder]))
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def keys(data: bytes) -> None:
     elif kind == b"P":
         rsa_keys.public_key(rest)
     elif kind == b"x":
-        rsa_keys.unlocked_private_key(rest, b"passphrase")
+        rsa_keys.private_key(rest, b"passphrase")
     elif kind == b"a":
         AesKeyring(rest)
     elif kind == b"n":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,8 @@ def no_secret_is_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest
     import s3ec.crypto.random
 
     folder = request.getfixturevalue("tmp_path")
-    temporary = folder / "temporary"
-    temporary.mkdir()
+    # A folder of its own: some tests look at everything that is in theirs.
+    temporary = request.getfixturevalue("tmp_path_factory").mktemp("temporary")
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     drawn, lines, errors = Drawn(), Lines(), _Errors()
     monkeypatch.setattr(s3ec.crypto.random, "os", drawn)
@@ -56,7 +56,7 @@ def no_secret_is_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest
         logger.removeHandler(lines)
         logger.setLevel(level)
     printed = [content for _, _, content in request.node._report_sections]
-    found = list(_left_behind(drawn, [*lines.lines, *printed], errors, folder))
+    found = list(_left_behind(drawn, [*lines.lines, *printed], errors, (folder, temporary)))
     assert found == [], f"a key that s3ec drew is in {found[:_SHOWN]}"
 
 
@@ -77,12 +77,12 @@ class _Errors:
         return leaving
 
 
-def _left_behind(drawn: Drawn, lines: list[str], errors: _Errors, folder: Path) -> Iterator[str]:
+def _left_behind(drawn: Drawn, lines: list[str], errors: _Errors, folders: Iterable[Path]) -> Iterator[str]:
     needles = pattern(drawn.keys)
     if needles is None:
         return
     yield from (f"the log or what was printed: {line[:40]}" for line in lines if in_text(needles, line))
-    yield from (f"the file {name}" for name in in_files(needles, folder))
+    yield from (f"the file {name}" for folder in folders for name in in_files(needles, folder))
     for error in errors.seen:
         for one in chain(error):
             if in_text(needles, f"{one} {one!r}"):
