@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Protocol
 
+from s3ec.algorithms import BLOCK_LENGTH, GCM_TAG_LENGTH
 from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.legacy.content import CbcCipher
 from s3ec.crypto.own.mac import ChunkMac
@@ -29,10 +30,8 @@ __all__ = [
 CHUNK_SIZE = 1024 * 1024
 """Bytes that are decrypted at a time."""
 
-_BLOCK_LENGTH = 16
-_TAG_LENGTH = 16
 _ROOM = 15  # what update_into wants beyond its input
-_WIDENED = 2 * _BLOCK_LENGTH  # up to the block's end, and by the tag
+_WIDENED = 2 * BLOCK_LENGTH  # up to the block's end, and by the tag
 
 
 class Receiver(Protocol):
@@ -69,7 +68,7 @@ class _Tagged:
     @property
     def wanted(self) -> int:
         """See `Receiver`. Of the tag it is one byte more, so that the end is read."""
-        return 0 if self._ended else min(CHUNK_SIZE, self.left) or _TAG_LENGTH + 1
+        return 0 if self._ended else min(CHUNK_SIZE, self.left) or GCM_TAG_LENGTH + 1
 
     def feed(self, data: bytes) -> bytes:
         """See `Receiver`."""
@@ -98,7 +97,7 @@ class InMemory:
     def __init__(self, cipher: ContentCipher, length: int) -> None:
         """Take what opens the content, and its bytes of plaintext."""
         self._cipher = cipher
-        self._length = length + _TAG_LENGTH
+        self._length = length + GCM_TAG_LENGTH
         self._chunks: deque[bytes] = deque()
 
     @property
@@ -110,7 +109,7 @@ class InMemory:
         """See `Receiver`."""
         if len(data) < self._length:
             raise _cut_off()
-        exactly_a_tag(data[self._length - _TAG_LENGTH :])
+        exactly_a_tag(data[self._length - GCM_TAG_LENGTH :])
         self._chunks.append(self._cipher.decrypt(data))
         return b""
 
@@ -249,7 +248,7 @@ def receive_whole(
             # Padding fills at least one block: an object without any was cut off, and is not the empty one.
             raise cipher.failure()
         return _Cbc(cipher, ciphertext_length)
-    length = ciphertext_length - _TAG_LENGTH
+    length = ciphertext_length - GCM_TAG_LENGTH
     if length < 0:
         raise _cut_off()
     if delayed:
@@ -345,7 +344,7 @@ class _UnverifiedPart(_Part):
     """GCM content without its tag: the caller has accepted unverified bytes by name."""
 
     def __init__(self, content: UnverifiedSpan) -> None:
-        first = content.span[0] // _BLOCK_LENGTH * _BLOCK_LENGTH
+        first = content.span[0] // BLOCK_LENGTH * BLOCK_LENGTH
         super().__init__(content.span, skip=first - content.start, offset=first)
         self._decryptor = content.cipher.decryptor_at(first)
 
@@ -360,11 +359,11 @@ class _CbcPart(_Part):
     """CBC content from the middle: the block before gives the IV."""
 
     def __init__(self, content: CbcSpan) -> None:
-        first = content.span[0] // _BLOCK_LENGTH * _BLOCK_LENGTH
-        before = min(first, _BLOCK_LENGTH)
+        first = content.span[0] // BLOCK_LENGTH * BLOCK_LENGTH
+        before = min(first, BLOCK_LENGTH)
         super().__init__(content.span, skip=first - before - content.start, offset=first, lead=before)
         self._cipher: CbcCipher = content.cipher
-        self._end = (content.span[1] // _BLOCK_LENGTH + 1) * _BLOCK_LENGTH
+        self._end = (content.span[1] // BLOCK_LENGTH + 1) * BLOCK_LENGTH
         if not before:
             self._begin(content.cipher.iv)
 
