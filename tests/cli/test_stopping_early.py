@@ -301,9 +301,13 @@ def end_twice(process: subprocess.Popen[bytes], between: Callable[[], bool] = la
     process.send_signal(signal.SIGINT)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(timeout=1)
-    while not between():
+    for _ in range(2400):
+        if between():
+            break
         assert process.poll() is None
         time.sleep(0.05)
+    else:
+        raise AssertionError("it has not done what the first interruption asks for")
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=120) == 130
     err = process.stderr.read().decode()
