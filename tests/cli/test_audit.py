@@ -38,6 +38,7 @@ def test_the_table_and_the_page(run: Any, bucket: str, plain_s3: Any, make_clien
     assert "2 of 3 objects are not encrypted with key commitment" in page.read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_a_bucket_in_order_has_no_findings(run: Any, bucket: str, make_client: Any):
     """Nothing stands in the way, and it says so."""
     make_client().put_object(Bucket=bucket, Key="closed", Body=b"12345")
@@ -53,6 +54,7 @@ def test_a_page_that_cannot_be_written(run: Any, bucket: str, tmp_path: Path):
     assert str(tmp_path / "absent") in ended.line
 
 
+@pytest.mark.slow
 def test_ls_totals_and_rewrap_plan(run: Any, key: Any, bucket: str, make_client: Any):
     """Sizes with units and totals; a rewrap's plan needs no --yes and writes nothing."""
     make_client().put_object(Bucket=bucket, Key="k", Body=bytes(2048))

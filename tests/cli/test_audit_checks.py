@@ -50,6 +50,7 @@ EXPECTED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("condition", CONDITIONS)
 def test_each_condition_fails_on_its_own_and_lists_all(run: Any, mixed: str, condition: str, tmp_path: Path):
     """What cannot be read may be the very thing that is looked for: it fails every check."""
@@ -62,6 +63,7 @@ def test_each_condition_fails_on_its_own_and_lists_all(run: Any, mixed: str, con
     assert "s3ec: failed: " in ended.err
 
 
+@pytest.mark.slow
 def test_a_check_that_passes_says_so(run: Any, bucket: str, make_client: Any):
     """Everything commits: 0, with --json and without."""
     make_client().put_object(Bucket=bucket, Key="k", Body=b"1")
@@ -92,6 +94,7 @@ def test_what_cannot_be_meant(run: Any, words: tuple[str, ...]):
     assert run("audit").code == 2
 
 
+@pytest.mark.slow
 def test_old_versions_count_where_they_are_looked_at(run: Any, bucket: str, make_client: Any, plain_s3: Any):
     """Old plaintext stays readable: with --all-versions it fails the check, and the table names its formats."""
     plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -147,6 +150,7 @@ def second(plain_s3: Any) -> Iterator[str]:
     empty_bucket(plain_s3, name)
 
 
+@pytest.mark.slow
 def test_several_buckets(run: Any, mixed: str, second: str, make_client: Any, tmp_path: Path):
     """Each has its own part; one that is not there ends none of the others."""
     make_client().put_object(Bucket=second, Key="k", Body=b"1")
@@ -169,6 +173,7 @@ def test_several_buckets(run: Any, mixed: str, second: str, make_client: Any, tm
     assert run("audit", f"s3://{second}", f"s3://{mixed}", "--fail-on", "v1").code == 1
 
 
+@pytest.mark.slow
 def test_all_buckets(run: Any, mixed: str, second: str):
     """Every bucket of the account, and a prefix is a place, too."""
     ended = run("audit", "--all-buckets", "--fail-on", "cbc", "--json")
@@ -176,6 +181,7 @@ def test_all_buckets(run: Any, mixed: str, second: str):
     assert {mixed, second} <= {each["bucket"] for each in ended.json["audits"]}
 
 
+@pytest.mark.slow
 def test_the_verdict_and_who_looked_stand_everywhere(run: Any, mixed: str, tmp_path: Path):
     """Table, document and page say the same."""
     page = tmp_path / "page.html"
@@ -193,6 +199,7 @@ def test_the_verdict_and_who_looked_stand_everywhere(run: Any, mixed: str, tmp_p
         assert known in html
 
 
+@pytest.mark.slow
 def test_what_to_do_is_a_command_to_paste(run: Any, mixed: str, kms_key: str):
     """Each command stands whole on a line of its own, and runs."""
     document = run("audit", f"s3://{mixed}/open/", "--json").json

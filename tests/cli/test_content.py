@@ -22,6 +22,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "tree"
 
 
+@pytest.mark.slow
 def test_cp_uploads_ciphertext_and_cat_gives_plaintext(run: Any, key: Any, bucket: str, folder: Path, plain_s3: Any):
     """A file goes up encrypted, under its own name where the target is a folder, and comes back whole."""
     assert run("cp", folder / "a.txt", f"s3://{bucket}/up/", *key, "--context", "team=hr").code == 0
@@ -202,6 +203,7 @@ def test_ls_never_lets_a_key_speak_to_the_terminal(run: Any, bucket: str, plain_
     assert "a\\x1b[2Jb" in text
 
 
+@pytest.mark.slow
 def test_rm_takes_the_instruction_file_along(run: Any, bucket: str, make_client: Any, plain_s3: Any):
     """An object goes with the file that is provably its own."""
     make_client(instruction_file_writes=True).put_object(Bucket=bucket, Key="ins", Body=b"1")
@@ -221,6 +223,7 @@ def test_rm_recursive_with_filters_and_dry_run(run: Any, bucket: str, plain_s3: 
     assert [o["Key"] for o in plain_s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["d/b.log", "dd"]
 
 
+@pytest.mark.slow
 def test_raw_keys(run: Any, bucket: str, folder: Path, tmp_path: Path):
     """AES and RSA key files encrypt and decrypt; a public key alone writes what only the private one reads."""
     aes = tmp_path / "aes.key"

@@ -23,6 +23,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_content_type_is_guessed_from_the_name(run: Any, key: Any, bucket: str, tmp_path: Path, plain_s3: Any):
     """As `aws s3 cp` does: by the name, the outer compression ignored; unknown names, and who says no, get S3's own."""
     names = {"a.txt": "text/plain", "b.tar.gz": "application/x-tar", "c.unknown-to-all": "binary/octet-stream"}
@@ -77,6 +78,7 @@ def test_server_side_modes_in_both_vocabularies(
     assert plain_s3.head_object(Bucket=bucket, Key="k")["ServerSideEncryption"] == mode
 
 
+@pytest.mark.slow
 def test_uploads_name_what_the_bucket_requires(run: Any, key: Any, bucket: str, file: Path, plain_s3: Any):
     """A bucket whose policy denies uploads without a mode is not locked for cp and mv, within S3 neither."""
     # moto denies without looking at conditions: in another partition's words it does not see the statement.
@@ -151,6 +153,7 @@ def test_a_folder_target_is_a_folder(run: Any, key: Any, bucket: str, tmp_path: 
     assert (tmp_path / "new" / "deep" / "a.txt").stat().st_mtime == modified
 
 
+@pytest.mark.slow
 def test_several_sources_go_into_one_folder(run: Any, key: Any, bucket: str, tmp_path: Path, plain_s3: Any):
     """Files under their names; with --recursive folders under theirs; one that is absent does not stop the others."""
     for name in ("one", "two", "tree/deep/three"):
@@ -169,6 +172,7 @@ def test_several_sources_go_into_one_folder(run: Any, key: Any, bucket: str, tmp
     assert sorted(path.name for path in down.iterdir()) == ["one", "two"]
 
 
+@pytest.mark.slow
 def test_quiet_says_nothing_but_errors(run: Any, key: Any, bucket: str, file: Path):
     """--quiet and --only-show-errors; --dryrun as the AWS CLI spells it."""
     for word in ("--quiet", "--only-show-errors"):
@@ -180,6 +184,7 @@ def test_quiet_says_nothing_but_errors(run: Any, key: Any, bucket: str, file: Pa
     assert run("head", f"s3://{bucket}/dry").code == 3
 
 
+@pytest.mark.slow
 def test_a_copy_within_s3_changes_what_is_named_and_keeps_the_rest(
     run: Any, bucket: str, make_client: Any, plain_s3: Any, key: Any
 ):
@@ -197,6 +202,7 @@ def test_a_copy_within_s3_changes_what_is_named_and_keeps_the_rest(
     assert run("cat", f"s3://{bucket}/l", *key).out == b"alpha"
 
 
+@pytest.mark.slow
 def test_an_object_with_an_instruction_file_is_encrypted(run: Any, key: Any, bucket: str, make_client: Any):
     """Its headers need not say so (V2 writes nothing into them): within S3 it is copied, and read afterwards."""
     from s3ec import AlgorithmSuite, CommitmentPolicy
@@ -235,6 +241,7 @@ def test_what_is_no_file_is_said_and_the_rest_goes_on(run: Any, key: Any, bucket
     assert [Path(pair["source"]).name for pair in ended.json["copied"]] == ["good"]
 
 
+@pytest.mark.slow
 def test_one_failure_that_hits_everything_is_said_a_few_times(run: Any, key: Any, bucket: str, plain_s3: Any):
     """The document has each of them, the terminal five and a count."""
     for number in range(12):
@@ -259,6 +266,7 @@ def test_mv_in_each_direction(run: Any, key: Any, bucket: str, file: Path, tmp_p
     assert "Contents" not in plain_s3.list_objects_v2(Bucket=bucket)
 
 
+@pytest.mark.slow
 def test_mv_keeps_the_source_where_the_copy_failed(run: Any, key: Any, bucket: str, tmp_path: Path, plain_s3: Any):
     """A source that cannot be decrypted stays, a file whose bucket is absent stays, a dry run touches nothing."""
     plain_s3.put_object(Bucket=bucket, Key="p", Body=b"open")

@@ -121,6 +121,7 @@ def test_a_prefix_under_which_nothing_lies(
     assert "nothing lies under this name" in ended.err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_what_is_absent_is_named_though_it_is_not_the_source(run: Any, key: Any, bucket: str, plain_s3: Any):
     """A destination or an inventory that is not there: the line names it, and not the source alone."""
     plain_s3.put_object(Bucket=bucket, Key="k", Body=b"1")

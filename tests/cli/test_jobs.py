@@ -53,6 +53,7 @@ def test_migrate_in_place_then_again_then_verify(run: Any, key: Any, filled: str
     assert run("audit", f"s3://{filled}", "--json").json["formats"] == {"plaintext": 0, "V1": 0, "V2": 0, "V3": 5}
 
 
+@pytest.mark.slow
 def test_migrate_to_a_folder(run: Any, key: Any, filled: str, plain_s3: Any):
     """The destination is a folder: prefix, slash, the key relative to the source folder."""
     assert run("migrate", f"s3://{filled}/deep", f"s3://{filled}/out", *key, "--yes").code == 0
@@ -67,6 +68,7 @@ def test_a_run_without_leave_changes_nothing(run: Any, key: Any, filled: str, pl
     assert run("audit", f"s3://{filled}", "--json").json["formats"]["plaintext"] == 5
 
 
+@pytest.mark.slow
 def test_dry_run_prints_the_plan_and_writes_nothing(run: Any, key: Any, filled: str):
     """Objects, bytes, requests, KMS calls and cost are there before anything is written, without --yes."""
     ended = run("migrate", f"s3://{filled}", *key, "--dry-run", "--json")
@@ -113,6 +115,7 @@ def test_what_a_busy_writer_keeps_from_being_done_is_named(
     assert f"s3://{filled}/pre/x: it was written again" in ended.err
 
 
+@pytest.mark.slow
 def test_a_journal_of_another_plan_is_refused(run: Any, key: Any, filled: str, tmp_path: Path):
     """A named journal is used, and not for another plan."""
     journal = tmp_path / "books.journal"
@@ -123,6 +126,7 @@ def test_a_journal_of_another_plan_is_refused(run: Any, key: Any, filled: str, t
     assert "another plan" in ended.err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_events_are_one_document_a_line(run: Any, key: Any, filled: str, tmp_path: Path):
     """Events go to the file, and standard output stays one document."""
     events = tmp_path / "events.jsonl"
@@ -134,6 +138,7 @@ def test_events_are_one_document_a_line(run: Any, key: Any, filled: str, tmp_pat
     assert all(isinstance(event["time"], float) for event in parsed)
 
 
+@pytest.mark.slow
 def test_a_file_of_keys(run: Any, key: Any, filled: str, tmp_path: Path):
     """Only the keys in the file are dealt with."""
     path = tmp_path / "keys"
@@ -154,6 +159,7 @@ def test_upgrade_from_v2(run: Any, key: Any, bucket: str, make_client: Any):
     assert run("cat", f"s3://{bucket}/k", *key, "--context", "team=hr").out == b"content"
 
 
+@pytest.mark.slow
 def test_an_upgrade_from_v1_needs_its_leave(run: Any, key: Any, bucket: str, plain_s3: Any, tmp_path: Path):
     """A V1 object that could not be read is named, and the end is the policy family's; with the opt-in it is done."""
     stored = cbc_object(b"content")
@@ -181,6 +187,7 @@ def test_rewrap_to_another_key_and_context(run: Any, key: Any, bucket: str, make
     assert run(*words, "--yes", "--journal", f"{os.environ['XDG_STATE_HOME']}-2").json["counts"] == {"already": 1}
 
 
+@pytest.mark.slow
 def test_rewrap_from_a_raw_key_to_kms(run: Any, key: Any, bucket: str, tmp_path: Path):
     """The key options name the key that opens it now."""
     aes, content = tmp_path / "aes", tmp_path / "content"
@@ -192,6 +199,7 @@ def test_rewrap_from_a_raw_key_to_kms(run: Any, key: Any, bucket: str, tmp_path:
     assert run("cat", f"s3://{bucket}/k", *key).out == b"content"
 
 
+@pytest.mark.slow
 def test_verify_finds_tampering_among_many(run: Any, key: Any, filled: str, plain_s3: Any):
     """One flipped byte ends it with the security family's code, and names the object."""
     run("migrate", f"s3://{filled}", *key, "--yes")
@@ -205,6 +213,7 @@ def test_verify_finds_tampering_among_many(run: Any, key: Any, filled: str, plai
     assert f"s3://{filled}/pre/x: " in ended.err
 
 
+@pytest.mark.slow
 def test_verify_does_not_pass_over_plaintext(run: Any, key: Any, bucket: str, plain_s3: Any, make_client: Any):
     """An object that is not encrypted cannot be authenticated: that is a failure unless it is allowed."""
     make_client().put_object(Bucket=bucket, Key="good", Body=b"1")
@@ -214,6 +223,7 @@ def test_verify_does_not_pass_over_plaintext(run: Any, key: Any, bucket: str, pl
     assert run("verify", f"s3://{bucket}", *key, "--allow-unencrypted").code == 0
 
 
+@pytest.mark.slow
 def test_verify_reads_again_each_time(run: Any, key: Any, bucket: str, make_client: Any, plain_s3: Any):
     """A verification that passed yesterday says nothing of today: no journal is kept unless one is named."""
     make_client().put_object(Bucket=bucket, Key="k", Body=b"1")
@@ -221,6 +231,7 @@ def test_verify_reads_again_each_time(run: Any, key: Any, bucket: str, make_clie
         assert run("verify", f"s3://{bucket}", *key, "--json").json["requests"]["get_object"] == 1
 
 
+@pytest.mark.slow
 def test_verify_asserts_a_context(run: Any, key: Any, bucket: str, make_client: Any):
     """--context is what the stored context must be."""
     make_client().put_object(Bucket=bucket, Key="k", Body=b"1", EncryptionContext={"team": "hr"})
@@ -228,6 +239,7 @@ def test_verify_asserts_a_context(run: Any, key: Any, bucket: str, make_client: 
     assert run("verify", f"s3://{bucket}", *key, "--context", "team=it").code == 9
 
 
+@pytest.mark.slow
 def test_verify_with_the_wrong_key(run: Any, bucket: str, make_client: Any, tmp_path: Path):
     """The key family's code, for each object by name."""
     make_client().put_object(Bucket=bucket, Key="k", Body=b"1")
@@ -262,6 +274,7 @@ def test_purge_says_what_it_must_keep(run: Any, key: Any, bucket: str, plain_s3:
     assert "is kept" in ended.err
 
 
+@pytest.mark.slow
 def test_a_dry_purge_names_each_version(run: Any, key: Any, bucket: str, plain_s3: Any):
     """Key, version, size and reason, before anything is removed, for people as well."""
     plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -278,6 +291,7 @@ def test_a_dry_purge_names_each_version(run: Any, key: Any, bucket: str, plain_s
     assert len(plain_s3.list_object_versions(Bucket=bucket)["Versions"]) == 1
 
 
+@pytest.mark.slow
 def test_a_purge_beside_a_damaged_version_ends_with_9(run: Any, key: Any, bucket: str, plain_s3: Any):
     """Evidence of tampering wins over every other code."""
     plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -307,6 +321,7 @@ def test_what_is_written_gets_the_mode_that_was_asked_for(run: Any, key: Any, fi
     assert plain_s3.head_object(Bucket=filled, Key="own")["SSEKMSKeyId"] == key[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "stored"), [("sse-s3", "AES256"), ("dsse-kms", "aws:kms:dsse")])
 def test_the_other_server_side_modes(run: Any, key: Any, bucket: str, plain_s3: Any, mode: str, stored: str):
     """A mode of the object's own is replaced whole, its key included."""
@@ -316,6 +331,7 @@ def test_the_other_server_side_modes(run: Any, key: Any, bucket: str, plain_s3: 
     assert (head["ServerSideEncryption"], head.get("SSEKMSKeyId")) == (stored, None)
 
 
+@pytest.mark.slow
 def test_the_count_of_tags_saves_a_request_for_objects_without(run: Any, key: Any, filled: str, plain_s3: Any):
     """--trust-tag-count asks for the tags of those alone that have some."""
     plain_s3.put_object(Bucket=filled, Key="tagged", Body=b"1", Tagging="a=b")
@@ -360,6 +376,7 @@ def test_an_engine_that_is_not_installed_is_named(run: Any, key: Any, filled: st
     assert "s3ec[dask]" in ended.line
 
 
+@pytest.mark.slow
 def test_a_dry_run_with_the_wrong_key_fails(run: Any, key: Any, bucket: str, make_client: Any, tmp_path: Path):
     """Whoever names a key that opens nothing there learns it before the run, not from it."""
     make_client(keyring=AesKeyring(bytes(32))).put_object(Bucket=bucket, Key="k", Body=b"x")

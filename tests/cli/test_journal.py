@@ -38,6 +38,7 @@ def write(path: Path, settings: MigrationSettings, *results: Result, left: int =
     return path
 
 
+@pytest.mark.slow
 def test_a_job_is_listed_and_removed(run: Any, bucket: str, key: Any, plain_s3: Any, folder: Path):
     """From a run to its books, by the name that the list shows; nothing of them stays."""
     plain_s3.put_object(Bucket=bucket, Key="k", Body=b"x")

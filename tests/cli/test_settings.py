@@ -27,6 +27,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_key_of_a_profile_serves_every_command(
     run: Any, bucket: str, key: Any, config: Path, file: Path, plain_s3: Any
 ):
@@ -46,6 +47,7 @@ def test_the_key_of_a_profile_serves_every_command(
     assert '"team":"hr"' in plain_s3.head_object(Bucket=bucket, Key="m/open")["Metadata"]["x-amz-t"]
 
 
+@pytest.mark.slow
 def test_a_variable_wins_over_the_profile_and_an_option_over_both(
     run: Any, bucket: str, key: Any, config: Path, file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
@@ -96,6 +98,7 @@ def test_plaintext_is_allowed_by_a_setting_too(run: Any, bucket: str, key: Any, 
     assert run("cat", f"s3://{bucket}/p", *key).code == 5
 
 
+@pytest.mark.slow
 def test_an_encrypted_rsa_key_opens_with_its_passphrase(
     run: Any, bucket: str, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -57,6 +57,7 @@ def locked(bucket: str, plain_s3: Any, kms_key: str) -> str:
     return bucket
 
 
+@pytest.mark.slow
 def test_bucket_jobs_name_what_the_policy_requires(run: Any, locked: str, key: Any, plain_s3: Any, kms: Any):
     """As cp does, and they say so; an option wins."""
 

@@ -154,6 +154,7 @@ def test_credentials_that_expire_stop_what_is_left(
     assert puts(between) <= 5 + 2
 
 
+@pytest.mark.slow
 def test_denials_without_a_success_stop_in_the_end(run: Any, bucket: str, key: Any, between: Proxy, folder: Path):
     """S3 may deny one prefix alone; after so many and nothing else, it denies all of them."""
     between.fault = answering("PUT", 403, DENIED)
@@ -164,6 +165,7 @@ def test_denials_without_a_success_stop_in_the_end(run: Any, bucket: str, key: A
     assert stopping.ALIKE <= puts(between) < MANY
 
 
+@pytest.mark.slow
 def test_denials_after_a_success_stop_nothing(run: Any, bucket: str, key: Any, between: Proxy, folder: Path):
     """A part of the objects may be allowed: every one is tried, as a failure stops no other."""
     between.fault = answering("PUT", 403, DENIED, after=1)
@@ -173,6 +175,7 @@ def test_denials_after_a_success_stop_nothing(run: Any, bucket: str, key: Any, b
     assert puts(between) == MANY
 
 
+@pytest.mark.slow
 def test_rm_stops_too(run: Any, bucket: str, between: Proxy, plain_s3: Any):
     """Deletions are steps like any other."""
     for number in range(MANY):
@@ -195,6 +198,7 @@ def test_purge_asks_for_its_key_first(run: Any, bucket: str, plain_s3: Any):
     assert ABSENT in ended.line
 
 
+@pytest.mark.slow
 def test_purge_says_one_reason_a_few_times(run: Any, bucket: str, plain_s3: Any, key: Any):
     """Every version stands in the document."""
     plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -242,6 +246,7 @@ def test_what_meets_all(error: BaseException, all_of_them: bool):
     assert stopping.meets_all(error) is all_of_them
 
 
+@pytest.mark.slow
 def test_a_second_interruption_waits_for_nothing(
     spawn: Any, bucket: str, key: Any, between: Proxy, make_client: Any, tmp_path: Path
 ):
@@ -268,6 +273,7 @@ def test_a_second_interruption_waits_for_nothing(
     assert not {path.name for path in down.iterdir()} & {"one", "two"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [("cp",), ("sync",)])
 def test_an_upload_that_hangs_is_taken_back_at_the_first_interruption(
     spawn: Any, bucket: str, key: Any, between: Proxy, plain_s3: Any, tmp_path: Path, command: tuple[str, ...]

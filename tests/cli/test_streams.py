@@ -63,6 +63,7 @@ def test_an_interrupted_migration_goes_on(
     assert {size for _, size in now.values()} == {26}
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away(spawn: Any, bucket: str, plain_s3: Any):
     """A closed pipe ends the command quietly, with the shell's code for it."""
     plain_s3.put_object(Bucket=bucket, Key="k", Body=b"1")
@@ -73,6 +74,7 @@ def test_a_reader_that_goes_away(spawn: Any, bucket: str, plain_s3: Any):
     assert err == b""
 
 
+@pytest.mark.slow
 def test_a_reader_of_content_that_goes_away(spawn: Any, key: Any, bucket: str, make_client: Any):
     """The same for content: no traceback, no half-said error."""
     make_client().put_object(Bucket=bucket, Key="k", Body=bytes(4 * 2**20))
@@ -84,6 +86,7 @@ def test_a_reader_of_content_that_goes_away(spawn: Any, key: Any, bucket: str, m
     assert err == b""
 
 
+@pytest.mark.slow
 def test_colour_and_boxes_are_for_terminals_alone(run: Any, environment: Any, bucket: str, plain_s3: Any):
     """A terminal gets a drawn table; a pipe gets whole lines, however long the key and narrow the terminal."""
     name = "a-long-name-" * 20
@@ -97,6 +100,7 @@ def test_colour_and_boxes_are_for_terminals_alone(run: Any, environment: Any, bu
     assert any(line.endswith(name) for line in plain.splitlines())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("typed", "code", "left"), [(b"n\n", 130, 1), (b"y\n", 0, 0)])
 def test_a_terminal_is_asked(
     run: Any, environment: Any, key: Any, bucket: str, plain_s3: Any, typed: bytes, code: int, left: int

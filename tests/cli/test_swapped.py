@@ -47,6 +47,7 @@ def _stored(plain_s3: Any, bucket: str) -> list[tuple[str, str]]:
     return [(each["Key"], each["VersionId"]) for each in plain_s3.list_object_versions(Bucket=bucket)["Versions"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_bound_to_another_place(
     name: str,
@@ -65,6 +66,7 @@ def test_bound_to_another_place(
     assert _stored(plain_s3, bucket) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_another_context_than_the_one_asserted(
     name: str,

@@ -47,6 +47,7 @@ def keys(client: Any, bucket: str) -> list[str]:
     return [row["Key"] for row in client.list_objects_v2(Bucket=bucket).get("Contents", ())]
 
 
+@pytest.mark.slow
 def test_each_direction_once_and_then_nothing(
     run: Any, key: Any, bucket: str, tree: Path, tmp_path: Path, requests: Counter[str]
 ):
@@ -72,6 +73,7 @@ def test_each_direction_once_and_then_nothing(
     assert exact["copied"] == []
 
 
+@pytest.mark.slow
 def test_only_what_changed_is_copied(run: Any, key: Any, bucket: str, tree: Path, make_client: Any):
     """Another size or a newer time; sizes are of plaintext; --size-only lets times decide nothing."""
     target = f"s3://{bucket}/t"
@@ -86,6 +88,7 @@ def test_only_what_changed_is_copied(run: Any, key: Any, bucket: str, tree: Path
     assert make_client().get_object(Bucket=bucket, Key="t/a.txt")["Body"].read() == b"shorter"
 
 
+@pytest.mark.slow
 def test_delete_keeps_to_what_was_meant(run: Any, key: Any, bucket: str, tree: Path, plain_s3: Any, make_client: Any):
     """What the source lacks goes; what filters leave out, placeholders and neighbours stay."""
     assert run("sync", tree, f"s3://{bucket}/t", *key).code == 0
@@ -146,6 +149,7 @@ def test_what_cannot_be_read_is_not_absent(
     assert len(keys(plain_s3, bucket)) == 5
 
 
+@pytest.mark.slow
 def test_a_failed_object_does_not_stop_the_rest(
     run: Any, key: Any, bucket: str, tmp_path: Path, make_client: Any, plain_s3: Any
 ):
@@ -163,6 +167,7 @@ def test_a_failed_object_does_not_stop_the_rest(
     assert again.json["copied"] == []
 
 
+@pytest.mark.slow
 def test_instruction_files_travel_with_their_object(run: Any, key: Any, bucket: str, tmp_path: Path, make_client: Any):
     """Neither downloaded as files nor copied on their own; the pair arrives whole, and stays so."""
     make_client(instruction_file_writes=True).put_object(Bucket=bucket, Key="p/ins", Body=b"12345")
@@ -173,6 +178,7 @@ def test_instruction_files_travel_with_their_object(run: Any, key: Any, bucket: 
     assert names(tmp_path / "down") == {"ins": b"12345"}
 
 
+@pytest.mark.slow
 def test_folders_inside_each_other(run: Any, bucket: str, make_client: Any, plain_s3: Any):
     """A backup inside its own source is not backed up, and a source inside its target is not deleted."""
     make_client().put_object(Bucket=bucket, Key="d/x", Body=b"1")

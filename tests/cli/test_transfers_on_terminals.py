@@ -31,6 +31,7 @@ def until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> No
     raise AssertionError("it did not happen")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_stream_leaves_nothing(spawn: Any, key: Any, bucket: str, plain_s3: Any, number: int, code: int):
     """Waiting for standard input ends at once; the upload that was begun is taken back, and it says how far it was."""

@@ -104,6 +104,7 @@ REFUSALS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["audit", "head", "inspect", "ls", "rm", "cat", "cp", "verify", "rewrap"])
 @pytest.mark.parametrize(("answer", "step"), REFUSALS, ids=lambda value: value[1] if isinstance(value, tuple) else "")
 def test_s3s_own_words_and_a_next_step_everywhere(
@@ -134,6 +135,7 @@ def test_a_head_that_is_answered_costs_nothing_more(run: Any, bucket: str, make_
     assert "NoSuchBucket" in run("head", "s3://bucket-that-is-not-there/k").line
 
 
+@pytest.mark.slow
 def test_an_expired_token_is_not_taken_for_sse_c(
     run: Any, key: Any, bucket: str, plain_s3: Any, refusing: Refusing, monkeypatch: pytest.MonkeyPatch
 ):
@@ -283,6 +285,7 @@ def test_without_credentials(run: Any, key: Any, command: str, monkeypatch: pyte
     assert "set AWS_PROFILE, or give --profile NAME" in ended.err
 
 
+@pytest.mark.slow
 def test_kms_that_cannot_be_reached(
     run: Any, key: Any, bucket: str, make_client: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
@@ -388,6 +391,7 @@ def texts() -> Iterator[tuple[str, str]]:
                     )
 
 
+@pytest.mark.slow
 def test_no_message_speaks_python_to_whoever_types_commands():
     """Each text of an error that a command can meet names options where the library names arguments."""
     found = list(texts())
@@ -427,6 +431,7 @@ def test_names_that_are_not_utf_8(run: Any, key: Any, bucket: str, tmp_path: Pat
     assert "UTF-8" in ended.line
 
 
+@pytest.mark.slow
 def test_head_and_inspect_speak_to_people(run: Any, bucket: str, make_client: Any, plain_s3: Any):
     """No braces, no None, no empty heading, and nothing that looks like a finding where nothing was read."""
     make_client().put_object(Bucket=bucket, Key="k", Body=b"1", EncryptionContext={"team": "hr"})

@@ -51,6 +51,7 @@ def test_a_body_is_read_by_its_read(client: Any, bucket: str, size: int) -> None
     assert client.get_object(Bucket=bucket, Key="k")["Body"].read() == data.upper()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [3, 9 * MIB])
 def test_a_target_that_seeks_is_written_from_its_start(client: Any, plain_s3: Any, bucket: str, size: int) -> None:
     """Wherever it stands; one that does not is written on."""

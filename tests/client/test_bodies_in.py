@@ -116,6 +116,7 @@ def test_a_retry_sends_the_same_ciphertext(
     assert client.get_object(Bucket="b", Key="k")["Body"].read() == data[5:]
 
 
+@pytest.mark.slow
 def test_a_refusal_before_the_body_costs_nothing(liar: LyingS3, lied_to: Callable[..., Any]) -> None:
     """A 503 in answer to Expect is retried, and what arrives then is whole."""
     data = os.urandom(2 * CHUNK_SIZE + 5)
@@ -196,6 +197,7 @@ def test_an_error_raised_while_sending_surfaces_as_itself(
     assert liar.state.objects == {}
 
 
+@pytest.mark.slow
 def test_streams_are_spooled_as_ciphertext(
     http_liar: LyingS3, lied_to: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

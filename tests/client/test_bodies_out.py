@@ -221,6 +221,7 @@ class TestSurface:
         body.close()
         assert (body.read(), body.read(5)) == (b"", b"")
 
+    @pytest.mark.slow
     def test_with_closes(self, http_liar: LyingS3, make: Callable[..., Any]) -> None:
         """The context gives the verifying body, not a raw stream, and closes it."""
         client = make(http_liar)

@@ -118,6 +118,7 @@ def test_shapes(stored: str, opens: bool, bucket: str, make_client: Callable[...
 class TestPresigned:
     """Who reads through a URL alone."""
 
+    @pytest.mark.slow
     def test_bind_object(self, swapped: Callable[..., Any], bucket: str, kms_key: str, kms: Any) -> None:
         """It needs the place, and holds it."""
         client = swapped(bind_object=True)

@@ -54,6 +54,7 @@ class TestCopyObject:
         found = client.get_object(Bucket=bucket, Key="l")
         assert (found["Body"].read(), found["Metadata"]) == (b"hello", {"mine": "1"})
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("files", [False, True])
     def test_replace(self, make_client: Callable[..., Any], bucket: str, files: bool) -> None:
         """REPLACE replaces the caller's metadata; the object stays readable, even onto itself."""

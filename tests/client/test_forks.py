@@ -207,6 +207,7 @@ def test_a_child_begins_with_an_empty_cache(http_liar: LyingS3) -> None:
     assert wrapped[0] == wrapped[2] != wrapped[1]
 
 
+@pytest.mark.slow
 def test_nothing_is_kept_alive() -> None:
     """What is registered goes when its owner goes."""
     before = len(forks._owners)

@@ -281,6 +281,7 @@ class TestWhatLiesUnderTheName:
         assert client.get_object(**where, Key="k")["Body"].read() == NEW
 
 
+@pytest.mark.slow
 def test_a_repeated_request_does_not_cost_the_file(bucket: Bucket) -> None:
     """S3 stored the object and its answer was lost: the condition of the repeated request fails on that very object."""
     client = bucket.client(instruction_file_writes=True, config=Config(retries={"total_max_attempts": 2}))

@@ -146,6 +146,7 @@ def test_a_gap_that_closes(start: Callable[..., Upload]) -> None:
     upload.check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("buffer_size", [3 * MiB, 64 * MiB], ids=["on disk", "in memory"])
 def test_uneven_parts_from_threads(start: Callable[..., Upload], buffer_size: int) -> None:
     """Sizes that are not multiples of 16, as awswrangler sends them, from eight threads in any order."""

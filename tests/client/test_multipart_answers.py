@@ -117,6 +117,7 @@ class TestCodes:
 class TestPartsThatWait:
     """A part that is kept back is answered as S3 would answer it."""
 
+    @pytest.mark.slow
     def test_the_mode_on_the_server(self, make_client: Callable[..., Any], kms_key: str, bucket: str) -> None:
         """A short part's answer has the fields of a long one's."""
         client = make_client(server_side_encryption=SseKms(kms_key, bucket_key=True))
@@ -174,6 +175,7 @@ class TestPartsThatWait:
 class TestOneUploadAnyClient:
     """Clients of one session that encrypts share their uploads; others do not."""
 
+    @pytest.mark.slow
     def test_a_client_for_each_step(self, http_liar: LyingS3) -> None:
         """Begun, given its parts and completed by clients of their own, as programs with a client a thread do."""
         arguments = http_liar.arguments()
@@ -222,6 +224,7 @@ class TestOneUploadAnyClient:
         upload = begun(session.client("s3", **http_liar.arguments()))
         session.client("s3", **http_liar.arguments()).upload_part(**upload, PartNumber=1, Body=b"1")
 
+    @pytest.mark.slow
     def test_nothing_outlives_the_session(self, http_liar: LyingS3) -> None:
         """An upload that nobody ends goes with its session and clients."""
         arguments = http_liar.arguments()

@@ -33,6 +33,7 @@ def stored_is(server: LyingS3, plaintext: bytes) -> None:
     assert stored.body == one_shot(stored.metadata, WRAPPING_KEY, plaintext)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("failures", [0, 2], ids=["at once", "with retries"])
 @pytest.mark.parametrize("kind", ["file", "BytesIO", "stream"])
 def test_transfer_manager(liar: LyingS3, lied_to: Callable[..., Any], tmp_path: Path, kind: str, failures: int) -> None:

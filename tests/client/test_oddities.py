@@ -207,6 +207,7 @@ class TestRuby:
         """V2 written by the newest clients lacks the length (Ruby) or has it (PHP): both are read."""
         assert reader.read(vector(name)) == vector(name).plaintext
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["ruby3/v3-aes256-meta-17", "ruby3/v3-rsa2048-instr-17"])
     def test_empty_description(self, reader: Reader, name: str) -> None:
         """Ruby writes an empty ``x-amz-m`` where there is no description."""

@@ -78,6 +78,7 @@ def test_a_whole_source(client: Any, place: dict[str, Any], plain_s3: Any, *, as
     assert DATA[:64] not in stored
 
 
+@pytest.mark.slow
 def test_ranges_in_any_order(client: Any, place: dict[str, Any], bucket: str) -> None:
     """Copied as the AWS CLI and boto3 copy large objects: ranges of one source, the second before the first."""
     client.put_object(Bucket=bucket, Key="large", Body=DATA * 2 + b"tail")
@@ -87,6 +88,7 @@ def test_ranges_in_any_order(client: Any, place: dict[str, Any], bucket: str) ->
     assert completed(client, place, first, last) == DATA * 2 + b"tail"
 
 
+@pytest.mark.slow
 def test_several_sources(make_client: Callable[..., Any], place: dict[str, Any], bucket: str) -> None:
     """Composed as minio composes: each source is a part, whatever format it has that this client reads."""
     older = make_client(commitment_policy=CommitmentPolicy.FORBID_ENCRYPT_ALLOW_DECRYPT)
@@ -112,6 +114,7 @@ def test_a_version(client: Any, place: dict[str, Any], plain_s3: Any, bucket: st
     assert completed(client, place, answer) == b"old"
 
 
+@pytest.mark.slow
 def test_a_context(client: Any, place: dict[str, Any], bucket: str) -> None:
     """A source with an encryption context needs it, as a read does."""
     client.put_object(Bucket=bucket, Key="c", Body=b"content", EncryptionContext={"team": "hr"})
@@ -122,6 +125,7 @@ def test_a_context(client: Any, place: dict[str, Any], bucket: str) -> None:
     assert completed(client, place, answer) == b"content"
 
 
+@pytest.mark.slow
 def test_plaintext(make_client: Callable[..., Any], plain_s3: Any, place: dict[str, Any], bucket: str) -> None:
     """A source that is not encrypted is refused like any read of it, and encrypted where such reads are allowed."""
     plain_s3.put_object(Bucket=bucket, Key="plain", Body=b"plaintext")
@@ -138,6 +142,7 @@ def test_plaintext(make_client: Callable[..., Any], plain_s3: Any, place: dict[s
     assert b"plaintext" not in plain_s3.get_object(Bucket=bucket, Key="target")["Body"].read()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "code", "status"),
     [

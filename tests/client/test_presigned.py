@@ -66,6 +66,7 @@ def test_the_holder_of_an_upload_encrypts(
     assert (answer["Body"].read(), answer["Metadata"]) == (body, {"mine": "1"})
 
 
+@pytest.mark.slow
 def test_an_upload_is_used_once(make_client: Callable[..., Any], bucket: str) -> None:
     """The object in hand stores one plaintext, and S3 takes none from another process that has the text."""
     ticket = s3ec.presigned_upload(make_client(), Bucket=bucket, Key="k")
@@ -180,6 +181,7 @@ class TestOneUse:
         """A ticket that S3 itself would take any number of times."""
         return s3ec.presigned_upload(make_client(), Bucket=bucket, Key="k", overwrite=True)
 
+    @pytest.mark.slow
     def test_two_threads(self, ticket: PresignedUpload) -> None:
         """One is refused before its body is touched."""
         barrier = threading.Barrier(2)

@@ -68,6 +68,7 @@ def cases(draw: st.DrawFn, *, most_digits: int = 5000) -> tuple[str, int, str]:
     return draw(st.sampled_from(METHODS)), size, draw(headers(size, most_digits=most_digits))
 
 
+@pytest.mark.slow
 def test_the_model_is_s3s(aws: dict[str, Any], bucket: str) -> None:
     """Plain boto3 gives the same on a server of others.
 
@@ -95,6 +96,7 @@ def test_the_model_is_s3s(aws: dict[str, Any], bucket: str) -> None:
     property_holds()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("server", ["moto", "memory"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_ranges_of_every_kind(
@@ -124,6 +126,7 @@ def test_ranges_of_every_kind(
             check(client, method, bucket, "1000", None, DATA[:1000])
 
 
+@pytest.mark.slow
 def test_ranges_of_cbc(http_liar: LyingS3, make: Callable[..., Any]) -> None:
     """Content without a tag, with every opt-in; a HEAD knows what the writer noted."""
     client = make(**cbc_options(enable_unauthenticated_ranges=True))

@@ -131,6 +131,7 @@ class TestForms:
         for header in FORMS:
             check_form(client, header, DATA[:size])
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("mode", ["verified", "unverified"])
     def test_any_range_of_any_size(self, make: Callable[..., Any], mode: str) -> None:
         """Random ranges of random sizes, read in random pieces."""

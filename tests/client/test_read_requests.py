@@ -69,6 +69,7 @@ def _iam(request: Any, **_: Any) -> AWSResponse | None:
     return AWSResponse(request.url, 403, HeadersDict({"Content-Length": str(len(body))}), raw)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"instruction_file_writes": True}, {"buffer_size": 0}], ids=str)
 def test_no_door_names_a_version(
     make_client: Callable[..., Any], plain_s3: Any, bucket: str, options: dict[str, Any]
@@ -226,6 +227,7 @@ class TestOpenedKeys:
         monkeypatch.setattr("s3ec.client.ranges.VerifiedTable", table)
         return seconds
 
+    @pytest.mark.slow
     def test_one_call_for_many_ranges(
         self, http_liar: LyingS3, make: Callable[..., Any], counting: CountingManager
     ) -> None:

@@ -376,6 +376,7 @@ def test_the_client_that_has_it(begin: Callable[..., Run]) -> None:
         resume_upload(run.client, state, save=saved)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clients", [1, 2])
 def test_one_state_twice_at_once(
     begin: Callable[..., Run], http_liar: LyingS3, lied_to: Callable[..., Any], clients: int
@@ -645,6 +646,7 @@ class TestStateFile:
             assert state.read() == b"former"
             assert len(list(tmp_path.iterdir())) == 2
 
+    @pytest.mark.slow
     def test_one_process_at_a_time(self, tmp_path: Path) -> None:
         """A second process is refused while the first one lives, killed or not; then it may."""
         path = tmp_path / "upload"

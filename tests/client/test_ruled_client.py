@@ -155,6 +155,7 @@ def test_copies_into_refused_buckets(client: Any, buckets: dict[str, str]) -> No
             client.copy({"Bucket": buckets[source], "Key": "k"}, buckets[target], "c")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["first", "second"])
 @pytest.mark.parametrize("source", ["first", "second", "plain"])
 @pytest.mark.parametrize("size", [100, 11 * MIB])
@@ -179,6 +180,7 @@ def test_copies(client: Any, buckets: dict[str, str], plain_s3: Any, source: str
     assert (got["Metadata"], got["ContentType"], got["TagCount"]) == ({"a": "b"}, "text/x", 1)
 
 
+@pytest.mark.slow
 def test_copies_keep_what_the_caller_replaces(client: Any, buckets: dict[str, str]) -> None:
     """Directives and conditions are S3's."""
     client.put_object(Bucket=buckets["plain"], Key="k", Body=SECRET, Metadata={"a": "b"}, Tagging="t=1")
@@ -195,6 +197,7 @@ def test_copies_keep_what_the_caller_replaces(client: Any, buckets: dict[str, st
     assert caught.value.response["Error"]["Code"] == "NoSuchKey"
 
 
+@pytest.mark.slow
 def test_no_ciphertext_among_plain_objects(client: Any, buckets: dict[str, str]) -> None:
     """A reader there expects plaintext; and plaintext of an encrypted bucket is not stored by a mere copy."""
     client.put_object(Bucket=buckets["first"], Key="k", Body=SECRET)
@@ -205,6 +208,7 @@ def test_no_ciphertext_among_plain_objects(client: Any, buckets: dict[str, str])
         client.copy(place, buckets["plain"], "c")
 
 
+@pytest.mark.slow
 def test_parts_of_copies(client: Any, buckets: dict[str, str]) -> None:
     """A part is a range of an object under another key; a wrong range is S3's error."""
     content = bytes(range(256)) * 64
@@ -241,6 +245,7 @@ def test_handlers_do_not_turn_plain_requests_to_other_buckets(
     assert "Contents" not in plain_s3.list_objects_v2(Bucket=buckets["first"])
 
 
+@pytest.mark.slow
 def test_sizes_in_listings(make: Callable[..., boto3.Session], buckets: dict[str, str], plain_s3: Any) -> None:
     """Of plaintext where every object is encrypted; as they are in a plain bucket, and where that was asked for."""
     bucket, plain = buckets["first"], buckets["plain"]
@@ -259,6 +264,7 @@ def test_sizes_in_listings(make: Callable[..., boto3.Session], buckets: dict[str
     assert stored_sizes.list_objects_v2(Bucket=bucket, Prefix="k")["Contents"][0]["Size"] == len(SECRET) + 16
 
 
+@pytest.mark.slow
 def test_instruction_files_are_no_objects(
     make: Callable[..., boto3.Session], buckets: dict[str, str], plain_s3: Any
 ) -> None:

@@ -62,6 +62,7 @@ def encrypts(client: Any, server: LyingS3) -> bool:
 class TestInstall:
     """install and uninstall."""
 
+    @pytest.mark.slow
     def test_from_now_on(self, http_liar: LyingS3, session: Any, service: Callable[..., Any]) -> None:
         """Clients of before stay plain, those of meanwhile keep encrypting, those of afterwards are plain."""
         before = service()

@@ -189,6 +189,7 @@ def test_is_encrypting() -> None:
                 s3ec.is_encrypting(thing)
 
 
+@pytest.mark.slow
 def test_the_default_session() -> None:
     """What is installed on boto3's default session lasts until somebody sets up another one."""
     script = """

@@ -339,6 +339,7 @@ def test_kms_client_may_be_left_out(aws: dict[str, Any], bucket: str, kms_key: s
         assert client.get_object(Bucket=bucket, Key="k")["Body"].read() == PLAINTEXT
 
 
+@pytest.mark.slow
 def test_nobody_wraps_with_kms_v1(make_client: MakeClient, bucket: str, plain_s3: Any, kms_key: str, kms: Any) -> None:
     """With the opt-in for legacy wrapping too, what is written is wrapped with ``kms+context``."""
     keyring = KmsKeyring(kms_key, client=kms, enable_legacy_wrapping_algorithms=True)

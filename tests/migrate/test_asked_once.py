@@ -53,6 +53,7 @@ def _closed(request: Request, ask: Callable[[], Answer]) -> Answer:
     return answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ignore_tags", [False, True])
 def test_tags_that_may_not_be_read_are_not_taken_for_none(
     ignore_tags: bool, settings: Settings, lying: Proxy, bucket: str, plain_s3: Any
@@ -78,6 +79,7 @@ def test_tags_that_may_not_be_read_are_not_taken_for_none(
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("trust", "asked"), [(None, 1), (True, 0), (False, 3)])
 def test_how_far_the_count_is_believed(
     trust: bool | None, asked: int, settings: Settings, bucket: str, plain_s3: Any

@@ -53,6 +53,7 @@ def _rewrap_to(settings: Settings, name: str, **changes: Any) -> MigrationSettin
     return settings(action=Action.REWRAP, keyring=KeyringSpec(kind="kms", key_id=name), **changes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("denied", [False, True], ids=["described", "not described"])
 def test_an_alias_that_was_moved_is_another_plan(
     settings: Settings,
@@ -102,6 +103,7 @@ def _deny(monkeypatch: pytest.MonkeyPatch, *operations: str) -> None:
     monkeypatch.setattr(KeyringSpec, "kms_client", client)
 
 
+@pytest.mark.slow
 def test_an_alias_that_nobody_may_look_up_is_said(
     settings: Settings, tmp_path: Path, aws: dict[str, Any], kms: Any, bucket: str, make_client: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
@@ -168,6 +170,7 @@ def test_a_rewrap_after_one_to_a_raw_key(
     _opens(make_client, kms, bucket, two)
 
 
+@pytest.mark.slow
 def test_an_interrupted_rewrap_looks_at_all_again(
     settings: Settings,
     tmp_path: Path,
@@ -189,6 +192,7 @@ def test_an_interrupted_rewrap_looks_at_all_again(
     _opens(make_client, kms, bucket, two)
 
 
+@pytest.mark.slow
 def test_an_alias_that_is_moved_during_a_run_ends_it_with_an_error(
     settings: Settings, tmp_path: Path, aws: dict[str, Any], kms: Any, bucket: str, plain_s3: Any
 ) -> None:
@@ -262,6 +266,7 @@ def test_the_young_are_looked_at_by_each_run(settings: Settings, tmp_path: Path)
         assert journal.counts() == {"open": 1}
 
 
+@pytest.mark.slow
 def test_finished_books_are_put_aside(settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any, kms: Any) -> None:
     """A second run looks at everything itself and says so; what the first one wrote down is kept beside the journal."""
     _put(plain_s3, bucket)
@@ -279,6 +284,7 @@ def test_finished_books_are_put_aside(settings: Settings, tmp_path: Path, bucket
             assert old.mac_key == journal.mac_key
 
 
+@pytest.mark.slow
 def test_a_verification_verifies_each_time(
     settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
 ) -> None:
@@ -295,6 +301,7 @@ def test_a_verification_verifies_each_time(
     assert _run(job, tmp_path / "j").counts == {"done": 2, "skipped": 1}
 
 
+@pytest.mark.slow
 def test_a_run_says_what_it_did_itself(settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any) -> None:
     """Beside what an earlier run of the same plan has done."""
     _put(plain_s3, bucket)

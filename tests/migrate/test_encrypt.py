@@ -94,6 +94,7 @@ def test_a_second_run_encrypts_nothing_twice(step: Step, bucket: str, plain_s3: 
     assert plain_s3.head_object(Bucket=bucket, Key="k")["ETag"] == first.etag_out
 
 
+@pytest.mark.slow
 def test_the_count_of_tags_may_be_believed(step: Step, bucket: str, plain_s3: Any) -> None:
     """Where it is, an object without tags costs no request for them, and one with tags keeps them."""
     plain_s3.put_object(Bucket=bucket, Key="bare", Body=b"x")
@@ -112,6 +113,7 @@ def test_acl_grants_are_set_with_the_object(step: Step, bucket: str, plain_s3: A
     assert sorted(map(str, before)) == sorted(map(str, after))
 
 
+@pytest.mark.slow
 def test_the_acl_is_not_asked_for_where_the_bucket_has_none(step: Step, bucket: str, plain_s3: Any) -> None:
     """With Object Ownership enforced by the bucket's owner no request is spent on ACLs."""
     rules = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
@@ -172,6 +174,7 @@ def test_a_deleted_object_stays_deleted(step: Step, bucket: str, plain_s3: Any) 
     assert plain_s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["folder/", "a b+c%2Fd", "ünï/cødé 😀", " ", "x" * 1024, "a//b", "./a"])
 def test_any_key_is_moved(key: str, step: Step, bucket: str, plain_s3: Any, make_client: Callable[..., Any]) -> None:
     """Folders' markers and keys that need encoding are objects like others."""
@@ -189,6 +192,7 @@ def test_archived_objects_are_listed_and_left(storage_class: str, step: Step, bu
     assert outcome.leaves_undone
 
 
+@pytest.mark.slow
 def test_metadata_that_would_not_fit_is_found_before_any_write(step: Step, bucket: str, plain_s3: Any) -> None:
     """Nothing is written where S3's 2 KB of metadata cannot take ours beside the caller's."""
     etag = plain_s3.put_object(Bucket=bucket, Key="k", Body=b"x", Metadata={"a": "b" * 1900})["ETag"]
@@ -198,6 +202,7 @@ def test_metadata_that_would_not_fit_is_found_before_any_write(step: Step, bucke
     assert plain_s3.head_object(Bucket=bucket, Key="k")["ETag"] == etag
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["when-needed", "always"])
 def test_an_instruction_file_takes_what_does_not_fit(
     layout: str, step: Step, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
@@ -269,6 +274,7 @@ def test_a_locked_object_is_not_moved_to_where_no_lock_is(
     assert outcome.reason is SkipReason.DESTINATION_WITHOUT_LOCK
 
 
+@pytest.mark.slow
 def test_the_original_time_can_be_kept(step: Step, bucket: str, plain_s3: Any) -> None:
     """Where asked for, a metadata entry keeps when the object was written."""
     plain_s3.put_object(Bucket=bucket, Key="k", Body=b"x")
@@ -311,6 +317,7 @@ def test_a_dry_run_writes_nothing(step: Step, bucket: str, plain_s3: Any) -> Non
     assert plain_s3.head_object(Bucket=bucket, Key="k")["ETag"] == etag
 
 
+@pytest.mark.slow
 def test_objects_can_go_to_another_place(
     step: Step, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
 ) -> None:
@@ -326,6 +333,7 @@ def test_objects_can_go_to_another_place(
     assert step("in/a/b", keep_last_modified="t", **where).reason is SkipReason.DESTINATION_EXISTS
 
 
+@pytest.mark.slow
 def test_nothing_at_the_destination_is_overwritten(step: Step, bucket: str, plain_s3: Any) -> None:
     """An object that has the name already stands, whether plain or encrypted with other content."""
     where = {"source": Location(bucket=bucket, prefix="in/"), "destination": Location(bucket=bucket, prefix="out/")}
@@ -338,6 +346,7 @@ def test_nothing_at_the_destination_is_overwritten(step: Step, bucket: str, plai
     assert plain_s3.head_object(Bucket=bucket, Key="out/a")["ETag"] == etag
 
 
+@pytest.mark.slow
 def test_a_source_that_changed_replaces_its_own_earlier_copy(
     step: Step, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
 ) -> None:
@@ -351,6 +360,7 @@ def test_a_source_that_changed_replaces_its_own_earlier_copy(
     assert read(make_client, bucket, "out/a") == b"newer"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["never", "always"])
 def test_what_is_encrypted_already_moves_as_it_is(
     layout: str, step: Step, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
@@ -386,6 +396,7 @@ def test_a_foreign_file_under_an_instruction_files_name_stands(step: Step, bucke
         assert plain_s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b"somebody's own"
 
 
+@pytest.mark.slow
 def test_a_bound_object_is_bound_to_its_new_place(
     step: Step, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
 ) -> None:

@@ -68,6 +68,7 @@ def _stored(plain_s3: Any, bucket: str) -> dict[str, tuple[str, Mapping[str, str
     return {name: (head["ETag"], head["Metadata"]) for name, head in heads.items()}
 
 
+@pytest.mark.slow
 def test_a_survey_calls_them_unreadable_and_says_why(halves: str, plain_s3: Any) -> None:
     """None of them is counted as plaintext, or as any format."""
     found = {each.key: each for each in Survey(plain_s3, halves)}
@@ -76,6 +77,7 @@ def test_a_survey_calls_them_unreadable_and_says_why(halves: str, plain_s3: Any)
     assert all(each.problem for each in found.values())
 
 
+@pytest.mark.slow
 def test_an_audit_counts_them_apart_and_says_that_they_block(halves: str, plain_s3: Any) -> None:
     """They are in the totals, in none of the formats, and under a reason with an advice."""
     document = audit(Survey(plain_s3, halves)).document()
@@ -111,6 +113,7 @@ def test_none_of_them_is_encrypted_again(
     assert _stored(plain_s3, halves) == before
 
 
+@pytest.mark.slow
 def test_an_object_that_lost_all_but_its_length_is_left_alone(
     settings: Callable[..., MigrationSettings], bucket: str, plain_s3: Any, tmp_path: Path
 ) -> None:

@@ -64,6 +64,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.slow
 def test_leases_of_a_killed_process_end_at_once(tmp_path: Path) -> None:
     """After a kill the next run on the same machine does not wait for a lease to run out."""
     path = tmp_path / "j"
@@ -227,6 +228,7 @@ def test_the_default_place_depends_on_the_plan(tmp_path: Path, monkeypatch: pyte
     assert default_path(SETTINGS).is_relative_to(tmp_path)
 
 
+@pytest.mark.slow
 def test_many_make_one_file_at_once(tmp_path: Path) -> None:
     """Runs that are started together wait for the one that makes the file."""
 

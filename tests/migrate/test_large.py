@@ -40,6 +40,7 @@ def test_a_large_object_goes_in_parts(
     assert step("k", **IN_PARTS).result is Result.ALREADY
 
 
+@pytest.mark.slow
 def test_a_large_old_object_is_upgraded_in_parts(
     step: Step, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
 ) -> None:
@@ -51,6 +52,7 @@ def test_a_large_old_object_is_upgraded_in_parts(
     assert make_client().get_object(Bucket=bucket, Key="k")["Body"].read() == body
 
 
+@pytest.mark.slow
 def test_what_does_not_verify_is_never_committed(
     step: Step, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
 ) -> None:
@@ -68,6 +70,7 @@ def test_what_does_not_verify_is_never_committed(
     assert "Uploads" not in plain_s3.list_multipart_uploads(Bucket=bucket)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["changed", "deleted"])
 def test_a_writer_during_the_upload_wins(
     what: str, step: Step, bucket: str, plain_s3: Any, monkeypatch: pytest.MonkeyPatch
@@ -91,6 +94,7 @@ def test_a_writer_during_the_upload_wins(
     assert "Uploads" not in plain_s3.list_multipart_uploads(Bucket=bucket)
 
 
+@pytest.mark.slow
 def test_an_upload_is_noted_while_it_lasts(settings: Any, open_context: Any, bucket: str, plain_s3: Any) -> None:
     """What is under way stands in the books, so that a later run can clear it away; what is done does not."""
     from s3ec.migrate import Journal, migrate_one

@@ -73,6 +73,7 @@ def _at_once(*works: Callable[[], Any]) -> None:
         raise errors[0]
 
 
+@pytest.mark.slow
 def test_a_journal_that_was_lost_on_the_way_to_another_place(
     settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any
 ) -> None:
@@ -91,6 +92,7 @@ def test_a_journal_that_was_lost_on_the_way_to_another_place(
     assert before == {entry["Key"]: entry["ETag"] for entry in plain_s3.list_objects_v2(Bucket=bucket)["Contents"]}
 
 
+@pytest.mark.slow
 def test_an_older_copy_of_a_journal_and_one_that_vanishes(
     settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
 ) -> None:
@@ -189,6 +191,7 @@ def strict(endpoint: str) -> Iterator[str]:
         yield lying.url
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("length", [1012, 1013, 1024])
 def test_keys_that_leave_no_room_for_a_suffix(
     length: int, strict: str, settings: Settings, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
@@ -221,6 +224,7 @@ class _List:
         return iter(self._tasks)
 
 
+@pytest.mark.slow
 def test_a_list_that_repeats_and_lies(
     settings: Settings, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
 ) -> None:

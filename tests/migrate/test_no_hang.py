@@ -58,6 +58,7 @@ def _through(lying: Proxy, job: MigrationSettings, **changes: Any) -> MigrationS
     return replace(job, connection=connection, **changes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["cut error", "no XML", "empty tagging", "empty acl"])
 def test_an_answer_that_nobody_foresaw_ends_one_attempt(
     kind: str, settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any, lying: Proxy
@@ -109,6 +110,7 @@ def test_an_empty_listing_is_no_end(
         assert isinstance(_ends(job, journal, workers=2), MigrationError)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 3])
 def test_an_unexpected_error_ends_its_task_alone(
     workers: int, settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any, monkeypatch: pytest.MonkeyPatch
@@ -134,6 +136,7 @@ def test_an_unexpected_error_ends_its_task_alone(
     assert [outcome.error for outcome in failed] in ([], ["KeyError"])
 
 
+@pytest.mark.slow
 def test_a_listener_that_raises_ends_the_run_with_its_error(
     settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any
 ) -> None:
@@ -174,6 +177,7 @@ def test_a_full_disk_ends_the_run_and_a_larger_one_goes_on(
         assert sum(again.counts.values()) == 40
 
 
+@pytest.mark.slow
 def test_a_damaged_page_is_an_error_of_the_job(settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any) -> None:
     """Wherever the damage shows, it is a `MigrationError` (exit code 11), never a traceback of SQLite's."""
     _put(plain_s3, bucket, 60)

@@ -33,6 +33,7 @@ PARQUET_SCHEMA = (
 )
 
 
+@pytest.mark.slow
 def test_listings_give_keys_as_they_are(bucket: str, plain_s3: Any) -> None:
     """ListObjectsV2 and ListObjectVersions give each key, ETag and size; delete markers are not objects."""
     keep_versions(plain_s3, bucket)

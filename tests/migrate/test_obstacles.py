@@ -41,6 +41,7 @@ def _do(context: MigrationContext, bucket: str, key: str = "k") -> Outcome:
     return migrate_one(Task(bucket=bucket, key=key), context=context)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("operation", "reason", "leave"),
     [
@@ -210,6 +211,7 @@ def test_a_conflict_or_a_busy_s3_is_tried_again(
     assert _do(context, bucket).result is Result.RETRY
 
 
+@pytest.mark.slow
 def test_one_data_key_can_serve_many_objects(
     settings: Settings, open_context: Open, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
 ) -> None:
@@ -276,6 +278,7 @@ def test_an_sdk_without_conditions_sends_them_all_the_same(
         client.put_object(Bucket=bucket, Key="k", Body=b"3", IfNoneMatch="*")
 
 
+@pytest.mark.slow
 def test_verification_reads_everything_and_writes_nothing(
     settings: Settings, open_context: Open, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
 ) -> None:

@@ -196,6 +196,7 @@ def test_a_rewrap_sends_what_was_planned(
         assert _as_planned(job, lying, tmp_path / "j").already == 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", [Action.UPGRADE, Action.VERIFY])
 def test_an_upgrade_and_a_verification_send_what_was_planned(
     action: Action, through: Settings, lying: Proxy, tmp_path: Path, bucket: str, make_client: Callable[..., Any]
@@ -223,6 +224,7 @@ def test_a_wrong_source_key_fails_the_plan(
     assert plan(settings(action=Action.UPGRADE, source_keyring=wrong)).to_do == 1
 
 
+@pytest.mark.slow
 def test_each_class_has_its_price(settings: Settings, bucket: str, plain_s3: Any) -> None:
     """A request to an object that is seldom read costs two to twenty-five times as much."""
     costs = {}

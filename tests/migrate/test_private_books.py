@@ -61,6 +61,7 @@ def test_no_digest_of_the_content_is_written_down(
     assert not [digest for digest in DIGESTS if digest in written]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("there", [False, True])
 def test_the_books_are_private(there: bool, settings: Settings, bucket: str, plain_s3: Any) -> None:
     """Journal, its side files, its key, what was put aside and the folder: for their owner alone, old ones, too."""

@@ -29,6 +29,7 @@ def _versions(plain_s3: Any, bucket: str) -> int:
     return len(plain_s3.list_object_versions(Bucket=bucket).get("Versions", []))
 
 
+@pytest.mark.slow
 def test_old_plaintext_goes_after_the_migration(
     settings: Settings, step: Step, versioned: str, plain_s3: Any, make_client: Callable[..., Any]
 ) -> None:
@@ -44,6 +45,7 @@ def test_old_plaintext_goes_after_the_migration(
     assert make_client().get_object(Bucket=versioned, Key="k")["Body"].read() == b"two"
 
 
+@pytest.mark.slow
 def test_plaintext_without_an_encrypted_successor_stays(
     settings: Settings, step: Step, versioned: str, plain_s3: Any
 ) -> None:
@@ -58,6 +60,7 @@ def test_plaintext_without_an_encrypted_successor_stays(
     assert _versions(plain_s3, versioned) == 4
 
 
+@pytest.mark.slow
 def test_a_successor_that_does_not_verify_protects_the_plaintext(
     settings: Settings, step: Step, versioned: str, plain_s3: Any
 ) -> None:
@@ -75,6 +78,7 @@ def test_a_successor_that_does_not_verify_protects_the_plaintext(
     assert _versions(plain_s3, versioned) == 2
 
 
+@pytest.mark.slow
 def test_versions_that_may_be_encrypted_by_an_instruction_file_stay(
     settings: Settings, step: Step, versioned: str, plain_s3: Any
 ) -> None:
@@ -87,6 +91,7 @@ def test_versions_that_may_be_encrypted_by_an_instruction_file_stay(
     assert [(entry.action, entry.leaves_undone) for entry in entries] == [("kept", True)]
 
 
+@pytest.mark.slow
 def test_a_delete_marker_does_not_stop_the_purge(settings: Settings, step: Step, versioned: str, plain_s3: Any) -> None:
     """An object deleted after its migration still has plaintext versions to be removed."""
     plain_s3.put_object(Bucket=versioned, Key="k", Body=b"x")
@@ -95,6 +100,7 @@ def test_a_delete_marker_does_not_stop_the_purge(settings: Settings, step: Step,
     assert sorted(entry.action for entry in _purge(settings)) == ["kept", "removed"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("history", [False, True])
 @pytest.mark.parametrize("older", [(b"draft 1", b"draft 2"), (b"as long as 3!",)], ids=["drafts", "same length"])
 def test_history_stays_unless_it_is_named(
@@ -139,6 +145,7 @@ def _answer(client: Any, method: str, refused: Callable[[dict[str, Any]], bool],
     setattr(client, method, answer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "cause", ["archived", "HEAD 403", "HEAD 500", "HEAD 503", "GET 403", "DELETE 403", "DELETE 503"]
 )
@@ -191,6 +198,7 @@ def test_a_damaged_current_version_is_named(
     assert plaintext == (["removed"] if older_is_sound else ["kept"])
 
 
+@pytest.mark.slow
 def test_a_null_version_that_was_replaced_stays(
     settings: Settings, versioned: str, plain_s3: Any, step: Step, open_context: Callable[..., Any]
 ) -> None:

@@ -99,6 +99,7 @@ def test_a_kill_at_each_request_strands_nothing(
     assert point > 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("body", "changes"), [(TEXT, {}), (TEXT * 140_000, IN_PARTS)], ids=["whole", "in parts"])
 def test_readers_are_never_refused_while_an_object_is_moved(
     body: bytes,
@@ -298,13 +299,19 @@ class TestUpgrade:
             Bucket=bucket, Key="k.instruction", Body=V2.instruction_file.body, Metadata={"by": "writer"}
         )
 
-    def new_pair(self, make_client: Callable[..., Any], bucket: str) -> None:
-        """Another writer's new object with a new file."""
+    def new_pair(self, make_client: Callable[..., Any], bucket: str, plain_s3: Any) -> None:
+        """A new object with a new file, as a client writes them that takes no account of the old file."""
         make_client(
             keyring=AesKeyring(self.KEY),
             commitment_policy=CommitmentPolicy.FORBID_ENCRYPT_ALLOW_DECRYPT,
             instruction_file_writes=True,
-        ).put_object(Bucket=bucket, Key="k", Body=b"the writer's new object")
+        ).put_object(Bucket=bucket, Key="new", Body=b"the writer's new object")
+        for suffix in (".instruction", ""):
+            written = plain_s3.get_object(Bucket=bucket, Key=f"new{suffix}")
+            plain_s3.put_object(
+                Bucket=bucket, Key=f"k{suffix}", Body=written["Body"].read(), Metadata=written["Metadata"]
+            )
+            plain_s3.delete_object(Bucket=bucket, Key=f"new{suffix}")
 
     @pytest.mark.parametrize("versioned", [False, True])
     def test_the_file_of_a_writer_in_between_stands(
@@ -322,13 +329,14 @@ class TestUpgrade:
         self.put_pair(plain_s3, bucket)
         context = open_context(job)
         watch = Interference(context.s3)
-        watch.when("DeleteObject", lambda: self.new_pair(make_client, bucket))
+        watch.when("DeleteObject", lambda: self.new_pair(make_client, bucket, plain_s3))
         first = migrate_one(Task(bucket=bucket, key="k"), context=context)
         assert first.result is Result.DONE
         assert any("another writer" in note for note in first.notes)
         assert migrate_one(Task(bucket=bucket, key="k"), context=context).result is Result.DONE
         assert _read(make_client(), bucket) == b"the writer's new object"
 
+    @pytest.mark.slow
     def test_a_server_without_conditions_is_looked_at_again(
         self, job: Any, open_context: Open, make_client: Callable[..., Any], bucket: str, plain_s3: Any
     ) -> None:
@@ -337,7 +345,7 @@ class TestUpgrade:
         context = open_context(job)
         watch = Interference(context.s3)
         watch.forget("If-Match", "DeleteObject")
-        watch.when("DeleteObject", lambda: self.new_pair(make_client, bucket))
+        watch.when("DeleteObject", lambda: self.new_pair(make_client, bucket, plain_s3))
         outcome = migrate_one(Task(bucket=bucket, key="k"), context=context)
         assert (outcome.result, outcome.leaves_undone) == (Result.FAILED, True)
         orphan = plain_s3.get_object(Bucket=bucket, Key="k")["Body"].read()
@@ -354,7 +362,7 @@ class TestUpgrade:
         context = open_context(job)
         watch = Interference(context.s3)
         watch.forget("If-Match", "DeleteObject")
-        watch.when("DeleteObject", lambda: self.new_pair(make_client, bucket))
+        watch.when("DeleteObject", lambda: self.new_pair(make_client, bucket, plain_s3))
         assert migrate_one(Task(bucket=bucket, key="k"), context=context).result is Result.CHANGED
         assert migrate_one(Task(bucket=bucket, key="k"), context=context).result is Result.DONE
         assert _read(make_client(), bucket) == b"the writer's new object"
@@ -402,6 +410,7 @@ class TestUpgrade:
                 assert (outcome.result, outcome.reason) == (Result.SKIPPED, SkipReason.PERHAPS_ENCRYPTED)
         assert plain_s3.get_object(Bucket=bucket, Key="k")["Body"].read() == V2.body
 
+    @pytest.mark.slow
     def test_only_the_books_that_wrote_a_stray_file_vouch_for_it(
         self, settings: Settings, open_context: Open, make_client: Callable[..., Any], bucket: str, plain_s3: Any
     ) -> None:

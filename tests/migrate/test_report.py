@@ -144,6 +144,7 @@ def test_nothing_vanishes_from_a_chart():
     assert donut([], unit="objects") == bars([]) == ""
 
 
+@pytest.mark.slow
 def test_a_real_browser_shows_it(full: dict[str, Any], tmp_path: Path):
     """Chromium draws the page without a script and without loading anything."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser")

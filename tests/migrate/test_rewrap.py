@@ -107,6 +107,7 @@ def test_another_context(step: Step, bucket: str, plain_s3: Any, make_client: Ca
     assert step("k", **changes).result is Result.ALREADY
 
 
+@pytest.mark.slow
 def test_raw_key_to_kms_and_back(
     step: Step, bucket: str, plain_s3: Any, make_client: Callable[..., Any], tmp_path: Path, kms_key: str
 ) -> None:
@@ -128,6 +129,7 @@ def test_raw_key_to_kms_and_back(
     assert _stored(plain_s3, bucket)[0] == body
 
 
+@pytest.mark.slow
 def test_raw_key_to_another_raw_key(
     step: Step, bucket: str, plain_s3: Any, make_client: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -157,6 +159,7 @@ def test_raw_key_to_another_raw_key(
     assert reader.get_object(Bucket=bucket, Key="k")["Body"].read() == b"text"
 
 
+@pytest.mark.slow
 def test_only_the_instruction_file_is_replaced(
     step: Step, bucket: str, plain_s3: Any, make_client: Callable[..., Any], other_key: str, kms: Any
 ) -> None:
@@ -179,6 +182,7 @@ def test_only_the_instruction_file_is_replaced(
     assert step("k", action=Action.REWRAP, keyring=spec).result is Result.ALREADY
 
 
+@pytest.mark.slow
 def test_large_objects_are_copied_in_parts(
     step: Step, bucket: str, plain_s3: Any, make_client: Callable[..., Any], other_key: str, kms: Any
 ) -> None:
@@ -252,6 +256,7 @@ def test_a_rewrap_by_somebody_else_is_noticed_though_the_etag_is_the_same(
     assert plain_s3.head_object(Bucket=bucket, Key="k")["Metadata"]["theirs"] == "1"
 
 
+@pytest.mark.slow
 def test_tags_are_kept_though_the_headers_count_none(
     settings: Callable[..., MigrationSettings],
     open_context: Callable[..., MigrationContext],

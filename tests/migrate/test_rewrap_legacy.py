@@ -23,6 +23,7 @@ def _wrapped(data_key: bytes, padding: bytes) -> str:
     return base64.b64encode(encryptor.update(data_key + padding) + encryptor.finalize()).decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_well_and_badly_padded_end_alike(
     dry_run: bool, step: Step, bucket: str, plain_s3: Any, tmp_path: Path, kms_key: str

@@ -138,6 +138,7 @@ def test_readers_that_allow_plaintext_work_all_the_while(
     assert refused == [8, 7, 6, 5, 4, 3, 2, 1, 0, 0]
 
 
+@pytest.mark.slow
 def test_a_busy_writer_does_not_keep_a_run_going(
     settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any
 ) -> None:

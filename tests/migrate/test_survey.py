@@ -68,6 +68,7 @@ def test_every_format_is_told_apart(mixed: str, plain_s3: Any):
     assert objects["forged"].error == "ConflictingMetadataError"
 
 
+@pytest.mark.slow
 def test_the_listing_is_gone_through_in_order_whatever_the_number_of_workers(mixed: str, plain_s3: Any):
     """One worker and many say the same, in the listing's order."""
     assert [each.key for each in Survey(plain_s3, mixed, workers=1)] == [
@@ -75,6 +76,7 @@ def test_the_listing_is_gone_through_in_order_whatever_the_number_of_workers(mix
     ]
 
 
+@pytest.mark.slow
 def test_an_orphaned_instruction_file_is_named(mixed: str, plain_s3: Any):
     """A file whose object is gone is found out when the survey is over."""
     plain_s3.delete_object(Bucket=mixed, Key="beside")
@@ -140,6 +142,7 @@ def test_server_side_mode_class_and_metadata(bucket: str, plain_s3: Any, kms_key
     assert (each.storage_class, each.is_archived, each.metadata_bytes) == ("GLACIER", True, 9)
 
 
+@pytest.mark.slow
 def test_everything_goes_through_json(mixed: str, plain_s3: Any):
     """Objects and audits are JSON, whatever is in them."""
     for each in Survey(plain_s3, mixed):
@@ -171,6 +174,7 @@ def test_an_empty_bucket(bucket: str, plain_s3: Any):
     assert document["ready_for_require_decrypt"] is True
 
 
+@pytest.mark.slow
 def test_the_survey_writes_nothing_and_asks_no_key(mixed: str, plain_s3: Any):
     """Every request is a LIST, a HEAD, or a GET of an instruction file or of a setting."""
     seen: set[str] = set()

@@ -41,6 +41,7 @@ def _actions(other_key: str, bucket: str) -> dict[str, dict[str, Any]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("in_file", [False, True], ids=["metadata", "instruction file"])
 @pytest.mark.parametrize("action", ["migrate", "upgrade", "rewrap", "verify", "elsewhere"])
 def test_an_object_that_is_bound_elsewhere(
@@ -72,6 +73,7 @@ def test_an_object_that_is_bound_elsewhere(
     assert step("mallory", **changes).result in (Result.DONE, Result.ALREADY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", ["migrate", "upgrade", "rewrap", "verify", "elsewhere"])
 def test_an_object_of_another_context(
     action: str, step: Step, make_client: Callable[..., Any], other_key: str, bucket: str, plain_s3: Any

@@ -88,6 +88,7 @@ def test_old_formats_are_left_alone_unless_asked_for(step: Step, bucket: str, pl
     assert plain_s3.get_object(Bucket=bucket, Key="k")["Body"].read() == vector.body
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_file", [False, True])
 def test_old_formats_move_as_they_are(
     with_file: bool, step: Step, bucket: str, plain_s3: Any, tmp_path: Path, make_client: Callable[..., Any]
@@ -126,6 +127,7 @@ def test_the_context_is_kept_without_reserved_names(
     assert answer["Body"].read() == b"x"
 
 
+@pytest.mark.slow
 def test_a_tampered_object_is_not_upgraded(
     step: Step, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
 ) -> None:

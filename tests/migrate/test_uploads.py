@@ -18,6 +18,7 @@ from support.proxy import Answer, Request, proxy
 MIB = 2**20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["500 after it", "reset after it", "each time", "abort fails"])
 @pytest.mark.parametrize("action", [Action.MIGRATE, Action.REWRAP])
 def test_an_upload_whose_answer_was_lost_is_aborted(

@@ -62,6 +62,7 @@ def _with_other_metadata(plain_s3: Any, bucket: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", JOBS)
 @pytest.mark.parametrize("moment", ["before the last look", "before the commit"])
 @pytest.mark.parametrize("versioned", [False, True])
@@ -99,6 +100,7 @@ def test_other_metadata_on_the_same_bytes(
     assert (UNGUARDED in again.notes) is not versioned
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", JOBS)
 @pytest.mark.parametrize("versioned", [True])
 def test_tags_alone(
@@ -163,6 +165,7 @@ def locked(plain_s3: Any) -> Any:
     empty_bucket(plain_s3, name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", JOBS)
 @pytest.mark.parametrize("change", ["overwritten", "deleted"])
 def test_a_lock_that_holds_our_version(

@@ -25,6 +25,7 @@ from support.serving import converse
 METRICS = b"GET /-/metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
+@pytest.mark.slow
 def test_what_it_prints_opens_it_and_sigterm_ends_it(
     aws: dict[str, Any], bucket: str, tmp_path: Path, plain_s3: Any, kms_key: str
 ):

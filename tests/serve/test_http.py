@@ -117,6 +117,7 @@ def test_a_body_that_nobody_wanted_ends_the_connection(server: Server, bucket: s
     assert b"connection: close" in answer.lower()
 
 
+@pytest.mark.slow
 def test_a_slow_head_is_cut_off(server: Server):
     """However it drips; whoever rests between requests may rest longer."""
     with socket.create_connection(server.address, timeout=60) as connection:
@@ -124,6 +125,7 @@ def test_a_slow_head_is_cut_off(server: Server):
         assert connection.recv(100) == b""
 
 
+@pytest.mark.slow
 def test_a_slow_body_is_cut_off(server: Server, bucket: str):
     """And says why."""
     raw = Raw(server.url, "PUT", f"/{bucket}/k")
@@ -274,6 +276,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return names
 
 
+@pytest.mark.slow
 def test_over_tls(serve: Callable[..., Server], through: Any, bucket: str, certificate: tuple[Path, Path]):
     """With trailers, as SDKs protect bodies there; and who speaks plain http, or nothing, is let go."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -94,6 +94,7 @@ def test_conditions_take_the_etags_that_were_shown(s3: Any, bucket: str):
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"1"
 
 
+@pytest.mark.slow
 def test_a_tampered_object_is_not_answered_with_200(s3: Any, plain_s3: Any, bucket: str):
     """The answer begins once the content verified."""
     s3.put_object(Bucket=bucket, Key="k", Body=CONTENT)
@@ -110,6 +111,7 @@ def test_plaintext_is_refused(s3: Any, plain_s3: Any, bucket: str):
     assert code_of(s3.get_object, Bucket=bucket, Key="k") == (400, "NotEncrypted")
 
 
+@pytest.mark.slow
 def test_parts_in_any_order_from_many_connections(s3: Any, make_client: Any, plain_s3: Any, bucket: str):
     """Each part is encrypted at its place."""
     upload = s3.create_multipart_upload(Bucket=bucket, Key="k")["UploadId"]
@@ -131,6 +133,7 @@ def test_parts_in_any_order_from_many_connections(s3: Any, make_client: Any, pla
     assert plain_s3.head_object(Bucket=bucket, Key="k")["ContentLength"] == len(content) + 16
 
 
+@pytest.mark.slow
 def test_managed_transfers(s3: Any, bucket: str):
     """Up, down, and server-side copies in parts, as boto3 makes them."""
     config = TransferConfig(multipart_threshold=5 * MiB, multipart_chunksize=5 * MiB, max_concurrency=4)
@@ -300,6 +303,7 @@ def test_headers_in_the_query_of_a_presigned_url_are_headers(through: Any, plain
     assert fetch("GET", unsigned + "&x-amz-meta-own=x")[0] == 403
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [True, False])
 def test_checksums_of_the_parts_checksums(s3: Any, bucket: str, suffix: bool):
     """What some SDKs state about the whole is verified by the parts that are listed."""

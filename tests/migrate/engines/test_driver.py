@@ -94,6 +94,7 @@ def test_what_stops_the_job_comes_back_as_text(filled: str, settings: Any, tmp_p
         assert journal.counts() == {"open": 20}
 
 
+@pytest.mark.slow
 def test_a_stop_waits_for_what_is_out(filled: str, settings: Any, tmp_path: Path):
     """What is out when the stop comes is written down, the rest stays open."""
     stop = threading.Event()

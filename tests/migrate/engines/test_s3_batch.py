@@ -93,6 +93,7 @@ def test_a_version_is_taken_by_its_id(invoke: Any, bucket: str, plain_s3: Any):
     assert plain_s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"new"
 
 
+@pytest.mark.slow
 def test_skips_succeed_and_failures_do_not(invoke: Any, bucket: str, plain_s3: Any, make_client: Any):
     """A job is ended by S3 when half of it fails: what is left alone succeeds with the reason, tampering does not."""
     plain_s3.put_object(Bucket=bucket, Key="fat", Body=b"1", Metadata={"x": "y" * 1900})
@@ -156,6 +157,7 @@ def test_a_key_outside_the_settings_is_refused(invoke: Any, bucket: str, plain_s
     assert codes == {"in/k": "Succeeded", "out/k": "PermanentFailure", "in/done/k": "PermanentFailure"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", [Action.MIGRATE, Action.UPGRADE, Action.REWRAP])
 def test_a_versioned_job_may_run_again(
     invoke: Any, bucket: str, plain_s3: Any, make_client: Any, aws: dict[str, Any], action: Action
@@ -177,6 +179,7 @@ def _older(action: Action) -> dict[str, Any]:
     return {"commitment_policy": policy} if action is Action.UPGRADE else {}
 
 
+@pytest.mark.slow
 def test_lines_of_all_versions(invoke: Any, bucket: str, plain_s3: Any):
     """An old version is left alone and succeeds; a delete marker holds nothing; the current one is done."""
     keep_versions(plain_s3, bucket)
@@ -207,6 +210,7 @@ def test_a_verification_reads_the_version_that_is_named(invoke: Any, bucket: str
     assert _succeeded(invoke(event("2.0", bucket, "k", s3VersionId=old), action=Action.VERIFY))["result"] == "done"
 
 
+@pytest.mark.slow
 def test_a_rewrap_of_a_large_object_needs_no_time(invoke: Any, bucket: str, make_client: Any, aws: dict[str, Any]):
     """It moves no byte: 64 MiB within the seconds that reading them would not fit into."""
     make_client().put_object(Bucket=bucket, Key="k", Body=bytes(64 * 2**20))
