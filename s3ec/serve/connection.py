@@ -185,7 +185,9 @@ class Connection:
             event = self._http.next_event()
             if event is h11.NEED_DATA:
                 if self._http.they_are_waiting_for_100_continue:
-                    self._transmit(self._http.send(h11.InformationalResponse(status_code=100, headers=[])))
+                    # Older ones of botocore do not recognise it without its word.
+                    go_on = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
+                    self._transmit(self._http.send(go_on))
                 self._socket.settimeout(self._settings.transfer_timeout)
                 self._http.receive_data(self._socket.recv(_RECEIVE))
             elif isinstance(event, h11.Data):
