@@ -47,6 +47,7 @@ def test_a_bucket_in_order_has_no_findings(run: Any, bucket: str, make_client: A
     assert "Still stops REQUIRE_ENCRYPT_REQUIRE_DECRYPT: nothing" in text
 
 
+@pytest.mark.slow
 def test_a_page_that_cannot_be_written(run: Any, bucket: str, tmp_path: Path):
     """One line names the path."""
     ended = run("audit", f"s3://{bucket}", "--html", tmp_path / "absent" / "audit.html")

@@ -49,6 +49,7 @@ def test_a_bucket_is_no_object(run: Any, command: str):
     assert "s3://bucket is wanted" in ended.line
 
 
+@pytest.mark.slow
 def test_a_presigned_url_gives_ciphertext_and_says_so(run: Any, bucket: str, make_client: Any, kms_key: str, kms: Any):
     """Standard output carries the URL alone; it is signed by version 4."""
     make_client().put_object(Bucket=bucket, Key="k", Body=b"alpha")

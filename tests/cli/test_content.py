@@ -86,6 +86,7 @@ def test_copies_between_keys_need_no_key_and_stay_ciphertext(run: Any, key: Any,
     assert run("cat", f"s3://{bucket}/b", *key).out == b"alpha"
 
 
+@pytest.mark.slow
 def test_cp_refuses_to_spread_plaintext(run: Any, bucket: str, plain_s3: Any):
     """An unencrypted object is copied only with the explicit opt-in."""
     plain_s3.put_object(Bucket=bucket, Key="plain", Body=b"open")
@@ -169,6 +170,7 @@ def test_inspect_needs_no_key(run: Any, bucket: str, make_client: Any, plain_s3:
     assert run("inspect", f"s3://{bucket}/p", "--json").json["format"] is None
 
 
+@pytest.mark.slow
 def test_ls_shows_what_is_encrypted_how(run: Any, bucket: str, make_client: Any, plain_s3: Any):
     """One level as folders and objects, or everything; each object with its format."""
     make_client().put_object(Bucket=bucket, Key="d/enc", Body=b"1")

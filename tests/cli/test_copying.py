@@ -39,6 +39,7 @@ def test_the_content_type_is_guessed_from_the_name(run: Any, key: Any, bucket: s
     assert plain_s3.head_object(Bucket=bucket, Key="own")["ContentType"] == "text/x-own"
 
 
+@pytest.mark.slow
 def test_what_is_said_of_an_object_is_stored_with_it(run: Any, key: Any, bucket: str, file: Path, plain_s3: Any):
     """Each option under the name that the AWS CLI has for it; maps in each of their forms."""
     words = (
@@ -217,6 +218,7 @@ def test_an_object_with_an_instruction_file_is_encrypted(run: Any, key: Any, buc
     assert run("cat", f"s3://{bucket}/copy", *key).out == b"alpha"
 
 
+@pytest.mark.slow
 def test_what_is_no_file_is_said_and_the_rest_goes_on(run: Any, key: Any, bucket: str, tmp_path: Path, plain_s3: Any):
     """A pipe is not waited for; a link that leads nowhere, or to itself, is named; a name must be UTF-8."""
     folder = tmp_path / "odd"
@@ -254,6 +256,7 @@ def test_one_failure_that_hits_everything_is_said_a_few_times(run: Any, key: Any
     assert "7 more with the same reason: is not encrypted" in lines[-1]
 
 
+@pytest.mark.slow
 def test_mv_in_each_direction(run: Any, key: Any, bucket: str, file: Path, tmp_path: Path, plain_s3: Any):
     """What was moved is at the target, decrypts there, and is gone at the source."""
     assert run("mv", file, f"s3://{bucket}/up/", *key).text == f"moved {file} -> s3://{bucket}/up/notes.txt\n"
@@ -315,6 +318,7 @@ def test_a_folder_where_an_object_is_wanted(
     assert ("--recursive" in ended.line) is (command in ("cp", "mv", "rm"))
 
 
+@pytest.mark.slow
 def test_a_copy_into_its_own_source_ends(run: Any, key: Any, bucket: str, make_client: Any):
     """What the copy itself writes is not copied again."""
     make_client().put_object(Bucket=bucket, Key="d/x", Body=b"1")

@@ -258,6 +258,7 @@ def test_a_run_that_failed_before_its_first_object_leaves_no_journal(run: Any, k
     assert len(list(folder.glob("migrate-*.journal"))) == 1
 
 
+@pytest.mark.slow
 def test_a_target_that_cannot_be_written_is_named_as_it_was_given(run: Any, key: Any, many: str):
     """Not by the temporary name beside it."""
     line = run("cp", f"s3://{many}/object-000", "/proc/x.txt", *key).line

@@ -127,6 +127,7 @@ def test_delete_on_the_local_side_stays_in_the_folder(
     assert names(down) == {"kept": b"1"}
 
 
+@pytest.mark.slow
 def test_what_cannot_be_read_is_not_absent(
     run: Any, key: Any, bucket: str, tree: Path, plain_s3: Any, monkeypatch: Any
 ):

@@ -304,6 +304,7 @@ def test_kms_that_cannot_be_reached(
         assert "127.0.0.1:9" in ended.err
 
 
+@pytest.mark.slow
 def test_a_refusal_of_kms_names_the_key_that_was_asked(run: Any, key: Any, bucket: str, make_client: Any, kms: Any):
     """KMS's own text is often empty: the key, and the question that helps, are ours to add."""
     make_client().put_object(Bucket=bucket, Key="k", Body=b"1")

@@ -165,6 +165,7 @@ class TestPresigned:
         with pytest.raises(ConfigurationError, match=next(iter(option))):
             s3ec.decrypt_presigned("http://127.0.0.1:9/b/k", keyring=s3ec.AesKeyring(bytes(32)), **option)
 
+    @pytest.mark.slow
     def test_a_long_refusal(self) -> None:
         """Of an answer that says no, only the beginning is read."""
         sent = []

@@ -348,6 +348,7 @@ def test_a_copy_is_pinned_to_what_was_seen(plain_s3: Any, bucket: str, wire: Wir
         assert headers["If-Match"].decode() == etag
 
 
+@pytest.mark.slow
 def test_a_failed_copy_in_parts_leaves_no_upload(plain_s3: Any, bucket: str, wire: Wire) -> None:
     """Parts without an end are billed and invisible: the upload is aborted and the object stays."""
     put(plain_s3, bucket)

@@ -423,6 +423,7 @@ class TestDeletes:
         assert [method for method, _, _ in http_liar.state.requests] == ["DELETE", "POST"]
         assert "b/k.instruction" in http_liar.state.objects
 
+    @pytest.mark.slow
     def test_deleting_the_file_itself(self, make_client: Callable[..., Any], plain_s3: Any, bucket: str) -> None:
         """The file may be deleted by name; the object then says what is missing."""
         client = make_client(instruction_file_writes=True)

@@ -153,6 +153,7 @@ def test_is_read_only(http_liar: LyingS3, make: Callable[..., Any], options: dic
             use()
 
 
+@pytest.mark.slow
 def test_memory(make: Callable[..., Any]) -> None:
     """A small object takes its own size and little more, also while it is opened."""
     client, size = make(), 16 * 1024 * KiB

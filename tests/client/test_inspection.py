@@ -66,6 +66,7 @@ def test_every_vector(shelf: Any, stored: Vector) -> None:
         assert found.kms_key_id == metadata.description["kms_cmk_id"]
 
 
+@pytest.mark.slow
 def test_with_an_encrypting_client(http_liar: LyingS3, lied_to: Callable[..., Any], counting: CountingManager) -> None:
     """An encrypting client sees the same, and asks no key."""
     client = lied_to(http_liar)

@@ -225,6 +225,7 @@ def _cases() -> Iterator[Any]:
         yield pytest.param(state, name, marks=() if is_likely else pytest.mark.slow)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("state", "name"), list(_cases()))
 def test_every_stop_leaves_what_was_or_what_is_to_be(state: str, name: str, bucket: Bucket) -> None:
     """Killed, refused or left without an answer at each request: nothing else is ever read there."""

@@ -72,6 +72,7 @@ def test_progress_of_parts_that_wait(http_liar: LyingS3, lied_to: Callable[..., 
     stored_is(http_liar, (tmp_path / "file").read_bytes())
 
 
+@pytest.mark.slow
 def test_a_transfer_that_fails_is_aborted(http_liar: LyingS3, lied_to: Callable[..., Any]) -> None:
     """s3transfer aborts what it could not finish; nothing of it stays, here or in S3."""
     client = lied_to(http_liar, config=Config(retries={"total_max_attempts": 1}))
@@ -178,6 +179,7 @@ class TestOnMoto:
         client.complete_multipart_upload(**request)
         assert client.get_object(Bucket=bucket, Key="k")["Body"].read() == data
 
+    @pytest.mark.slow
     def test_a_list_from_list_parts(self, make_client: Callable[..., Any], bucket: str) -> None:
         """The parts as S3 lists them may be given too, with the checksums that S3 answers there."""
         client = make_client()
@@ -191,6 +193,7 @@ class TestOnMoto:
         client.complete_multipart_upload(**place, MultipartUpload={"Parts": listed})
         assert client.get_object(Bucket=bucket, Key="k")["Body"].read() == data
 
+    @pytest.mark.slow
     def test_another_client(self, make_client: Callable[..., Any], bucket: str, aws: dict[str, Any]) -> None:
         """An upload that a plain client began gets no part from us, nor one of ours from it."""
         client, plain = make_client(), boto3.client("s3", **aws)

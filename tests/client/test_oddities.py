@@ -176,6 +176,7 @@ class TestForeignKeys:
         name = key.replace("_", "-")
         reader.refused(changed(self.V3, **{key: value}), ConflictingMetadataError, f"mixes format V3.*{name}")
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("extra", [{"x_amz_unencrypted_content_length": "17"}, {"x_amz_m": "{}"}])
     def test_v3_with_a_harmless_addition(self, reader: Reader, extra: dict[str, str]) -> None:
         """A length, or an empty description beside the context, disturbs no client and not this one."""
@@ -269,6 +270,7 @@ class TestGo:
         with pytest.raises(ConfigurationError, match=name):
             make_client().put_object(Bucket=bucket, Key="k", Body=b"", EncryptionContext={name: "x"})
 
+    @pytest.mark.slow
     def test_raw_utf8_context(self, make_client: Callable[..., Any], bucket: str, kms: Any, kms_key: str) -> None:
         """Stores that do not re-code metadata give raw UTF-8 back, which Go cannot read of its own objects."""
         client = make_client()

@@ -64,6 +64,7 @@ def test_a_range_of_a_source_of_any_size(make_client: Callable[..., Any], place:
     assert completed(other, upload, copied) == DATA[5:10]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("as_text", [False, True], ids=["map", "text"])
 def test_a_whole_source(client: Any, place: dict[str, Any], plain_s3: Any, *, as_text: bool) -> None:
     """Copied as s3fs appends: the old object is the first part, what is new follows."""
@@ -103,6 +104,7 @@ def test_several_sources(make_client: Callable[..., Any], place: dict[str, Any],
     assert completed(client, upload, *answers) == DATA + b"of V2"
 
 
+@pytest.mark.slow
 def test_a_version(client: Any, place: dict[str, Any], plain_s3: Any, bucket: str) -> None:
     """The version that is named is copied, and named in the answer."""
     plain_s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})

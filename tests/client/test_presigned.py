@@ -195,6 +195,7 @@ class TestOneUse:
         with pytest.raises(TypeError, match="used once"):
             copied(ticket)
 
+    @pytest.mark.slow
     def test_another_object_of_the_same_key(self, ticket: PresignedUpload) -> None:
         """Refused, whether made by hand or read twice."""
         by_hand = PresignedUpload(ticket.url, ticket.headers, ticket.cipher)

@@ -294,6 +294,7 @@ class TestVerified:
         with pytest.raises(ClientError, match="PreconditionFailed"):
             get(client, "bytes=5-9", **conditions)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("mode", MODES)
     def test_server_that_ignores_ranges(self, http_liar: LyingS3, make: Callable[..., Any], mode: str) -> None:
         """The whole object arrives, is verified, and the range is cut from it."""

@@ -85,6 +85,7 @@ def test_no_door_names_a_version(
         client.get_object(Bucket=bucket, Key="k", VersionId="null", Range="bytes=5-9")
 
 
+@pytest.mark.slow
 def test_no_door_names_a_version_of_unencrypted_objects(
     make_client: Callable[..., Any], plain_s3: Any, bucket: str
 ) -> None:

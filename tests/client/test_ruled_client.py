@@ -87,6 +87,7 @@ def stored(plain_s3: Any, bucket: str, key: str) -> tuple[bytes, dict[str, str]]
     return answer["Body"].read(), answer["Metadata"]
 
 
+@pytest.mark.slow
 def test_each_bucket_by_its_rule(client: Any, buckets: dict[str, str], plain_s3: Any) -> None:
     """Two keys and none, through one client."""
     assert s3ec.is_encrypting(client)
@@ -99,6 +100,7 @@ def test_each_bucket_by_its_rule(client: Any, buckets: dict[str, str], plain_s3:
         assert ("x-amz-3" in metadata) is (role != "plain")
 
 
+@pytest.mark.slow
 def test_context_of_the_rule(client: Any, buckets: dict[str, str], make_client: Callable[..., Any]) -> None:
     """It is given to what is written, however it is written, and asserted of what is read."""
     bucket, own = buckets["first"], make_client()

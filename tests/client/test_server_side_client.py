@@ -147,6 +147,7 @@ def test_reads_name_no_mode(make_client: Callable[..., Any], bucket: str, method
     assert not sent.requests
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["get_object", "head_object", "put_object", "delete_object"])
 def test_a_customer_key_default_never_goes_over_http(make_client: Callable[..., Any], bucket: str, method: str) -> None:
     """With SSE-C as the default every request that would carry the key is refused over http; others work."""
@@ -207,6 +208,7 @@ def test_a_silent_server_is_noticed(
     assert isinstance(client, EncryptionClient)
 
 
+@pytest.mark.slow
 def test_transfers_carry_the_mode_on_every_request(make_client: Callable[..., Any], bucket: str) -> None:
     """An upload in parts and a managed copy name the default's mode where they begin, bucket key included."""
     mode = SseKms(ARN, bucket_key=True)

@@ -195,6 +195,7 @@ class TestUploads:
         client.upload_fileobj(io.BytesIO(DATA), "b", "k", {"MpuObjectSize": len(DATA)}, Config=SMALL)
         assert body_of(client) == DATA
 
+    @pytest.mark.slow
     def test_bandwidth(self, make: Callable[..., Any]) -> None:
         """A limit of bandwidth is taken."""
         client = make()

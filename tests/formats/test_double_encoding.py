@@ -91,6 +91,7 @@ def test_what_we_write_needs_no_repair(pairs: dict[str, str]) -> None:
     assert parse_object(rendered).description == pairs
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_repair_takes_anything(text: str) -> None:
     """Whatever a server answers, the repair gives text."""

@@ -238,6 +238,7 @@ def test_a_list_without_etags_is_looked_at_each_time(
     assert [client.get_object(Bucket=bucket, Key=key)["Body"].read() for key in KEYS] == [b"a", b"b", b"c"]
 
 
+@pytest.mark.slow
 def test_what_was_gone_and_is_back_is_done(
     settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
 ) -> None:

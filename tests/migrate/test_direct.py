@@ -267,6 +267,7 @@ def test_another_writer_wins(
         assert plain_s3.head_object(Bucket=bucket, Key="k")["Metadata"] == {"state": "NEW"}
 
 
+@pytest.mark.slow
 def test_a_tag_that_was_added_meanwhile_is_seen(
     opened: MigrationContext, lying: Proxy, bucket: str, plain_s3: Any
 ) -> None:

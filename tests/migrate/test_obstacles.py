@@ -97,6 +97,7 @@ def _annotate(context: MigrationContext, bucket: str) -> dict[str, bytes]:
     return kept
 
 
+@pytest.mark.slow
 def test_annotations_are_set_again_where_versions_keep_the_old_ones(
     settings: Settings, open_context: Open, bucket: str, plain_s3: Any
 ) -> None:
@@ -200,6 +201,7 @@ def test_a_throttled_kms_is_asked_again_later(
     assert plain_s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("code", "status"), [("ConditionalRequestConflict", 409), ("SlowDown", 503)])
 def test_a_conflict_or_a_busy_s3_is_tried_again(
     code: str, status: int, settings: Settings, open_context: Open, bucket: str, plain_s3: Any
@@ -257,6 +259,7 @@ def test_memory_is_waited_for() -> None:
     thread.join()
 
 
+@pytest.mark.slow
 def test_an_sdk_without_conditions_sends_them_all_the_same(
     aws: dict[str, Any], bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -300,6 +303,7 @@ def test_verification_reads_everything_and_writes_nothing(
     assert not any(written & outcome.requests.keys() for outcome in outcomes.values())
 
 
+@pytest.mark.slow
 def test_a_write_whose_answer_was_lost_is_found_done(
     settings: Settings, open_context: Open, bucket: str, plain_s3: Any, make_client: Callable[..., Any]
 ) -> None:

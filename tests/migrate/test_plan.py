@@ -41,6 +41,7 @@ def test_a_plan_says_what_the_run_does(settings: Settings, bucket: str, plain_s3
     assert (again.to_do, again.already) == (0, 6)
 
 
+@pytest.mark.slow
 def test_the_plan_prices_and_warns(settings: Settings, bucket: str, plain_s3: Any) -> None:
     """Requests, KMS calls, early deletion and old versions have a price; what follows from writing is said."""
     plain_s3.put_object(Bucket=bucket, Key="k", Body=bytes(2**20), StorageClass="STANDARD_IA")
@@ -209,6 +210,7 @@ def test_an_upgrade_and_a_verification_send_what_was_planned(
     assert (planned.to_do, planned.kms_calls) == (10, 20 if action is Action.UPGRADE else 10)
 
 
+@pytest.mark.slow
 def test_a_wrong_source_key_fails_the_plan(
     settings: Settings, tmp_path: Path, bucket: str, make_client: Callable[..., Any]
 ) -> None:

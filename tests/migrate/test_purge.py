@@ -119,6 +119,7 @@ def test_history_stays_unless_it_is_named(
     assert _versions(plain_s3, versioned) == (1 if history else 1 + len(older))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("history", [False, True])
 def test_a_wrong_replacement_protects_the_original(
     history: bool, settings: Settings, versioned: str, plain_s3: Any, make_client: Callable[..., Any]
@@ -167,6 +168,7 @@ def test_plaintext_that_stays_is_left_undone(
     assert bool(entries[1].error) is (cause != "archived")
 
 
+@pytest.mark.slow
 def test_an_archived_version_that_is_encrypted_is_no_plaintext(
     settings: Settings, versioned: str, plain_s3: Any, step: Step, make_client: Callable[..., Any]
 ) -> None:
@@ -178,6 +180,7 @@ def test_an_archived_version_that_is_encrypted_is_no_plaintext(
     assert [(entry.action, entry.leaves_undone) for entry in entries] == [("removed", False), ("kept", False)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("older_is_sound", [True, False])
 def test_a_damaged_current_version_is_named(
     older_is_sound: bool, settings: Settings, step: Step, versioned: str, plain_s3: Any

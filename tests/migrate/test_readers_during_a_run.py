@@ -220,6 +220,7 @@ BESIDE: Mapping[str, tuple[bytes, str | None]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BESIDE)
 def test_one_answer_behind_every_door(
     name: str, settings: Settings, open_context: Open, make_client: Callable[..., Any], bucket: str, plain_s3: Any
@@ -313,6 +314,7 @@ class TestUpgrade:
             )
             plain_s3.delete_object(Bucket=bucket, Key=f"new{suffix}")
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("versioned", [False, True])
     def test_the_file_of_a_writer_in_between_stands(
         self,
@@ -353,6 +355,7 @@ class TestUpgrade:
         assert (again.result, again.reason) == (Result.SKIPPED, SkipReason.PERHAPS_ENCRYPTED)
         assert plain_s3.get_object(Bucket=bucket, Key="k")["Body"].read() == orphan
 
+    @pytest.mark.slow
     def test_where_versions_are_kept_the_file_stands_again(
         self, job: Any, open_context: Open, make_client: Callable[..., Any], bucket: str, plain_s3: Any
     ) -> None:
@@ -383,6 +386,7 @@ class TestUpgrade:
         assert names == ({"k"} if versioned else {"k", "k.instruction"})
         assert any("stays" in note for note in outcome.notes) is not versioned
 
+    @pytest.mark.slow
     def test_an_orphan_is_known_by_the_versions_of_its_file(
         self, settings: Settings, open_context: Open, bucket: str, plain_s3: Any
     ) -> None:
@@ -396,6 +400,7 @@ class TestUpgrade:
         plain_s3.put_object(Bucket=bucket, Key="k", Body=TEXT)
         assert migrate_one(Task(bucket=bucket, key="k"), context=open_context(settings())).result is Result.DONE
 
+    @pytest.mark.slow
     def test_ciphertext_beside_a_stray_file_is_not_encrypted(
         self, job: Any, settings: Settings, open_context: Open, bucket: str, plain_s3: Any
     ) -> None:

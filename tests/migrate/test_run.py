@@ -249,6 +249,7 @@ def test_uploads_of_a_killed_run_are_aborted(settings: Settings, tmp_path: Path,
     assert [upload["UploadId"] for upload in uploads] == [theirs]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dated", [True, False], ids=["begun then", "begun before"])
 def test_an_upload_whose_id_nobody_noted_is_found(
     settings: Settings, tmp_path: Path, bucket: str, plain_s3: Any, dated: bool

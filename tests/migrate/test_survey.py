@@ -44,6 +44,7 @@ def found(client: Any, bucket: str, **options: Any) -> dict[str, Any]:
     return {each.key: each for each in Survey(client, bucket, **options)}
 
 
+@pytest.mark.slow
 def test_every_format_is_told_apart(mixed: str, plain_s3: Any):
     """Formats, locations and wrapping come from headers; an object that only has the name is an ordinary one."""
     objects = found(plain_s3, mixed)
@@ -85,6 +86,7 @@ def test_an_orphaned_instruction_file_is_named(mixed: str, plain_s3: Any):
     assert [each["examples"] for each in orphans] == [["beside.instruction"]]
 
 
+@pytest.mark.slow
 def test_a_missing_instruction_file_is_a_problem(mixed: str, plain_s3: Any):
     """An object whose data key lay in the file that is gone can no longer be read, and is not called plaintext."""
     plain_s3.delete_object(Bucket=mixed, Key="beside.instruction")
@@ -97,6 +99,7 @@ def test_a_prefix_limits_the_survey(mixed: str, plain_s3: Any):
     assert set(found(plain_s3, mixed, prefix="v")) == {"v1", "v2", "v3"}
 
 
+@pytest.mark.slow
 def test_versions_and_delete_markers_are_counted(bucket: str, plain_s3: Any, make_client: Any):
     """Old versions are counted without a look at each, and looked at where that is wanted."""
     keep_versions(plain_s3, bucket)
@@ -119,6 +122,7 @@ def test_versions_and_delete_markers_are_counted(bucket: str, plain_s3: Any, mak
     assert every["objects"] == 1
 
 
+@pytest.mark.slow
 def test_one_object(mixed: str, plain_s3: Any):
     """A single object is looked at with what lies beside it."""
     assert look(plain_s3, mixed, "beside").metadata_location == "instruction_file"

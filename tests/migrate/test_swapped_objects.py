@@ -124,6 +124,7 @@ def test_a_purge_spares_what_lies_below_a_swapped_object(
     assert len(versions) == 2
 
 
+@pytest.mark.slow
 def test_a_batch_job_is_for_one_bucket(settings: Settings, open_context: Open, bucket: str, plain_s3: Any) -> None:
     """A manifest line of another bucket does nothing to the object of that name in this one."""
     plain_s3.put_object(Bucket=bucket, Key="k", Body=b"ours")
@@ -138,6 +139,7 @@ def test_a_batch_job_is_for_one_bucket(settings: Settings, open_context: Open, b
     assert plain_s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"ours"
 
 
+@pytest.mark.slow
 def test_what_was_made_good_before_reads_as_ever(
     step: Step, make_client: Callable[..., Any], other_key: str, kms: Any, bucket: str
 ) -> None:

@@ -66,6 +66,7 @@ def test_servers_whose_etags_are_no_md5(settings: Settings, open_context: Open, 
     assert migrate_one(Task(bucket=bucket, key="k"), context=context).result is Result.DONE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encrypted", [{"ServerSideEncryption": "aws:kms"}, {"ServerSideEncryption": "AES256"}])
 def test_server_side_modes_of_every_kind_arrive(
     encrypted: dict[str, str], step: Step, bucket: str, plain_s3: Any

@@ -125,6 +125,7 @@ def test_tags_alone(
     assert plain_s3.get_object_tagging(Bucket=place, Key="k")["TagSet"] == new["TagSet"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", JOBS)
 @pytest.mark.parametrize("versioned", [True])
 def test_a_deletion_within_the_same_second(

@@ -216,6 +216,7 @@ def metrics(server: Server) -> bytes:
     return converse(server.url, b"GET /-/metrics HTTP/1.1\r\nHost: localhost\r\n" + CLOSE)
 
 
+@pytest.mark.slow
 def test_metrics_count_and_name_nobody(server: Server, through: Any, bucket: str):
     """Requests, bytes, refusals; neither buckets nor keys."""
     s3 = through(server)

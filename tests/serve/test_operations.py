@@ -251,6 +251,7 @@ class _Doors:
         return self._plain if bucket.endswith("-plain") else self._encrypted
 
 
+@pytest.mark.slow
 def test_a_plain_bucket_is_relayed_as_it_is(serve: Any, through: Any, make_client: Any, plain_s3: Any, bucket: str):
     """Bodies, ETags and lengths; and no copy passes between it and an encrypted one."""
     s3 = through(serve(doors=_Doors(make_client())))
@@ -285,6 +286,7 @@ def _arguments(client: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_headers_in_the_query_of_a_presigned_url_are_headers(through: Any, plain_s3: Any, server: Server, bucket: str):
     """Several SDKs put them there; they are under the signature, and mean what they say."""
     signed = through(server, config={"signature_version": "s3v4"})

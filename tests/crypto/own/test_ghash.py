@@ -56,6 +56,7 @@ def test_it_is_a_field(x: int, y: int, z: int) -> None:
     assert multiply(x, ONE) == x
 
 
+@pytest.mark.slow
 @given(ciphers, st.lists(st.binary(max_size=70), max_size=6))
 def test_any_split_is_gcm_at_once(cipher: ContentCipher, pieces: list[bytes]) -> None:
     """The stream is put down after every piece, whatever its length, and taken up by another encryptor."""
@@ -71,6 +72,7 @@ def test_any_split_is_gcm_at_once(cipher: ContentCipher, pieces: list[bytes]) ->
     assert ciphertext + tag == AESGCM(cipher.key.reveal()).encrypt(cipher.iv, plaintext, cipher.aad)
 
 
+@pytest.mark.slow
 @given(ciphers, st.binary(max_size=100), st.lists(st.binary(max_size=40), max_size=4))
 def test_an_ordinary_stream_can_be_taken_up(cipher: ContentCipher, begun: bytes, rest: list[bytes]) -> None:
     """The state of an ordinary encryptor comes out of its tag; asking for a state changes nothing."""

@@ -69,6 +69,7 @@ def test_an_object_is_encrypted_and_its_outcome_reported(
     assert json.loads(invoke(event(version, bucket, "k"))["resultString"])["result"] == "already"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encode", [quote, quote_plus])
 @pytest.mark.parametrize("key", ["a b+c%20d.txt", "é/漢 +", "plus+plus"])
 def test_keys_are_decoded_in_either_way(invoke: Any, bucket: str, plain_s3: Any, encode: Any, key: str):
@@ -196,6 +197,7 @@ def test_lines_of_all_versions(invoke: Any, bucket: str, plain_s3: Any):
     assert plain_s3.get_object(Bucket=bucket, Key="k", VersionId=old)["Body"].read() == b"old"
 
 
+@pytest.mark.slow
 def test_a_null_version_is_the_object_where_none_are_kept(invoke: Any, bucket: str, plain_s3: Any):
     """A manifest with versions says null for objects of a bucket without them."""
     plain_s3.put_object(Bucket=bucket, Key="k", Body=b"x")
