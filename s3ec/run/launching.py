@@ -10,12 +10,13 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from s3ec.client.bucket_rules import FILE_VARIABLE
 from s3ec.errors import ConfigurationError
+from s3ec.run.bootstrap.s3ec_children import letters
 
 __all__ = ["BOOTSTRAP", "child_environment", "describe_client", "mark", "python_of", "refuse_command", "start"]
 
@@ -23,7 +24,6 @@ BOOTSTRAP = Path(__file__).parent / "bootstrap"
 """The folder that goes on PYTHONPATH."""
 
 _PYTHON = re.compile(r"(python|pypy)[\d.]*(\.exe)?", re.IGNORECASE)
-_WITH_VALUE = frozenset("WXQ")  # options of python whose value may stand behind them as a word of its own
 _UNREACHED = {
     "E": "without PYTHONPATH",
     "I": "in isolation, without PYTHONPATH",
@@ -86,7 +86,7 @@ def refuse_command(command: Sequence[str]) -> None:
                 "`s3ec serve`, and give aws its address (AWS_ENDPOINT_URL_S3); v1 (pip install awscli) works here"
             )
         return
-    for letter in _letters(python[1]):
+    for letter in letters(python[1]):  # type: ignore[no-untyped-call]  # any Python understands that file
         if letter in _UNREACHED:
             raise ConfigurationError(
                 f"python -{letter} starts {_UNREACHED[letter]}, so that its clients would not encrypt: leave it out"
@@ -104,24 +104,6 @@ def _refuse_env(command: Sequence[str]) -> None:
         if not word.startswith("-") and "=" not in word:
             refuse_command(command[number:])
             return
-
-
-def _letters(words: Sequence[str]) -> Iterator[str]:
-    """The options of python's own, one letter each, up to what it runs."""
-    pending = iter(words)
-    for word in pending:
-        if not word.startswith("-") or word in ("-", "--") or word.startswith("--"):
-            if word.startswith("--") and word != "--":
-                continue
-            return
-        for place, letter in enumerate(word[1:], 1):
-            yield letter
-            if letter in "cm":
-                return
-            if letter in _WITH_VALUE:
-                if place == len(word) - 1:
-                    next(pending, None)
-                break
 
 
 def _is_frozen(program: str) -> bool:

@@ -11,7 +11,7 @@ import re
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
 _PYTHON = re.compile(r"(python|pypy)[\d.]*(\.exe)?$", re.IGNORECASE)
 _KEPT_OUT = "EIS"
-_WITH_VALUE = "WXQ"
+_WITH_VALUE = "WXQ"  # options of python whose value may stand behind them as a word of its own
 
 
 def with_ours(environment):
@@ -60,7 +60,7 @@ def refuse(command):
         return
     if not words or not _PYTHON.match(os.path.basename(words[0])):
         return
-    letter = next((letter for letter in _letters(words[1:]) if letter in _KEPT_OUT), None)
+    letter = next((letter for letter in letters(words[1:]) if letter in _KEPT_OUT), None)
     if letter is not None:
         raise RuntimeError(
             "s3ec: a child that is started as python -%s would not encrypt, and is refused; S3EC_RUN_ISOLATED=allow "
@@ -68,7 +68,8 @@ def refuse(command):
         )
 
 
-def _letters(words):
+def letters(words):
+    """The options of python's own, one letter each, up to what it runs."""
     pending = iter(words)
     for word in pending:
         if not word.startswith("-") or word in ("-", "--"):
