@@ -81,7 +81,9 @@ class PrefetchingMaterialsManager(Unpicklable):
         require_positive(size=size, threads=threads, capacity=capacity)
         require_age(max_age)
         self._keyring = keyring
-        self._limits = (size, threads, capacity)
+        self._size = size
+        self._threads = threads
+        self._capacity = capacity
         self._max_age = max_age
         self._clock = clock
         self._closed = False
@@ -138,7 +140,7 @@ class PrefetchingMaterialsManager(Unpicklable):
         pool = self._pools.get(key)
         if pool is None:
             pool = self._pools[key] = _Pool(request)
-            while len(self._pools) > self._limits[2]:
+            while len(self._pools) > self._capacity:
                 self._cancel(self._pools.popitem(last=False)[1])
         self._pools.move_to_end(key)
         return pool
@@ -151,13 +153,12 @@ class PrefetchingMaterialsManager(Unpicklable):
 
     def _order(self, pool: _Pool) -> None:
         """Order what is missing: nothing after one object, which may be the only one, then soon as many as are kept."""
-        size, threads, _ = self._limits
-        missing = min(size, 2 * (pool.taken - 1)) - len(pool.ready) - pool.ordered
+        missing = min(self._size, 2 * (pool.taken - 1)) - len(pool.ready) - pool.ordered
         if self._closed or missing <= 0:
             return
         pool.ordered += missing
         self._orders.extend([pool] * missing)
-        while self._running < min(threads, len(self._orders)):
+        while self._running < min(self._threads, len(self._orders)):
             try:
                 threading.Thread(target=self._work, name="s3ec-prefetch", daemon=True).start()
             except RuntimeError:  # no more threads, or the interpreter ends: objects ask for themselves

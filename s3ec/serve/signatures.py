@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from urllib.parse import quote, unquote, unquote_plus
@@ -197,8 +198,7 @@ def _pairs(query: str) -> list[tuple[str, str]]:
     return [(name, value) for name, _, value in (pair.partition("=") for pair in query.split("&") if pair)]
 
 
-def _canonical_query(query: str, decode: object) -> str:
-    assert callable(decode)  # noqa: S101 - narrows the type
+def _canonical_query(query: str, decode: Callable[[str], str]) -> str:
     encoded = [tuple(quote(decode(text), safe=_UNRESERVED) for text in pair) for pair in _pairs(query)]
     return "&".join(f"{name}={value}" for name, value in sorted(encoded))
 
