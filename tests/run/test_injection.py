@@ -253,6 +253,10 @@ def test_a_python_without_s3ec(start: Callable[..., Any], tmp_path: Path) -> Non
     assert start(python, "-c", "print('first line')", changes=lazily).out == "first line\n"
     ended = start(python, "-c", "print('first line'); import botocore; print('went on')", changes=lazily)
     assert (ended.code, ended.out.strip()) == (78, "first line")
+    # An output that nobody reads any more keeps nothing from ending.
+    for closing in ("sys.stdout.close()", "sys.stdout = None", "print('first line'); os.close(1)"):
+        ended = start(python, "-c", f"import os, sys; {closing}; import botocore; print('went on')", changes=lazily)
+        assert (ended.code, "went on" in ended.out, "has no s3ec" in ended.err) == (78, False, True)
 
 
 @pytest.mark.parametrize("name", ["python2.7", "python3.6", "python3.7", "python3.8", "python3.9"])

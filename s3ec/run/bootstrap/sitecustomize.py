@@ -15,10 +15,17 @@ _DIGESTED = ("AWS_CONFIG_FILE", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "HOME", "P
 
 
 def stop(sentence):
-    """End this process before its program begins."""
-    sys.stderr.write("s3ec: " + sentence + "\n")
-    sys.stderr.flush()
-    os._exit(FAILED)
+    """End this process: before its program begins, or where it was about to go past us."""
+    try:
+        # What the program has said until now is its user's; its reader may be gone.
+        for stream, text in ((sys.stdout, ""), (sys.stderr, "s3ec: " + sentence + "\n")):
+            if stream is not None:
+                stream.write(text)
+                stream.flush()
+    except (AttributeError, IOError, OSError, ValueError):
+        os.write(2, ("s3ec: " + sentence + "\n").encode("utf-8", "replace"))
+    finally:
+        os._exit(FAILED)
 
 
 def digest(environ):
