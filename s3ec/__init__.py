@@ -19,7 +19,13 @@ import logging
 
 from s3ec import errors
 from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy
-from s3ec.client.buckets import (
+from s3ec.client.calls.shortcuts import kms_calls as _kms_calls
+from s3ec.client.encryption_client import EncryptionClient
+from s3ec.client.options import Options
+from s3ec.client.server_side.presigned import post_policy
+from s3ec.client.server_side.rules import DsseKms, SseC, SseKms, SseS3
+from s3ec.client.sessions.session import Session, install, is_encrypting, uninstall
+from s3ec.client.tools.buckets import (
     RequiredEncryption,
     change_server_side_encryption,
     get_default_encryption,
@@ -29,17 +35,11 @@ from s3ec.client.buckets import (
     unrequire_encryption,
     upload_policy,
 )
-from s3ec.client.encryption_client import EncryptionClient
-from s3ec.client.files import open_object as open  # noqa: A004 - the public name, always used as s3ec.open
-from s3ec.client.inspection import Inspection, inspect
-from s3ec.client.options import Options
-from s3ec.client.presigned import PresignedUpload, decrypt_presigned, presigned_upload
-from s3ec.client.resumable import export_upload, resume_upload
-from s3ec.client.server_side import DsseKms, SseC, SseKms, SseS3
-from s3ec.client.server_side_presigned import post_policy
-from s3ec.client.session import Session, install, is_encrypting, uninstall
-from s3ec.client.shortcuts import kms_calls as _kms_calls
-from s3ec.client.upload_state_file import UploadStateFile
+from s3ec.client.tools.files import open_object as open  # noqa: A004 - the public name, always used as s3ec.open
+from s3ec.client.tools.inspection import Inspection, inspect
+from s3ec.client.tools.presigned import PresignedUpload, decrypt_presigned, presigned_upload
+from s3ec.client.tools.resumable import export_upload, resume_upload
+from s3ec.client.tools.upload_state_file import UploadStateFile
 from s3ec.keyrings import (
     AesKeyring,
     CachingMaterialsManager,

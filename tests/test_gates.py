@@ -137,7 +137,7 @@ def test_no_data_key_without_checked() -> None:
     """The gate alone asks for a data key to be opened; between it and a keyring there are only managers."""
     assert set(calls_of("decrypt_materials")) == {("decryption.py", "ask")}
     managers = {(f"keyrings/{name}.py", "decrypt_materials") for name in ("manager", "caching", "prefetching")}
-    assert set(calls_of("on_decrypt")) == {*managers, ("migrate/limits.py", "on_decrypt")}
+    assert set(calls_of("on_decrypt")) == {*managers, ("migrate/work/limits.py", "on_decrypt")}
 
 
 def test_checked_is_made_by_the_gate_alone() -> None:

@@ -19,8 +19,8 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ParamValidationError
 
 from s3ec import AesKeyring, EncryptionClient
-from s3ec.client.handlers import sending_view
-from s3ec.client.sources import CHUNK_SIZE
+from s3ec.client.bodies.sources import CHUNK_SIZE
+from s3ec.client.calls.handlers import sending_view
 from s3ec.errors import S3ECError, UnsupportedOperationError
 
 from support.lying_s3 import LyingS3, lying_s3

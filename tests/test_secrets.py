@@ -25,7 +25,7 @@ import s3ec.crypto.random
 from s3ec import AesKeyring, CachingMaterialsManager, CommitmentPolicy, EncryptionClient, KmsKeyring, RsaKeyring, SseC
 from s3ec.crypto.derivation import Derivation
 from s3ec.errors import S3ECError
-from s3ec.migrate import rewrapping
+from s3ec.migrate.steps import rewrapping
 from s3ec.s3.objects import ReadRequest
 from s3ec.secrets import Secret
 

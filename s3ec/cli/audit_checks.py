@@ -13,8 +13,8 @@ import click
 
 from s3ec.cli.output import Output
 from s3ec.cli.urls import S3Url
-from s3ec.migrate.report_offenders import CONDITIONS, ListWriter, csv_writer, json_writer, matches
-from s3ec.migrate.survey_object import SurveyedObject
+from s3ec.migrate.audit.offenders import CONDITIONS, ListWriter, csv_writer, json_writer, matches
+from s3ec.migrate.audit.survey_object import SurveyedObject
 
 __all__ = ["Check", "fail_on_option", "list_option", "open_list"]
 

@@ -23,7 +23,7 @@ from s3ec.cli.repeats import NAMED, Repeats
 from s3ec.cli.stopping import ALIKE, meets_all
 from s3ec.cli.transfer_progress import TransferProgress
 from s3ec.cli.transfers import STANDARD_STREAM, Copy, Report
-from s3ec.migrate.survey import bounded_map
+from s3ec.migrate.audit.survey import bounded_map
 
 __all__ = ["Batch", "Deletion", "Done", "TerminatedError"]
 

@@ -12,7 +12,7 @@ import click
 
 from s3ec.cli.urls import S3_OBJECT, S3_URL, S3Url
 from s3ec.errors import ConfigurationError
-from s3ec.migrate.local import Engine
+from s3ec.migrate.jobs.local import Engine
 from s3ec.migrate.settings import MigrationSettings
 
 __all__ = ["ENGINES", "BatchOptions", "batch_options", "batch_plan", "open_engine"]

@@ -16,8 +16,6 @@ from s3ec.algorithms import CommitmentPolicy, WrappingAlgorithm
 from s3ec.cli.key_files import check_rsa_key_file
 from s3ec.cli.options import Options
 from s3ec.cli.output import Output
-from s3ec.client.configuration import PASSPHRASE_VARIABLE, Configuration, profile_values, resolve
-from s3ec.client.key_files import check_aes_key_file
 from s3ec.errors import ConfigurationError
 from s3ec.materials import (
     STORED_CONTEXT,
@@ -26,8 +24,10 @@ from s3ec.materials import (
     KeyringCapabilities,
     StoredContext,
 )
-from s3ec.migrate.heads import explain_heads
 from s3ec.migrate.settings import Connection, KeyringSpec
+from s3ec.migrate.work.heads import explain_heads
+from s3ec.rules.configuration import PASSPHRASE_VARIABLE, Configuration, profile_values, resolve
+from s3ec.rules.key_files import check_aes_key_file
 
 if TYPE_CHECKING:
     from s3ec.client.encryption_client import EncryptionClient

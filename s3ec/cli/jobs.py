@@ -19,10 +19,10 @@ from s3ec.cli.progress import Progress
 from s3ec.cli.repeats import Repeats
 from s3ec.cli.urls import S3Url
 from s3ec.migrate import Event, Journal, Outcome, Result, SkipReason, Summary, default_path, run
-from s3ec.migrate.key_check import check_keys
-from s3ec.migrate.local import Engine
-from s3ec.migrate.object_lists import ObjectList
+from s3ec.migrate.jobs.local import Engine
 from s3ec.migrate.settings import MigrationSettings
+from s3ec.migrate.work.key_check import check_keys
+from s3ec.migrate.work.object_lists import ObjectList
 
 __all__ = ["Job"]
 

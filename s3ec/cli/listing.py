@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from s3ec.cli.failures import ExitCode, Failure, FailureError
 from s3ec.cli.urls import S3Url
-from s3ec.migrate.survey_object import INSTRUCTION_FILE, SUFFIXES, look
+from s3ec.migrate.audit.survey_object import INSTRUCTION_FILE, SUFFIXES, look
 
 __all__ = ["is_instruction_file", "nothing_there", "rows", "single_object", "under"]
 

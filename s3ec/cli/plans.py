@@ -14,9 +14,9 @@ from s3ec.cli.progress import Progress
 from s3ec.cli.repeats import Repeats
 from s3ec.cli.urls import S3Url
 from s3ec.migrate import Outcome, Plan, Result, plan
-from s3ec.migrate.key_check import check_keys
-from s3ec.migrate.object_lists import ObjectList
 from s3ec.migrate.settings import MigrationSettings
+from s3ec.migrate.work.key_check import check_keys
+from s3ec.migrate.work.object_lists import ObjectList
 
 __all__ = ["preview"]
 

@@ -22,7 +22,7 @@ from rich.progress import Progress as RichProgress
 from s3ec.cli.options import Options
 from s3ec.cli.output import Output, human_bytes
 from s3ec.errors import escaped
-from s3ec.migrate.journal_file import open_private
+from s3ec.migrate.journal.file import open_private
 
 __all__ = ["Progress"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from s3ec.client.bucket_policies import RequiredEncryption
-from s3ec.client.server_side_modes import DsseKms, ServerSideMode, SseC, SseKms, SseS3
+from s3ec.client.server_side.bucket_policies import RequiredEncryption
+from s3ec.client.server_side.modes import DsseKms, ServerSideMode, SseC, SseKms, SseS3
 
 __all__ = ["MODES", "describe", "describe_required", "key_options", "mode", "words", "write_options"]
 

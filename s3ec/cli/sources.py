@@ -13,7 +13,7 @@ import click
 from s3ec.cli.environment import Environment
 from s3ec.cli.urls import S3_OBJECT, S3Url
 from s3ec.migrate import InventoryReport, KeyFile
-from s3ec.migrate.object_lists import ObjectList
+from s3ec.migrate.work.object_lists import ObjectList
 
 __all__ = ["Sources", "source_options"]
 

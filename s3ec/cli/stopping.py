@@ -14,7 +14,7 @@ from botocore.exceptions import (
 )
 
 from s3ec.errors import KeyringError
-from s3ec.migrate.ending import ended_by
+from s3ec.migrate.work.ending import ended_by
 
 __all__ = ["ALIKE", "meets_all"]
 

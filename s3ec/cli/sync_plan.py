@@ -16,7 +16,7 @@ from s3ec.cli.listing import is_instruction_file, rows, under
 from s3ec.cli.local_files import LocalFile, Unreadable, local_target, walk
 from s3ec.cli.transfers import Copy
 from s3ec.cli.urls import S3Url
-from s3ec.migrate.survey_object import PLAINTEXT, UNREADABLE, look
+from s3ec.migrate.audit.survey_object import PLAINTEXT, UNREADABLE, look
 
 __all__ = ["SyncPlan", "direction_of"]
 

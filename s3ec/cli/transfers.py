@@ -16,11 +16,11 @@ from boto3.s3.transfer import TransferConfig
 from s3ec.cli.failures import ExitCode, Failure, FailureError
 from s3ec.cli.urls import S3Url
 from s3ec.cli.writing import Writing
-from s3ec.client.inspection import inspect
+from s3ec.client.tools.inspection import inspect
 from s3ec.formats.metadata import RESERVED_CONTEXT_NAMES
 from s3ec.materials import StoredContext
-from s3ec.migrate.placement import compare_place
-from s3ec.migrate.survey_object import PLAINTEXT, UNREADABLE, look
+from s3ec.migrate.audit.survey_object import PLAINTEXT, UNREADABLE, look
+from s3ec.migrate.steps.placement import compare_place
 
 if TYPE_CHECKING:
     from s3ec.client.encryption_client import EncryptionClient

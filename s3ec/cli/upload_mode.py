@@ -9,8 +9,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from s3ec.cli.environment import Environment
 from s3ec.cli.failures import ExitCode, Failure, FailureError
 from s3ec.cli.server_side import describe, words
-from s3ec.client import buckets
-from s3ec.client.server_side_modes import ServerSideMode
+from s3ec.client.server_side.modes import ServerSideMode
+from s3ec.client.tools import buckets
 from s3ec.errors import UnsupportedOperationError
 
 __all__ = ["job_mode", "upload_mode"]

@@ -15,7 +15,7 @@ import click
 from botocore.utils import parse_timestamp
 
 from s3ec.cli import server_side
-from s3ec.client.server_side_modes import ServerSideMode, SseC
+from s3ec.client.server_side.modes import ServerSideMode, SseC
 from s3ec.errors import ConfigurationError
 from s3ec.s3.carried import carried
 

@@ -16,27 +16,16 @@ import boto3
 from botocore.client import BaseClient
 from botocore.config import Config
 
-from s3ec.client import (
-    answers,
-    carried,
-    copies,
-    framing,
-    handlers,
-    hook,
-    multipart,
-    presigning,
-    puts,
-    ranges,
-    seals,
-    server_side_presigned,
-    shortcuts,
-    transfers,
-)
-from s3ec.client.operations import Treatment, refuse_unless_supported, treatment
+from s3ec.client.calls import answers, carried, copies, framing, handlers, presigning, puts, ranges, seals, shortcuts
+from s3ec.client.calls.operations import Treatment, refuse_unless_supported, treatment
+from s3ec.client.calls.wire import Wire
+from s3ec.client.multipart import handlers as multipart
 from s3ec.client.options import Options
-from s3ec.client.reference import described, signature
-from s3ec.client.server_side_copy import speaks_to_aws
-from s3ec.client.wire import Wire
+from s3ec.client.server_side import presigned as server_side_presigned
+from s3ec.client.server_side.copying import speaks_to_aws
+from s3ec.client.sessions import hook
+from s3ec.client.sessions.reference import described, signature
+from s3ec.client.transfers import managed as transfers
 from s3ec.errors import S3ECError
 from s3ec.s3.delete_object import delete_object, delete_objects
 from s3ec.s3.flow import Flow
@@ -45,7 +34,7 @@ from s3ec.s3.names import location_of
 from s3ec.s3.surroundings import Surroundings
 
 if TYPE_CHECKING:
-    from s3ec.client.typing import TypedClient as _Base
+    from s3ec.client.sessions.typing import TypedClient as _Base
 else:
     _Base = BaseClient
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy
-from s3ec.client.server_side import ServerSideMode
+from s3ec.client.server_side.rules import ServerSideMode
 from s3ec.errors import ConfigurationError
 from s3ec.keyrings import DefaultMaterialsManager, KmsDiscoveryKeyring, KmsKeyring
 from s3ec.materials import Keyring, MaterialsManager

@@ -69,7 +69,7 @@ class KmsBase:
     )
 
     calls_of: ClassVar[Callable[[Any], Call]] = staticmethod(plain_calls)
-    """How a client's calls are made. The package puts `s3ec.client.shortcuts.kms_calls` here, which does the same."""
+    """How a client's calls are made. The package puts `shortcuts.kms_calls` of its client here, which does the same."""
 
     def __init__(
         self,

@@ -22,17 +22,17 @@ What an engine for many machines does with it::
 
 from __future__ import annotations
 
-from s3ec.migrate.context import MigrationContext
-from s3ec.migrate.inventory import InventoryReport
-from s3ec.migrate.journal import Journal, default_path
-from s3ec.migrate.local import Summary, run
+from s3ec.migrate.jobs.local import Summary, run
+from s3ec.migrate.jobs.planning import plan
+from s3ec.migrate.jobs.purge import Purge, purge_plaintext_versions
+from s3ec.migrate.jobs.workers import Event
+from s3ec.migrate.journal.journal import Journal, default_path
 from s3ec.migrate.model import Action, Cost, Outcome, Plan, Result, SkipReason, Task
-from s3ec.migrate.object_lists import KeyFile, ListedObjects, ListedVersions, ObjectList
-from s3ec.migrate.planning import plan
-from s3ec.migrate.purge import Purge, purge_plaintext_versions
 from s3ec.migrate.settings import Connection, KeyringSpec, Location, MigrationSettings
-from s3ec.migrate.step import migrate_one, next_task, run_json
-from s3ec.migrate.workers import Event
+from s3ec.migrate.steps.step import migrate_one, next_task, run_json
+from s3ec.migrate.work.context import MigrationContext
+from s3ec.migrate.work.inventory import InventoryReport
+from s3ec.migrate.work.object_lists import KeyFile, ListedObjects, ListedVersions, ObjectList
 
 __all__ = [
     "Action",

@@ -13,9 +13,9 @@ import botocore
 import botocore.session
 from botocore.exceptions import BotoCoreError
 
-from s3ec.client.bucket_rules import BucketRules, load_rules
-from s3ec.client.session import is_encrypting
+from s3ec.client.sessions.session import is_encrypting
 from s3ec.errors import ConfigurationError, S3ECError
+from s3ec.rules.bucket_rules import BucketRules, load_rules
 from s3ec.run.everywhere import check_botocore
 
 __all__ = ["check", "main", "some_profile_names_a_key"]

@@ -19,14 +19,14 @@ import botocore.session
 from botocore.client import BaseClient
 
 from s3ec import forks
-from s3ec.client.borrowed_sessions import borrowing_session
-from s3ec.client.bucket_rules import BucketRules, load_rules
 from s3ec.client.encryption_client import EncryptionClient
-from s3ec.client.hook import EVENT, Hook
 from s3ec.client.options import Options
-from s3ec.client.ruled_client import Door, RuledClient
-from s3ec.client.sessions import is_asynchronous
+from s3ec.client.sessions.hook import EVENT, Hook
+from s3ec.client.sessions.kinds import is_asynchronous
 from s3ec.errors import ConfigurationError
+from s3ec.rules.borrowed_sessions import borrowing_session
+from s3ec.rules.bucket_rules import BucketRules, load_rules
+from s3ec.rules.ruled_client import Door, RuledClient
 
 __all__ = [
     "check_botocore",

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from s3ec.client.bucket_rules import FILE_VARIABLE
 from s3ec.errors import ConfigurationError
+from s3ec.rules.bucket_rules import FILE_VARIABLE
 from s3ec.run.bootstrap.s3ec_children import letters
 
 __all__ = ["BOOTSTRAP", "child_environment", "describe_client", "mark", "python_of", "refuse_command", "start"]

@@ -16,7 +16,7 @@ __all__ = ["Carried", "carried", "take_out", "text_of"]
 
 
 class Carried(str):
-    """Text of a header as S3 gave it; `s3ec.client.carried.send_carried` sends it as the bytes that it was."""
+    """Text of a header as S3 gave it; `s3ec.client.calls.carried.send_carried` sends it as the bytes that it was."""
 
     __slots__ = ()
 

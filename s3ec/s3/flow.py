@@ -7,9 +7,9 @@ result. The helpers here give each answer its type, and are used with ``yield fr
         response = yield from call("HeadObject", {"Bucket": bucket, "Key": key})
         return length_of(response)
 
-A flow is driven by `s3ec.client.driver.run` or `s3ec.aio.driver.run`, and by a test that answers by hand. A driver
-throws every error of an effect into the flow, those that end a program among them, and never closes a flow: what stands
-in a ``finally`` may yield.
+A flow is driven by `s3ec.client.calls.driver.run` or `s3ec.aio.driver.run`, and by a test that answers by hand. A
+driver throws every error of an effect into the flow, those that end a program among them, and never closes a flow: what
+stands in a ``finally`` may yield.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 from botocore.client import BaseClient
 
-from s3ec.client.server_side_copy import speaks_to_aws
+from s3ec.client.server_side.copying import speaks_to_aws
 from s3ec.serve.doors import Doors
 from s3ec.serve.gateway import Gateway
 from s3ec.serve.metrics import Metrics

@@ -11,7 +11,7 @@ import hmac
 import re
 from typing import Any
 
-from s3ec.client.claims import decoded, digest_for
+from s3ec.client.bodies.claims import decoded, digest_for
 from s3ec.serve.refusals import RefusedError
 
 __all__ = ["verify_composite"]

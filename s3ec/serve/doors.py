@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from s3ec.client.bucket_rules import BucketRule, BucketRules, Mode
 from s3ec.client.encryption_client import EncryptionClient
 from s3ec.materials import STORED_CONTEXT, StoredContext
+from s3ec.rules.bucket_rules import BucketRule, BucketRules, Mode
 from s3ec.serve.refusals import RefusedError
 
 __all__ = ["Door", "Doors", "OneDoor", "RuledDoors"]

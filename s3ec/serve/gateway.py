@@ -15,7 +15,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from s3ec.client.operations import ENCRYPTED, refuse_unless_supported
+from s3ec.client.calls.operations import ENCRYPTED, refuse_unless_supported
 from s3ec.errors import S3ECError, escaped
 from s3ec.serve import content, etags
 from s3ec.serve.doors import Door, Doors

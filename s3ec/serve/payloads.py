@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from typing import Protocol
 
-from s3ec.client.claims import Digest, decoded, digest_for
+from s3ec.client.bodies.claims import Digest, decoded, digest_for
 from s3ec.errors import ConfigurationError
 from s3ec.serve.chunks import ChunkedBody, PlainBody
 from s3ec.serve.refusals import RefusedError

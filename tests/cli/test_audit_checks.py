@@ -15,9 +15,9 @@ import pytest
 
 from s3ec import CommitmentPolicy
 from s3ec.cli.output import Output
-from s3ec.migrate.report_charts import Slice, donut
-from s3ec.migrate.report_offenders import CONDITIONS, csv_writer, matches
-from s3ec.migrate.survey_object import SurveyedObject
+from s3ec.migrate.audit.charts import Slice, donut
+from s3ec.migrate.audit.offenders import CONDITIONS, csv_writer, matches
+from s3ec.migrate.audit.survey_object import SurveyedObject
 
 from support.aws import empty_bucket, new_bucket_name
 from support.cbc import cbc_object
@@ -237,7 +237,7 @@ def test_a_narrow_terminal_breaks_between_words(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("total", [1, 205_443_891, 123_456_789])
 def test_the_number_in_the_ring_does_not_touch_it(total: int):
     """Letters shrink as the text grows."""
-    from s3ec.migrate.report_charts import human_bytes
+    from s3ec.migrate.audit.charts import human_bytes
 
     for show in (human_bytes, lambda value: f"{value:,}"):
         svg = donut([Slice("all", total, "good")], unit="bytes", show=show)

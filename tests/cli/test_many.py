@@ -95,7 +95,7 @@ def test_a_dry_run_says_what_it_could_not_find_out(run: Any, many: str, key: Any
     """An identity that may not describe keys is warned, not refused."""
     from botocore.exceptions import ClientError
 
-    from s3ec.migrate import key_check
+    from s3ec.migrate.work import key_check
 
     def denied(kms: Any, spec: KeyringSpec) -> str | None:
         error = ClientError({"Error": {"Code": "AccessDeniedException"}}, "DescribeKey")

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from s3ec import SseKms
-from s3ec.client.bucket_policies import upload_policy
+from s3ec.client.server_side.bucket_policies import upload_policy
 
 KEY_ARN = "arn:aws:kms:us-east-1:111122223333:key/k"
 

@@ -35,7 +35,7 @@ import s3ec
 from s3ec import errors
 from s3ec.cli.failures import ExitCode, describe, family_of
 from s3ec.cli.words import in_options
-from s3ec.migrate.ending import ended_by
+from s3ec.migrate.work.ending import ended_by
 
 from support.rsa import rsa_key
 
@@ -140,7 +140,7 @@ def test_an_expired_token_is_not_taken_for_sse_c(
     run: Any, key: Any, bucket: str, plain_s3: Any, refusing: Refusing, monkeypatch: pytest.MonkeyPatch
 ):
     """S3 answers 400 to both; a job that skipped every object as SSE-C would end as if it had looked."""
-    from s3ec.migrate.ending import TaskEndedError
+    from s3ec.migrate.work.ending import TaskEndedError
 
     error = ClientError({"Error": {"Code": "ExpiredToken"}, "ResponseMetadata": {"HTTPStatusCode": 400}}, "GetObject")
     assert ended_by(error) is None

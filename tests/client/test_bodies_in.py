@@ -16,7 +16,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
 
-from s3ec.client.sources import CHUNK_SIZE
+from s3ec.client.bodies.sources import CHUNK_SIZE
 from s3ec.errors import ConfigurationError, ObjectTooLargeError, S3ECError, SourceChangedError
 
 from support.counting import CountingManager

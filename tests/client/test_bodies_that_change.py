@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from s3ec.client import ciphertext, multipart_ledger
+from s3ec.client.bodies import ciphertext
+from s3ec.client.multipart import ledger as multipart_ledger
 from s3ec.errors import ConfigurationError, MultipartStateError, SourceChangedError
 
 from support.lying_s3 import LyingS3

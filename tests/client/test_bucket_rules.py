@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from s3ec.client.bucket_rules import BucketRules, Mode, load_rules
 from s3ec.errors import ConfigurationError
+from s3ec.rules.bucket_rules import BucketRules, Mode, load_rules
 
 FILE = """
 [[bucket]]

@@ -12,7 +12,8 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 
-from s3ec.client.buckets import (
+from s3ec.client.server_side.rules import DsseKms, ServerSideMode, SseC, SseKms, SseS3
+from s3ec.client.tools.buckets import (
     ServerSideState,
     change_server_side_encryption,
     get_default_encryption,
@@ -21,7 +22,6 @@ from s3ec.client.buckets import (
     set_default_encryption,
     upload_policy,
 )
-from s3ec.client.server_side import DsseKms, ServerSideMode, SseC, SseKms, SseS3
 from s3ec.errors import ConfigurationError, UnsupportedOperationError
 
 ARN = "arn:aws:kms:us-east-1:111122223333:key/11111111-2222-3333-4444-555555555555"

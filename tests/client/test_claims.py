@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ParamValidationError
 
-from s3ec.client.claims import take_claims
+from s3ec.client.bodies.claims import take_claims
 from s3ec.errors import ConfigurationError, SourceChangedError
 
 CONTENT = b"forty bytes that nobody else should read"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ProfileNotFound
 
-from s3ec.client.configuration import NAMES, Configuration, profile_values, resolve
 from s3ec.errors import ConfigurationError
+from s3ec.rules.configuration import NAMES, Configuration, profile_values, resolve
 
 
 def found(given: Any = None, environ: Any = None, profile: Any = None) -> Configuration:

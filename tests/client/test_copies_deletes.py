@@ -13,7 +13,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from s3ec import CommitmentPolicy, EncryptionClient
-from s3ec.client.copies import CopySource, parse_copy_source
+from s3ec.client.calls.copies import CopySource, parse_copy_source
 from s3ec.errors import ConfigurationError, InstructionFileError, NotEncryptedError, UnsupportedOperationError
 
 from support.interference import Interference

@@ -15,7 +15,7 @@ from botocore.httpchecksum import AwsChunkedWrapper
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3ec.client.framing import FramedBody, frame
+from s3ec.client.calls.framing import FramedBody, frame
 from s3ec.errors import SourceChangedError
 
 from support.lying_s3 import LyingS3

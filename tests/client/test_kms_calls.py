@@ -25,8 +25,8 @@ from botocore.endpoint import Endpoint
 from botocore.exceptions import ClientError, NoCredentialsError
 from moto.core.models import botocore_stubber
 
-from s3ec.client.shortcuts import kms as shortcut
-from s3ec.client.shortcuts.kms import KmsRequests
+from s3ec.client.calls.shortcuts import kms as shortcut
+from s3ec.client.calls.shortcuts.kms import KmsRequests
 from s3ec.errors import KeyringError, KeyUnwrapError
 from s3ec.keyrings import KmsKeyring
 

@@ -20,8 +20,12 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec import AesKeyring
-from s3ec.client import multipart, multipart_ledger, multipart_state, multipart_storage, multipart_turnstile
 from s3ec.client.encryption_client import raw_view
+from s3ec.client.multipart import handlers as multipart
+from s3ec.client.multipart import ledger as multipart_ledger
+from s3ec.client.multipart import state as multipart_state
+from s3ec.client.multipart import storage as multipart_storage
+from s3ec.client.multipart import turnstile as multipart_turnstile
 from s3ec.errors import (
     ConfigurationError,
     MultipartStateError,

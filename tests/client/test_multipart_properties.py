@@ -23,7 +23,9 @@ from hypothesis.stateful import (
 )
 
 from s3ec import AesKeyring, EncryptionClient
-from s3ec.client import multipart_state, multipart_storage, multipart_turnstile
+from s3ec.client.multipart import state as multipart_state
+from s3ec.client.multipart import storage as multipart_storage
+from s3ec.client.multipart import turnstile as multipart_turnstile
 from s3ec.errors import MultipartStateError
 
 from support.lying_s3 import LyingS3, lying_s3

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from s3ec.client import sequential_upload
-from s3ec.client.claims import take_claims
-from s3ec.client.sequential_upload import PART_ROOM, EncryptedPart, SequentialUpload
+from s3ec.client.bodies.claims import take_claims
+from s3ec.client.multipart import sequential_upload
+from s3ec.client.multipart.sequential_upload import PART_ROOM, EncryptedPart, SequentialUpload
 from s3ec.errors import MultipartStateError, SourceChangedError
 
 from support.lying_s3 import LyingS3

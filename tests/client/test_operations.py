@@ -8,8 +8,8 @@ from typing import Any
 import botocore.session
 import pytest
 
-from s3ec.client import operations
-from s3ec.client.operations import OPERATIONS, Treatment
+from s3ec.client.calls import operations
+from s3ec.client.calls.operations import OPERATIONS, Treatment
 from s3ec.errors import UnsupportedOperationError
 
 from support.lying_s3 import LyingS3

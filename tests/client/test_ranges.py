@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import s3ec
 from s3ec import AesKeyring
-from s3ec.client.verified_ranges import VerifiedObject, VerifiedTable
+from s3ec.client.calls.verified_ranges import VerifiedObject, VerifiedTable
 from s3ec.crypto.own.mac import ChunkMac
 from s3ec.errors import AuthenticationError, KeyUnwrapError, S3ECError, UnauthenticatedRangeError
 from s3ec.s3.range_header import ByteRange, parse_content_range, parse_range

@@ -18,8 +18,9 @@ from botocore.exceptions import ClientError
 
 import s3ec
 from s3ec import AesKeyring, CommitmentPolicy
-from s3ec.client import download_targets, verified_ranges
-from s3ec.client.verified_ranges import VerifiedTable
+from s3ec.client.calls import verified_ranges
+from s3ec.client.calls.verified_ranges import VerifiedTable
+from s3ec.client.transfers import download_targets
 from s3ec.errors import AuthenticationError, KeyringError, NotEncryptedError, S3ECError
 
 from support.cbc import cbc_object, cbc_options
@@ -225,7 +226,7 @@ class TestOpenedKeys:
         def table() -> VerifiedTable:
             return VerifiedTable(clock=lambda: seconds[0])
 
-        monkeypatch.setattr("s3ec.client.ranges.VerifiedTable", table)
+        monkeypatch.setattr("s3ec.client.calls.ranges.VerifiedTable", table)
         return seconds
 
     @pytest.mark.slow

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from s3ec.algorithms import AlgorithmSuite
-from s3ec.client import releases
-from s3ec.client.releases import Release, open_plaintext
+from s3ec.client.bodies import releases
+from s3ec.client.bodies.releases import Release, open_plaintext
 from s3ec.crypto.content import ContentCipher
 from s3ec.errors import AuthenticationError
 from s3ec.s3 import receiving

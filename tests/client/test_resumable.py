@@ -24,7 +24,9 @@ from botocore.exceptions import ClientError
 
 import s3ec
 from s3ec import AesKeyring, CommitmentPolicy, KmsKeyring, SseC, UploadStateFile, export_upload, resume_upload
-from s3ec.client import multipart_state, multipart_storage, multipart_turnstile
+from s3ec.client.multipart import state as multipart_state
+from s3ec.client.multipart import storage as multipart_storage
+from s3ec.client.multipart import turnstile as multipart_turnstile
 from s3ec.errors import (
     AuthenticationError,
     ConfigurationError,

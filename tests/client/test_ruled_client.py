@@ -14,8 +14,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
 
 import s3ec
-from s3ec.client.ruled_client import RuledClient
 from s3ec.errors import ConfigurationError, EncryptionContextMismatchError, S3ECError, UnsupportedOperationError
+from s3ec.rules.ruled_client import RuledClient
 from s3ec.run import everywhere
 
 from support import aws as support_aws

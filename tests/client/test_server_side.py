@@ -14,9 +14,9 @@ from typing import Any
 import botocore.session
 import pytest
 
-from s3ec.client import server_side
-from s3ec.client.server_side import DsseKms, ServerSideMode, SseC, SseKms, SseS3
-from s3ec.client.server_side_presigned import apply_to_form, apply_to_url, post_policy
+from s3ec.client.server_side import rules as server_side
+from s3ec.client.server_side.presigned import apply_to_form, apply_to_url, post_policy
+from s3ec.client.server_side.rules import DsseKms, ServerSideMode, SseC, SseKms, SseS3
 from s3ec.errors import ConfigurationError
 
 KEY = bytes(range(32))

@@ -19,8 +19,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from s3transfer.manager import TransferManager
 
-from s3ec.client.download_targets import DownloadFailed
-from s3ec.client.downloads import _Pace
+from s3ec.client.transfers.download_targets import DownloadFailed
+from s3ec.client.transfers.downloads import _Pace
 from s3ec.errors import (
     AuthenticationError,
     ConfigurationError,

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import pytest
 
 from s3ec.algorithms import AlgorithmSuite
-from s3ec.client.multipart_ledger import Ledger, PartListError, PartRecord
-from s3ec.client.multipart_storage import PartContent, PartMemory, PartSpool
-from s3ec.client.multipart_turnstile import Turnstile
-from s3ec.client.sources import BytesSource
+from s3ec.client.bodies.sources import BytesSource
+from s3ec.client.multipart.ledger import Ledger, PartListError, PartRecord
+from s3ec.client.multipart.storage import PartContent, PartMemory, PartSpool
+from s3ec.client.multipart.turnstile import Turnstile
 from s3ec.crypto.content import ContentCipher
 from s3ec.errors import ConfigurationError, MultipartStateError, ObjectTooLargeError
 
@@ -64,7 +64,7 @@ class Upload:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A part waits half a second for one that may come; nothing comes in a test with one thread."""
-    monkeypatch.setattr("s3ec.client.multipart_turnstile._PATIENCE", 0.001)
+    monkeypatch.setattr("s3ec.client.multipart.turnstile._PATIENCE", 0.001)
 
 
 @pytest.mark.parametrize("memory", [2**20, 0], ids=["in memory", "spooled"])

@@ -26,7 +26,7 @@ from s3ec.crypto.own.ghash import GhashState, ResumableEncryptor, state_from_tag
 from s3ec.crypto.own.mac import ChunkMac
 from s3ec.crypto.rsa_keys import private_key
 from s3ec.errors import AuthenticationError, KeyUnwrapError
-from s3ec.migrate.context import MigrationContext
+from s3ec.migrate.work.context import MigrationContext
 
 from support.wycheproof import Vector, files, total, vectors
 

@@ -20,14 +20,14 @@ sys.path[:0] = [str(ROOT), str(HERE)]
 
 GUIDED_BY = (
     "s3ec.cli",
-    "s3ec.client.presigned",
-    "s3ec.client.resumable_format",
+    "s3ec.client.tools.presigned",
+    "s3ec.client.tools.resumable_format",
     "s3ec.crypto",
     "s3ec.formats",
     "s3ec.keyrings.arn",
-    "s3ec.migrate.journal",
+    "s3ec.migrate.journal.journal",
     "s3ec.migrate.jsonable",
-    "s3ec.migrate.object_lists",
+    "s3ec.migrate.work.object_lists",
     "s3ec.s3",
 )
 """Modules whose coverage guides: those that read. Instrumenting all the others would take longer than the minute."""

@@ -23,17 +23,17 @@ from s3ec.algorithms import WrappingAlgorithm
 from s3ec.cli.failures import FailureError
 from s3ec.cli.main import cli
 from s3ec.cli.output import Output
-from s3ec.client import resumable_format
-from s3ec.client.presigned import PresignedUpload
-from s3ec.client.server_side import _decode_context
+from s3ec.client.server_side.rules import _decode_context
+from s3ec.client.tools import resumable_format
+from s3ec.client.tools.presigned import PresignedUpload
 from s3ec.crypto import rsa_keys, wrapping
 from s3ec.errors import S3ECError
 from s3ec.formats import double_encoding
 from s3ec.keyrings.arn import parse_arn
 from s3ec.migrate import Action, KeyringSpec, Location, MigrationSettings
-from s3ec.migrate.journal import Journal
+from s3ec.migrate.journal.journal import Journal
 from s3ec.migrate.model import Outcome, Task
-from s3ec.migrate.object_lists import KeyFile
+from s3ec.migrate.work.object_lists import KeyFile
 from s3ec.s3.range_header import parse_content_range, parse_range
 
 __all__ = ["TARGETS", "run"]

@@ -10,8 +10,9 @@ from types import ModuleType
 
 import pytest
 
-from s3ec.client import configuration, server_side
+from s3ec.client.server_side import rules as server_side
 from s3ec.errors import ConfigurationError
+from s3ec.rules import configuration
 
 HERE = Path(__file__).resolve().parent
 CORPUS = HERE / "corpus"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import s3ec
-from s3ec.client.shortcuts import kms_calls
+from s3ec.client.calls.shortcuts import kms_calls
 from s3ec.keyrings import KmsKeyring
 from s3ec.keyrings.kms import KmsBase, plain_calls
 from s3ec.keyrings.kms_answers import with_bytes

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from s3ec.migrate import Action, Connection, KeyringSpec, Location, MigrationSettings, Outcome, Task
-from s3ec.migrate.context import MigrationContext
-from s3ec.migrate.step import migrate_one
+from s3ec.migrate.steps.step import migrate_one
+from s3ec.migrate.work.context import MigrationContext
 
 from support.macs import MAC_KEY
 

@@ -21,8 +21,8 @@ from s3ec.migrate import (
     migrate_one,
     run,
 )
-from s3ec.migrate.bucket_facts import bucket_facts
-from s3ec.migrate.folders import FirstOfFolder
+from s3ec.migrate.work.bucket_facts import bucket_facts
+from s3ec.migrate.work.folders import FirstOfFolder
 
 from .conftest import Settings
 from support.proxy import Answer, Proxy, Request, proxy

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from s3ec.migrate import Location, Outcome, Result, SkipReason, Task
-from s3ec.migrate.step import next_task
+from s3ec.migrate.steps.step import next_task
 
 from .conftest import Step
 from support.macs import mac_of
@@ -154,7 +154,7 @@ def test_a_writer_between_read_and_write_wins(
     step: Step, bucket: str, plain_s3: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The write carries the ETag that was read: what came in between is not overwritten."""
-    from s3ec.migrate import writing
+    from s3ec.migrate.steps import writing
 
     plain_s3.put_object(Bucket=bucket, Key="k", Body=b"old")
     write = writing.write
@@ -221,7 +221,7 @@ def test_a_write_that_fails_takes_its_instruction_file_back(
     step: Step, bucket: str, plain_s3: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where another writer wins, no instruction file is left beside its object."""
-    from s3ec.migrate import writing
+    from s3ec.migrate.steps import writing
 
     plain_s3.put_object(Bucket=bucket, Key="k", Body=b"old")
     write = writing.write

@@ -13,9 +13,9 @@ from botocore.response import StreamingBody
 
 from s3ec import CommitmentPolicy
 from s3ec.migrate import Action, Journal, MigrationSettings, Result, SkipReason, Task, migrate_one, plan, run
-from s3ec.migrate.report import audit, blocks
-from s3ec.migrate.survey import Survey
-from s3ec.migrate.survey_object import SurveyedObject
+from s3ec.migrate.audit.report import audit, blocks
+from s3ec.migrate.audit.survey import Survey
+from s3ec.migrate.audit.survey_object import SurveyedObject
 
 from support.vectors import all_vectors
 

@@ -15,7 +15,7 @@ import pytest
 
 from s3ec.errors import MigrationError
 from s3ec.migrate import Action, KeyringSpec, Location, MigrationSettings, Outcome, Result, SkipReason, Task
-from s3ec.migrate.journal import Journal, default_path
+from s3ec.migrate.journal.journal import Journal, default_path
 
 KMS = KeyringSpec(kind="kms", key_id="alias/payroll")
 SETTINGS = MigrationSettings(action=Action.MIGRATE, source=Location(bucket="b"), keyring=KMS)
@@ -57,7 +57,7 @@ def test_closing_gives_leases_back(tmp_path: Path) -> None:
 CLAIM_AND_DIE = """
 import os, signal, sys
 from s3ec.migrate import MigrationSettings
-from s3ec.migrate.journal import Journal
+from s3ec.migrate.journal.journal import Journal
 
 Journal.open(sys.argv[1], MigrationSettings.from_json(sys.argv[2])).claim(5)
 os.kill(os.getpid(), signal.SIGKILL)

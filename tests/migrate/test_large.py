@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from s3ec.algorithms import CommitmentPolicy
-from s3ec.migrate import Action, Result, Task, writing
+from s3ec.migrate import Action, Result, Task
+from s3ec.migrate.steps import writing
 
 from .conftest import Step
 from support.macs import mac_of

@@ -16,11 +16,11 @@ from botocore.response import StreamingBody
 
 from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH
 from s3ec.migrate import Action, MigrationContext, Outcome, Result, SkipReason, Task, migrate_one
-from s3ec.migrate.conditions import teach_conditions
-from s3ec.migrate.ending import TaskEndedError
-from s3ec.migrate.limits import MemoryBudget, TokenBucket
-from s3ec.migrate.source import Source, check_length
-from s3ec.migrate.step import next_task
+from s3ec.migrate.steps.source import Source, check_length
+from s3ec.migrate.steps.step import next_task
+from s3ec.migrate.work.conditions import teach_conditions
+from s3ec.migrate.work.ending import TaskEndedError
+from s3ec.migrate.work.limits import MemoryBudget, TokenBucket
 
 from .conftest import Open, Settings
 from support.aws import keep_versions

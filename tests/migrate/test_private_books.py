@@ -14,7 +14,7 @@ import pytest
 from s3ec.algorithms import CommitmentPolicy
 from s3ec.migrate import Action, Event, Journal, Result, default_path, run
 from s3ec.migrate.engines import s3_batch
-from s3ec.migrate.journal_file import open_private
+from s3ec.migrate.journal.file import open_private
 
 from .conftest import Settings
 from support.macs import mac_of

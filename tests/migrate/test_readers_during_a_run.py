@@ -35,7 +35,7 @@ from s3ec.migrate import (
     Task,
     migrate_one,
 )
-from s3ec.migrate.survey_object import look
+from s3ec.migrate.audit.survey_object import look
 
 from .conftest import Open, Settings
 from support.aws import create_kms_key, keep_versions

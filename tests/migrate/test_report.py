@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from s3ec.migrate.report import Audit, blocks
-from s3ec.migrate.report_charts import Slice, bars, donut
-from s3ec.migrate.report_page import page
-from s3ec.migrate.survey_object import SurveyedObject
+from s3ec.migrate.audit.charts import Slice, bars, donut
+from s3ec.migrate.audit.page import page
+from s3ec.migrate.audit.report import Audit, blocks
+from s3ec.migrate.audit.survey_object import SurveyedObject
 
 EVIL = "<script>alert(1)</script>\u202egpj.exe\x1b[31m\"'&"
 

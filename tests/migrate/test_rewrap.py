@@ -26,9 +26,9 @@ from s3ec.migrate import (
     Result,
     SkipReason,
     Task,
-    copying,
     migrate_one,
 )
+from s3ec.migrate.steps import copying
 
 from .conftest import Step
 from support.aws import create_kms_key, keep_versions
@@ -233,7 +233,7 @@ def test_a_rewrap_by_somebody_else_is_noticed_though_the_etag_is_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A metadata copy keeps the ETag; the wrapped key is looked at again right before ours is written."""
-    from s3ec.migrate import rewrap as module
+    from s3ec.migrate.steps import rewrap as module
 
     make_client().put_object(Bucket=bucket, Key="k", Body=b"text")
     real = module.rewrapped

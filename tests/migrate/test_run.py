@@ -22,7 +22,7 @@ from s3ec.errors import (
     NotEncryptedError,
 )
 from s3ec.migrate import Event, Journal, KeyringSpec, Location, MigrationContext, Summary, plan, run
-from s3ec.migrate.processes import _portable
+from s3ec.migrate.jobs.processes import _portable
 
 from .conftest import Settings
 from support.aws import date_uploads

@@ -21,7 +21,7 @@ from s3ec.migrate import (
     SkipReason,
     Task,
 )
-from s3ec.migrate.verify import is_sampled
+from s3ec.migrate.steps.verify import is_sampled
 
 KMS = KeyringSpec(kind="kms", key_id="alias/payroll")
 AES = KeyringSpec(kind="aes-file", path="k")

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from s3ec import AesKeyring, CommitmentPolicy
-from s3ec.migrate.report import Audit, audit
-from s3ec.migrate.survey import Survey, bounded_map
-from s3ec.migrate.survey_object import look
+from s3ec.migrate.audit.report import Audit, audit
+from s3ec.migrate.audit.survey import Survey, bounded_map
+from s3ec.migrate.audit.survey_object import look
 
 from support.aws import keep_versions
 
@@ -189,7 +189,7 @@ def test_the_survey_writes_nothing_and_asks_no_key(mixed: str, plain_s3: Any):
 
 def test_an_audit_keeps_no_list_of_objects(bucket: str, plain_s3: Any):
     """However many objects one finding has, it names a few and counts all."""
-    from s3ec.migrate.survey_object import SurveyedObject
+    from s3ec.migrate.audit.survey_object import SurveyedObject
 
     result = Audit(bucket)
     for number in range(1000):

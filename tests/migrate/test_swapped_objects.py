@@ -10,7 +10,7 @@ import pytest
 from s3ec import CommitmentPolicy, KmsKeyring
 from s3ec.migrate import Action, KeyringSpec, Location, Outcome, Result, Task
 from s3ec.migrate.engines import s3_batch
-from s3ec.migrate.purge import purge_plaintext_versions
+from s3ec.migrate.jobs.purge import purge_plaintext_versions
 
 from .conftest import Open, Settings, Step
 from support.aws import create_kms_key, keep_versions
@@ -99,8 +99,8 @@ def test_a_rewrap_binds_an_access_points_object_as_the_client_does(
     make_client: Callable[..., Any], settings: Settings
 ) -> None:
     """One spelling of an object's ARN for all: that of its access point, where it is reached through one."""
-    from s3ec.migrate.sealing import context_for
-    from s3ec.migrate.source import Source
+    from s3ec.migrate.steps.sealing import context_for
+    from s3ec.migrate.steps.source import Source
     from s3ec.s3.names import object_arn
 
     point = "arn:aws:s3:eu-west-1:111122223333:accesspoint/pay"

@@ -10,7 +10,7 @@ import pytest
 from botocore.response import StreamingBody
 
 from s3ec.migrate import MigrationContext, Result, SkipReason, Task, migrate_one
-from s3ec.migrate.suspicion import could_be_ciphertext
+from s3ec.migrate.steps.suspicion import could_be_ciphertext
 
 from .conftest import Open, Settings, Step
 from support.aws import keep_versions

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from s3ec.migrate import Action, KeyringSpec, Location, MigrationContext, Outcome, Result, Task, migrate_one
-from s3ec.migrate.yielding import UNGUARDED
+from s3ec.migrate.steps.yielding import UNGUARDED
 
 from .conftest import Open, Settings
 from support.aws import create_kms_key, empty_bucket, keep_versions, new_bucket_name

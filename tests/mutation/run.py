@@ -31,7 +31,7 @@ TESTS = {
     "s3ec/keyrings": ["tests/keyrings"],
     "s3ec/decryption.py": ["tests/test_decryption.py", "tests/test_advisories_by_number.py"],
     "s3ec/encryption.py": ["tests/test_encryption.py", "tests/test_decryption.py"],
-    "s3ec/client/multipart_ledger.py": ["tests/client/test_multipart.py", "tests/client/test_multipart_properties.py"],
+    "s3ec/client/multipart/ledger.py": ["tests/client/test_multipart.py", "tests/client/test_multipart_properties.py"],
 }
 """The quick tests of each part; the longest path that fits counts. A module's own test file is asked before them."""
 SECONDS = 600

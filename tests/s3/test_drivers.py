@@ -13,11 +13,11 @@ from botocore.exceptions import ClientError
 
 from s3ec import AesKeyring, EncryptionClient
 from s3ec.aio import driver as aio_driver
-from s3ec.client import driver
-from s3ec.client.claims import take_claims
-from s3ec.client.sources import open_source
-from s3ec.client.verified_ranges import VerifiedTable
-from s3ec.client.wire import Wire
+from s3ec.client.bodies.claims import take_claims
+from s3ec.client.bodies.sources import open_source
+from s3ec.client.calls import driver
+from s3ec.client.calls.verified_ranges import VerifiedTable
+from s3ec.client.calls.wire import Wire
 from s3ec.s3 import flow
 from s3ec.s3.copy_object import copy_object, look_first
 from s3ec.s3.delete_object import delete_object, delete_objects

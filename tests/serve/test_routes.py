@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3ec import AesKeyring, EncryptionClient
-from s3ec.client.operations import DESTRUCTIVE_ELSEWHERE, PASSED, REFUSED
+from s3ec.client.calls.operations import DESTRUCTIVE_ELSEWHERE, PASSED, REFUSED
 from s3ec.serve import Server, ServeSettings
 from s3ec.serve.assembly import make_server
 from s3ec.serve.doors import Door, OneDoor

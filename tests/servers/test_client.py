@@ -17,8 +17,8 @@ from botocore.httpsession import URLLib3Session
 
 import s3ec
 from s3ec import AesKeyring, CommitmentPolicy, DsseKms, SseC, SseKms, SseS3
-from s3ec.client import server_side
-from s3ec.client.server_side import ServerSideMode
+from s3ec.client.server_side import rules as server_side
+from s3ec.client.server_side.rules import ServerSideMode
 from s3ec.errors import ConfigurationError, S3ECError, SourceChangedError
 
 from support.servers import MINIO_KMS_KEY, Server

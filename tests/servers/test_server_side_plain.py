@@ -16,15 +16,15 @@ from botocore.exceptions import ClientError
 from botocore.httpsession import URLLib3Session
 
 from s3ec import DsseKms, SseC, SseKms, SseS3
-from s3ec.client import server_side
-from s3ec.client.buckets import (
+from s3ec.client.server_side import rules as server_side
+from s3ec.client.server_side.presigned import post_policy
+from s3ec.client.tools.buckets import (
     change_server_side_encryption,
     get_default_encryption,
     server_side_state,
     set_default_encryption,
     upload_policy,
 )
-from s3ec.client.server_side_presigned import post_policy
 from s3ec.errors import UnsupportedOperationError
 
 from support.servers import MINIO_KMS_KEY, SECRET_KEY, Server

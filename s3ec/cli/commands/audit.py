@@ -19,8 +19,8 @@ from s3ec.cli.options import Command, Options, shared_options
 from s3ec.cli.output import Output
 from s3ec.cli.progress import Progress
 from s3ec.cli.urls import S3_URL, S3Url
-from s3ec.migrate.report import Audit
-from s3ec.migrate.survey import Survey
+from s3ec.migrate.audit.report import Audit
+from s3ec.migrate.audit.survey import Survey
 
 __all__ = ["audit"]
 
@@ -69,7 +69,7 @@ def audit(
         audits = list(run.all(_places(environment, urls)))
     documents = [{**each, **run.about} for each in audits]
     if html is not None and documents:
-        from s3ec.migrate.report_page import page
+        from s3ec.migrate.audit.page import page
 
         html.write_text(page(*documents), encoding="utf-8")
         output.note(f"s3ec: the page is in {html}")

@@ -11,7 +11,7 @@ from s3ec.cli.environment import Environment
 from s3ec.cli.options import Command, Options, shared_options
 from s3ec.cli.output import Output, Table
 from s3ec.cli.pages import Group
-from s3ec.client.configuration import NAMES, PASSPHRASE_VARIABLE
+from s3ec.rules.configuration import NAMES, PASSPHRASE_VARIABLE
 
 __all__ = ["configure"]
 

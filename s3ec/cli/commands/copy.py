@@ -24,7 +24,7 @@ from s3ec.cli.transfers import STANDARD_STREAM, Copier, Copy, Report
 from s3ec.cli.upload_mode import upload_mode
 from s3ec.cli.urls import S3Url
 from s3ec.cli.writing import Writing, write_settings
-from s3ec.migrate.key_check import check_key
+from s3ec.migrate.work.key_check import check_key
 
 __all__ = ["Talk", "copier", "cp", "key_check", "mv", "talk_options", "watched"]
 

@@ -10,8 +10,8 @@ from s3ec.cli.failures import ERRORS, ExitCode, Failure, combined, describe
 from s3ec.cli.options import Command, Options, shared_options
 from s3ec.cli.output import Output, Table
 from s3ec.cli.pages import Group
-from s3ec.migrate.journal_file import private_folder
-from s3ec.migrate.journal_list import ENDING, journals, remove_journal
+from s3ec.migrate.journal.file import private_folder
+from s3ec.migrate.journal.listing import ENDING, journals, remove_journal
 
 __all__ = ["journal"]
 

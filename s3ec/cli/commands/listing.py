@@ -13,8 +13,8 @@ from s3ec.cli.listing import nothing_there
 from s3ec.cli.options import Command, Options, shared_options
 from s3ec.cli.output import Output, Table, human_bytes
 from s3ec.cli.urls import S3_URL, S3Url
-from s3ec.migrate.survey import SurveyedObject, bounded_map
-from s3ec.migrate.survey_object import INSTRUCTION_FILE, SUFFIXES, UNREADABLE, Entry, look_at_entry
+from s3ec.migrate.audit.survey import SurveyedObject, bounded_map
+from s3ec.migrate.audit.survey_object import INSTRUCTION_FILE, SUFFIXES, UNREADABLE, Entry, look_at_entry
 
 __all__ = ["ls"]
 

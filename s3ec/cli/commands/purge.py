@@ -13,8 +13,8 @@ from s3ec.cli.progress import Progress
 from s3ec.cli.repeats import Repeats
 from s3ec.cli.urls import S3_URL, S3Url
 from s3ec.migrate import Action, Location, MigrationSettings
-from s3ec.migrate.key_check import check_keys
-from s3ec.migrate.purge import Purge, purge_plaintext_versions
+from s3ec.migrate.jobs.purge import Purge, purge_plaintext_versions
+from s3ec.migrate.work.key_check import check_keys
 
 __all__ = ["purge"]
 

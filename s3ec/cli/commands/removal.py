@@ -17,7 +17,7 @@ from s3ec.cli.output import Output
 from s3ec.cli.repeats import Repeats
 from s3ec.cli.stopping import meets_all
 from s3ec.cli.urls import S3_URL, S3Url
-from s3ec.migrate.survey import bounded_map
+from s3ec.migrate.audit.survey import bounded_map
 
 __all__ = ["rm"]
 

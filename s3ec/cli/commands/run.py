@@ -11,7 +11,7 @@ import click
 from s3ec.cli.failures import ExitCode
 from s3ec.cli.options import Command, Options, shared_options
 from s3ec.cli.output import Output, Table
-from s3ec.client.bucket_rules import BucketRules
+from s3ec.rules.bucket_rules import BucketRules
 
 __all__ = ["run"]
 

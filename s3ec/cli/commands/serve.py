@@ -22,8 +22,8 @@ from s3ec.cli.environment import Environment, keyring_spec
 from s3ec.cli.failures import ExitCode, Failure, FailureError
 from s3ec.cli.options import Command, Options, shared_options
 from s3ec.cli.output import Output
-from s3ec.client.bucket_rules import BucketRule, load_rules
 from s3ec.client.encryption_client import EncryptionClient
+from s3ec.rules.bucket_rules import BucketRule, load_rules
 
 if TYPE_CHECKING:
     from s3ec.serve import Server, ServeSettings

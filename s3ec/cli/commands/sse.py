@@ -18,8 +18,8 @@ from s3ec.cli.pages import Group
 from s3ec.cli.server_side import MODES, describe, describe_required, key_options, words
 from s3ec.cli.server_side import mode as mode_of
 from s3ec.cli.urls import S3_URL, S3Url
-from s3ec.client import buckets
-from s3ec.client.bucket_policies import RequiredEncryption
+from s3ec.client.server_side.bucket_policies import RequiredEncryption
+from s3ec.client.tools import buckets
 
 __all__ = ["sse"]
 

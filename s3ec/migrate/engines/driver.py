@@ -11,11 +11,11 @@ from typing import Any, Protocol
 from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec.errors import MigrationError, S3ECError
-from s3ec.migrate.journal import Journal
+from s3ec.migrate.jobs.workers import Callback, Event
+from s3ec.migrate.journal.journal import Journal
 from s3ec.migrate.model import Outcome, Result, Task
 from s3ec.migrate.settings import MigrationSettings
-from s3ec.migrate.step import next_task, run_json
-from s3ec.migrate.workers import Callback, Event
+from s3ec.migrate.steps.step import next_task, run_json
 
 __all__ = ["Driver", "WorkerPool", "run_task"]
 

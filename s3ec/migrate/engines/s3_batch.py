@@ -21,11 +21,11 @@ from urllib.parse import quote, unquote, unquote_plus
 from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec.errors import ConfigurationError, S3ECError
-from s3ec.migrate.context import MigrationContext
-from s3ec.migrate.ending import PASSING_ERRORS, status_of
 from s3ec.migrate.model import Action, Outcome, Result, SkipReason, Task
 from s3ec.migrate.settings import MigrationSettings
-from s3ec.migrate.step import migrate_one
+from s3ec.migrate.steps.step import migrate_one
+from s3ec.migrate.work.context import MigrationContext
+from s3ec.migrate.work.ending import PASSING_ERRORS, status_of
 
 __all__ = ["SETTINGS_VARIABLE", "handle", "lambda_handler", "manifest_lines"]
 

@@ -16,7 +16,7 @@ import pytest
 
 from s3ec.errors import MigrationError
 from s3ec.migrate import Event, Journal, KeyringSpec, Location, Summary, run
-from s3ec.migrate.local import Engine
+from s3ec.migrate.jobs.local import Engine
 
 from support.aws import keep_versions
 

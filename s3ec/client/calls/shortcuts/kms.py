@@ -1,0 +1,264 @@
+"""KMS requests with botocore's own parts, but without what it does around them again for each request.
+
+One call of a KMS client takes as long as a small request to S3, nearly all of it in this process: the same endpoint is
+resolved, the same user agent put together twice, contexts are copied and a dozen hooks called, but nothing listens.
+Here the client's own signer and its own connections (with its TLS settings, proxies and pool) are used directly.
+
+That is done only where no one could tell the difference. If something listens to the client's events, has patched or
+traces it, and whenever KMS does not simply say yes or no, the client is used as usual; after trouble, for a while only
+the client: a direct attempt comes on top of its own, and a service in trouble is not to be asked any faster.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from types import FunctionType
+from typing import Any
+
+from botocore.awsrequest import create_request_object, prepare_request_dict
+from botocore.client import BaseClient
+from botocore.endpoint import convert_to_response_dict
+from botocore.exceptions import BotoCoreError
+from botocore.history import get_global_history_recorder
+from botocore.serialize import create_serializer
+
+from s3ec.client.calls.shortcuts.user_agents import UserAgents
+
+__all__ = ["KmsRequests", "kms_calls"]
+
+_EVENTS = (
+    "provide-client-params",
+    "before-parameter-build",
+    "before-endpoint-resolution",
+    "before-call",
+    "request-created",
+    "choose-signer",
+    "before-sign",
+    "before-send",
+    "before-parse",
+    "response-received",
+    "needs-retry",
+    "after-call",
+    "after-call-error",
+)
+# What these do for every request is done here too, or changes nothing about these operations.
+_HANDLERS_OF_BOTOCORE = frozenset(
+    {
+        "botocore.handlers",
+        "botocore.retries.standard",
+        "botocore.retryhandler",
+        "botocore.signers",
+        "botocore.useragent",
+    }
+)
+# Where tracers and tests put themselves in front of a call.
+_CLIENT_METHODS = (
+    "_make_api_call",
+    "_make_request",
+    "_convert_to_request_dict",
+    "_emit_api_params",
+    "_resolve_endpoint_ruleset",
+)
+_ENDPOINT_METHODS = (
+    "make_request",
+    "create_request",
+    "prepare_request",
+    "_send_request",
+    "_get_response",
+    "_do_get_response",
+    "_send",
+    "_needs_retry",
+)
+# KMS means no: another try would be answered the same way (KMS API reference, "Common errors" and each operation's).
+_FINAL = frozenset(
+    {
+        "AccessDeniedException",
+        "DisabledException",
+        "ExpiredTokenException",
+        "IncorrectKeyException",
+        "InvalidCiphertextException",
+        "InvalidGrantTokenException",
+        "InvalidKeyUsageException",
+        "InvalidSignatureException",
+        "KMSInvalidStateException",
+        "NotFoundException",
+        "UnrecognizedClientException",
+        "ValidationException",
+    }
+)
+_PAUSE = 30.0  # seconds in which botocore's own waiting is not undercut
+# A log of requests is for botocore to write.
+_LOGS = tuple(map(logging.getLogger, ("botocore", "botocore.endpoint", "botocore.hooks", "botocore.regions")))
+
+
+class KmsRequests:
+    """The requests of one KMS client."""
+
+    __slots__ = ("_client", "_not_before", "_operations")
+
+    def __init__(self, client: Any) -> None:
+        """Take a client as boto3 makes it, or what its caller uses in its place."""
+        self._client = client
+        self._operations: dict[str, _Operation | None] = {}
+        self._not_before = 0.0
+
+    def call(self, method: str, parameters: Mapping[str, Any]) -> Any:
+        """Return what ``client.<method>(**parameters)`` would return.
+
+        Args:
+            method: a method of the client, such as ``generate_data_key``.
+            parameters: arguments of the types that the operation takes; KMS itself refuses wrong values.
+
+        Raises:
+            botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError: as the client raises them.
+        """
+        if _is_plain(self._client, method) and time.monotonic() >= self._not_before:
+            if method not in self._operations:
+                self._operations[method] = _Operation.of(self._client, method)
+            operation = self._operations[method]
+            if operation is not None and not operation.is_listened_to():
+                answer = operation.send(parameters)
+                if answer is not None:
+                    return answer
+                self._not_before = time.monotonic() + _PAUSE
+        return getattr(self._client, method)(**parameters)
+
+
+def kms_calls(client: Any) -> Callable[[str, Mapping[str, Any]], Any]:
+    """Return what makes the calls of one KMS client; see `s3ec.keyrings.kms.plain_calls`."""
+    return KmsRequests(client).call
+
+
+class _Operation:
+    """One operation of one client, with all that is the same for each of its requests."""
+
+    __slots__ = (
+        "_client",
+        "_context",
+        "_emitter",
+        "_endpoint_url",
+        "_last_heard",
+        "_model",
+        "_parser",
+        "_serializer",
+        "_user_agents",
+    )
+
+    def __init__(self, client: Any, name: str) -> None:
+        service, config = client.meta.service_model, client.meta.config
+        protocol = getattr(service, "resolved_protocol", service.metadata["protocol"])
+        self._client = client
+        self._model = service.operation_model(name)
+        self._serializer = create_serializer(protocol)
+        self._parser = client._endpoint._response_parser_factory.create_parser(protocol)
+        self._emitter = client.meta.events._emitter
+        self._user_agents = UserAgents(client._user_agent_creator)
+        self._context = {
+            "auth_type": getattr(self._model, "resolved_auth_type", self._model.auth_type),
+            "client_config": config,
+            "client_region": client.meta.region_name,
+            "has_streaming_input": False,
+        }
+        # Notes in the context how the endpoint wants to be signed for.
+        self._endpoint_url, headers, *_ = client._resolve_endpoint_ruleset(self._model, {}, self._context)
+        only_one_attempt = (config.retries or {}).get("total_max_attempts") == 1
+        if headers or only_one_attempt or getattr(config, "auth_scheme_preference", None):
+            raise _OutOfTheOrdinary
+        self._last_heard: tuple[object, bool] = (None, True)
+        self.is_listened_to()
+
+    @classmethod
+    def of(cls, client: Any, method: str) -> _Operation | None:
+        """Return the operation, or None if the client is not made as this module expects."""
+        try:
+            return cls(client, client.meta.method_to_api_mapping[method])
+        except (AttributeError, KeyError, _OutOfTheOrdinary):
+            return None
+
+    def is_listened_to(self) -> bool:
+        """True if anything but botocore itself would see, change or answer a call."""
+        # The emitter starts a new cache whenever a handler comes or goes.
+        cache = self._emitter._lookup_cache
+        if self._last_heard[0] is not cache:
+            listening = any(
+                _module_of(handler) not in _HANDLERS_OF_BOTOCORE
+                for event in _EVENTS
+                for handler in self._emitter._handlers.prefix_search(f"{event}.kms.{self._model.name}")
+            )
+            self._last_heard = cache, listening
+        return self._last_heard[1]
+
+    def send(self, parameters: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Send one request; return None if the answer is neither yes nor no.
+
+        Raises:
+            botocore.exceptions.ClientError: KMS says no.
+            botocore.exceptions.BotoCoreError: the request cannot be signed.
+        """
+        context = dict(self._context)
+        request_dict = self._serializer.serialize_to_request(parameters, self._model)
+        prepare_request_dict(
+            request_dict, endpoint_url=self._endpoint_url, user_agent=self._user_agents.text(), context=context
+        )
+        # botocore's own handlers: in a Lambda function they send the mark on that stops endless recursion.
+        self._emitter.emit(
+            f"before-call.kms.{self._model.name}",
+            model=self._model,
+            params=request_dict,
+            request_signer=self._client._request_signer,
+            context=context,
+        )
+        request = create_request_object(request_dict)
+        self._client._request_signer.sign(self._model.name, request)
+        try:
+            endpoint = self._client._endpoint
+            response = endpoint.http_session.send(endpoint.prepare_request(request))
+            parsed: dict[str, Any] = self._parser.parse(
+                convert_to_response_dict(response, self._model), self._model.output_shape
+            )
+        except BotoCoreError:
+            return None
+        parsed["ResponseMetadata"]["RetryAttempts"] = 0
+        if response.status_code == 200:
+            return parsed
+        code = parsed.get("Error", {}).get("Code")
+        if code not in _FINAL:
+            return None
+        raise self._client.exceptions.from_code(code)(parsed, self._model.name)
+
+
+class _OutOfTheOrdinary(Exception):  # noqa: N818 - no error: it never leaves this module
+    """The client or its endpoint wants more than an address and the usual signature."""
+
+
+def _is_plain(client: object, method: str) -> bool:
+    """True if the client is botocore's own, and no tracer, test or log is in front of its calls."""
+    return (
+        isinstance(client, BaseClient)
+        and _is_unpatched(client, (method, *_CLIENT_METHODS))
+        and _is_unpatched(getattr(client, "_endpoint", None), _ENDPOINT_METHODS)
+        and not any(log.isEnabledFor(logging.DEBUG) for log in _LOGS)
+        and not getattr(get_global_history_recorder(), "_enabled", True)
+    )
+
+
+def _is_unpatched(part: object, methods: tuple[str, ...]) -> bool:
+    functions = (getattr(type(part), method, None) for method in methods)
+    return (
+        part is not None
+        and vars(part).keys().isdisjoint(methods)
+        and all(
+            # Its very type: proxies pretend to be what they wrap.
+            type(function) is FunctionType and _module_of(function).startswith("botocore.")
+            for function in functions
+        )
+    )
+
+
+def _module_of(called: Any) -> str:
+    """Return where a function, a method or an object's class was written; wrappers copy names, but never globals."""
+    function = getattr(called, "__func__", called)
+    module = function.__globals__.get("__name__") if type(function) is FunctionType else type(function).__module__
+    return str(module)

@@ -1,0 +1,1 @@
+"""Multipart uploads: one keystream, parts from any thread."""

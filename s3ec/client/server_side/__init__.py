@@ -1,0 +1,1 @@
+"""S3's own encryption modes: checked, passed on, changed."""

@@ -1,0 +1,1 @@
+"""Sessions whose S3 clients encrypt."""

@@ -1,0 +1,1 @@
+"""What stands on the client: files, tickets, resumable uploads, looking at objects and buckets."""

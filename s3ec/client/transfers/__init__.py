@@ -1,0 +1,1 @@
+"""Managed transfers, with boto3's names."""

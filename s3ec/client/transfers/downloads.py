@@ -1,0 +1,300 @@
+"""Downloads: parallel ranges of one version, put in order, decrypted in order, delivered after the tag verified.
+
+Parts are fetched by a few threads; one decryptor takes them in order, so that the object's own tag authenticates a
+parallel download for free. Nothing is kept but the window of parts in flight.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from boto3.s3.transfer import TransferConfig
+from s3transfer.exceptions import RetriesExceededError
+from s3transfer.utils import S3_RETRYABLE_DOWNLOAD_ERRORS
+
+from s3ec.client.bodies.ciphertext_reader import CiphertextReader
+from s3ec.client.bodies.releases import Release, open_plaintext
+from s3ec.client.bodies.sources import CHUNK_SIZE
+from s3ec.client.calls.wire import Wire
+from s3ec.client.transfers.bandwidth import Throttle
+from s3ec.crypto.content import ContentCipher
+from s3ec.errors import AuthenticationError
+from s3ec.s3.answers import check_partial, etag_of, is_partial, length_of
+from s3ec.s3.objects import check, check_stored_length, resolve, take_read_request
+from s3ec.s3.pinning import get_pinned
+from s3ec.s3.range_header import ByteRange
+
+__all__ = ["Download", "Progress", "begin"]
+
+_MIB = 1024 * 1024
+_LARGEST_PART = 4 * _MIB  # ten of them in flight take less than ten parts of boto3's own size
+_NEAR = 0.005
+_NEAR_WORKERS = 3
+_SLOW = 200 * _MIB
+_ENOUGH_TO_TELL = 32 * _MIB
+
+
+class _Pace:
+    """How many requests are worth having in flight.
+
+    Many of them hide a distant server's latency, and add up where each connection is slow. With a server that is close
+    and fast their threads are in each other's way: a few are faster, in a fraction of the memory.
+
+    Attributes:
+        workers: requests in flight.
+    """
+
+    def __init__(self, most: int, answered_in: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin by the seconds that the server took for an answer without a body."""
+        self.workers = min(most, _NEAR_WORKERS) if answered_in < _NEAR else most
+        self._most = most
+        self._clock = clock
+        self._since = clock()
+        self._bytes = 0
+
+    def took(self, count: int) -> None:
+        """Notice that this many bytes have arrived; if they are slow to come, all requests are let loose."""
+        if self.workers == self._most or self._bytes >= _ENOUGH_TO_TELL:
+            return
+        self._bytes += count
+        if self._bytes >= _ENOUGH_TO_TELL and self._bytes < _SLOW * (self._clock() - self._since):
+            self.workers = self._most
+
+
+class _Parts:
+    """The ciphertext of one pinned version, fetched in parallel and read in order, like a `CiphertextReader`."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        pinned: dict[str, Any],
+        total: int,
+        config: TransferConfig,
+        progress: Callable[[int], None],
+        *,
+        has_tag: bool,
+        answered_in: float,
+    ) -> None:
+        self._wire = wire
+        self._has_tag = has_tag
+        self._pinned = pinned
+        self._total = total
+        self._attempts = config.num_download_attempts
+        self._progress = progress
+        self._size = max(1, min(config.multipart_chunksize, _LARGEST_PART, total))
+        parallel = config.use_threads and total >= config.multipart_threshold
+        workers = min(config.max_request_concurrency, -(-total // self._size)) if parallel else 1
+        self._pace = _Pace(workers, answered_in)
+        self._executor = ThreadPoolExecutor(workers, "s3ec-download") if workers > 1 else None
+        self._next = 0
+        self._window: deque[Future[deque[bytes]] | tuple[int, int]] = deque()
+        self._current: deque[bytes] = deque()
+        self._stopped = threading.Event()
+        self._throttle = Throttle(config, self._stopped)
+        self._refill()
+
+    def read(self, size: int) -> bytes:
+        pieces: list[bytes] = []
+        left = size
+        while left and self._ready():
+            chunk = self._current.popleft()
+            if len(chunk) > left:
+                self._current.appendleft(chunk[left:])
+                chunk = chunk[:left]
+            pieces.append(chunk)
+            left -= len(chunk)
+        self._progress(size - left)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def close(self) -> None:
+        self._stopped.set()
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+        self._window.clear()
+        self._current.clear()
+
+    def _ready(self) -> bool:
+        """Make sure that there is a chunk to read; False at the end."""
+        while not self._current:
+            self._refill()
+            if not self._window:
+                return False
+            pending = self._window.popleft()
+            self._current = self._fetch(*pending) if isinstance(pending, tuple) else pending.result()
+            self._pace.took(sum(map(len, self._current)))
+        return True
+
+    def _refill(self) -> None:
+        while self._next < self._total and len(self._window) < self._pace.workers:
+            part = (self._next, min(self._size, self._total - self._next))
+            self._next += part[1]
+            self._window.append(part if self._executor is None else self._executor.submit(self._fetch, *part))
+
+    def _fetch(self, start: int, size: int) -> deque[bytes]:
+        """Fetch one part, and again if the connection broke."""
+        for _ in range(1, self._attempts):
+            with contextlib.suppress(*S3_RETRYABLE_DOWNLOAD_ERRORS):
+                return self._fetch_once(start, size)
+        try:
+            return self._fetch_once(start, size)
+        except S3_RETRYABLE_DOWNLOAD_ERRORS as error:
+            raise RetriesExceededError(error) from error
+
+    def _fetch_once(self, start: int, size: int) -> deque[bytes]:
+        request = dict(self._pinned)
+        whole = size == self._total
+        if not whole:
+            request["Range"] = f"bytes={start}-{start + size - 1}"
+        response = self._wire.run(get_pinned(request))
+        chunks: deque[bytes] = deque()
+        with response["Body"]:
+            if whole:
+                fits = not is_partial(response) and length_of(response) == size
+            else:
+                fits = check_partial(response, ByteRange(start, start + size - 1)).total == self._total
+            if not fits:
+                raise AuthenticationError("S3 states one length of the object first, and another then")
+            if etag_of(response) != self._pinned["IfMatch"]:
+                raise AuthenticationError("the object was replaced while it was downloaded")
+            reader = CiphertextReader(response["Body"], has_tag=self._has_tag)
+            for offset in range(0, size, CHUNK_SIZE):
+                if self._stopped.is_set():
+                    return chunks
+                wanted = min(CHUNK_SIZE, size - offset)
+                self._throttle.wait_for(wanted)
+                chunks.append(reader.read(wanted))
+                if len(chunks[-1]) < wanted:
+                    raise AuthenticationError("the stored object ended early: it was cut off")
+            if reader.read(1):
+                raise AuthenticationError("S3 answered with more bytes than it was asked for")
+        return chunks
+
+
+class Download:
+    """One object on its way down; a context that ends every thread.
+
+    Attributes:
+        handed_out: set by targets that keep what they get: from the first byte on the download cannot start again.
+    """
+
+    def __init__(self, wire: Wire, parts: _Parts, cipher: ContentCipher, total: int, progress: Progress) -> None:
+        """Take the parts and what opens them."""
+        self._wire = wire
+        self._parts = parts
+        self._cipher = cipher
+        self._total = total
+        self._progress = progress
+        self.handed_out = False
+
+    def __enter__(self) -> Download:
+        """Do nothing: the first parts are on their way."""
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        """Stop what is still in flight."""
+        self._parts.close()
+
+    def take_back_progress(self) -> None:
+        """Tell the caller's callback that what it heard of has to be fetched again, as s3transfer tells it."""
+        self._progress.take_back()
+
+    def release(self, *, delayed: bool) -> Release:
+        """Return plaintext, verified first unless ``delayed``; see `s3ec.client.bodies.releases.open_plaintext`."""
+        options = self._wire.options
+        return open_plaintext(
+            self._parts,
+            self._cipher,
+            self._total,
+            delayed=delayed,
+            buffer_size=options.buffer_size,
+            spool_directory=options.spool_directory,
+        )
+
+    def write_to(self, write: Callable[[bytes | memoryview], object], *, delayed: bool) -> None:
+        """Write all plaintext.
+
+        Raises:
+            AuthenticationError: the content does not verify. Without ``delayed`` nothing was written then; with it,
+                what was written is not to be used.
+        """
+        release = self.release(delayed=delayed)
+        try:
+            while piece := release.take(CHUNK_SIZE):
+                write_all(write, piece)
+        finally:
+            release.close()
+
+    @property
+    def delayed_by_option(self) -> bool:
+        """True if the client releases plaintext before it is verified."""
+        return self._wire.options.enable_delayed_authentication
+
+
+def begin(wire: Wire, parameters: dict[str, Any], config: TransferConfig, callback: Any) -> Download | str:
+    """Look at an object, pass the gate, and start fetching the very version that was looked at.
+
+    Returns:
+        The ETag of an object that is not encrypted, where the client allows such; nothing is fetched of it.
+
+    Raises:
+        MetadataError, PolicyError, KeyringError, SecurityError: before any content is read.
+        botocore.exceptions.ClientError: as from a plain client, which heads the object first too.
+    """
+    request = take_read_request(parameters)
+    carried = {name: value for name, value in request.parameters.items() if name != "ChecksumMode"}
+    asked = time.monotonic()
+    head = wire.call("HeadObject", carried)
+    answered_in = time.monotonic() - asked
+    found = wire.run(resolve(wire, request, head.get("Metadata", {})))
+    total, etag = length_of(head), etag_of(head)
+    if found is None:
+        return etag
+    checked = check(wire, request, found)
+    check_stored_length(found.content_metadata, total)
+    cipher = checked.open()
+    # By the ETag alone: naming a version takes a permission that plain downloads do without.
+    pinned = {**carried, "IfMatch": etag}
+    progress = Progress(callback, max(total - cipher.suite.tag_length, 0))
+    has_tag = not cipher.suite.is_legacy
+    parts = _Parts(wire, pinned, total, config, progress, has_tag=has_tag, answered_in=answered_in)
+    return Download(wire, parts, cipher, total, progress)
+
+
+class Progress:
+    """Reports plaintext bytes to the caller's callback; their sum is exact."""
+
+    def __init__(self, callback: Any, length: int) -> None:
+        """Take the caller's callback or None, and the bytes of plaintext."""
+        self._callback = callback
+        self._left = length
+        self._told = 0
+
+    def __call__(self, count: int) -> None:
+        """Count this many more bytes, of plaintext or of what follows it."""
+        count = min(count, self._left)
+        self._left -= count
+        self._told += count
+        if self._callback is not None and count:
+            self._callback(count)
+
+    def take_back(self) -> None:
+        """Begin again at zero."""
+        told, self._told = self._told, 0
+        self._left += told
+        if self._callback is not None and told:
+            self._callback(-told)
+
+
+def write_all(write: Callable[[bytes | memoryview], object], piece: bytes | memoryview) -> None:
+    """Write all of a piece; a raw file may take less than it is given."""
+    view = memoryview(piece)
+    while view:
+        count = write(view)
+        # Other objects than raw files answer with anything or nothing.
+        view = view[count:] if isinstance(count, int) and 0 < count < len(view) else memoryview(b"")

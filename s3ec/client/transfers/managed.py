@@ -1,0 +1,290 @@
+"""Managed transfers with boto3's signatures: upload_file, upload_fileobj, download_file, download_fileobj, copy.
+
+Each takes a client as its wire, and as the view of it that does not encrypt.
+
+Copies run on s3transfer. Uploads and downloads have engines of their own: the cipher works in order while the network
+works in parallel, and a downloaded file gets its name only after the tag verified. The CRT transfer client has an HTTP
+stack of its own and would carry plaintext past any Python client: it is never used.
+"""
+
+from __future__ import annotations
+
+import copy as copying
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from boto3.exceptions import RetriesExceededError, S3UploadFailedError
+from boto3.s3.transfer import ProgressCallbackInvoker, TransferConfig
+from botocore.exceptions import ClientError
+from s3transfer.exceptions import RetriesExceededError as S3TransferRetriesExceededError
+from s3transfer.futures import NonThreadedExecutor, TransferFuture
+from s3transfer.manager import TransferManager
+from s3transfer.subscribers import BaseSubscriber
+
+from s3ec.client.calls import copies
+from s3ec.client.calls.wire import Wire
+from s3ec.client.server_side import rules as server_side
+from s3ec.client.transfers import download_targets, downloads, uploads
+from s3ec.errors import ConfigurationError, S3ECError, UnsupportedOperationError
+from s3ec.s3 import copy_object
+from s3ec.s3.answers import etag_of, length_of, status_of
+from s3ec.s3.carried import carried
+from s3ec.s3.flow import work
+from s3ec.s3.head_object import plaintext_length
+from s3ec.s3.instruction_copies import CopiedObject, copied_with_object
+from s3ec.s3.names import location_of
+from s3ec.s3.requests import check_user_metadata
+
+__all__ = ["copy", "download_file", "download_fileobj", "upload_file", "upload_fileobj"]
+
+
+class _Manager(TransferManager):
+    """s3transfer's own manager, but it lets our parameters and newer ones of boto3's operations through."""
+
+    ALLOWED_UPLOAD_ARGS = [  # noqa: RUF012 - s3transfer's own shape
+        *dict.fromkeys(
+            [*TransferManager.ALLOWED_UPLOAD_ARGS, "EncryptionContext", "BucketKeyEnabled", "IfMatch", "IfNoneMatch"]
+        )
+    ]
+    ALLOWED_DOWNLOAD_ARGS = [  # noqa: RUF012 - s3transfer's own shape
+        *dict.fromkeys([*TransferManager.ALLOWED_DOWNLOAD_ARGS, "EncryptionContext", "InstructionFileSuffix"])
+    ]
+    ALLOWED_COPY_ARGS = [  # noqa: RUF012 - s3transfer's own shape
+        *dict.fromkeys([*TransferManager.ALLOWED_COPY_ARGS, "BucketKeyEnabled"])
+    ]
+
+
+def upload_file(
+    wire: Wire, view: Any, filename: Any, bucket: str, key: str, extra: Any, callback: Any, config: Any
+) -> None:
+    """Upload a file; parts are encrypted in order and sent in parallel."""
+    if isinstance(filename, os.PathLike):
+        filename = os.fspath(filename)
+    if not isinstance(filename, str):
+        raise ValueError("Filename must be a string or a path-like object")
+    try:
+        _upload(wire, view, filename, bucket, key, extra, callback, config)
+    except ClientError as error:
+        raise S3UploadFailedError(f"Failed to upload {filename} to {bucket}/{key}: {error}") from error
+
+
+def upload_fileobj(
+    wire: Wire, view: Any, fileobj: Any, bucket: str, key: str, extra: Any, callback: Any, config: Any
+) -> None:
+    """Upload a file-like object, seekable or not."""
+    if not hasattr(fileobj, "read"):
+        raise ValueError("Fileobj must implement read")
+    _upload(wire, view, fileobj, bucket, key, extra, callback, config)
+
+
+def _upload(wire: Wire, view: Any, body: Any, bucket: str, key: str, extra: Any, callback: Any, config: Any) -> None:
+    _check_extra(extra, _Manager.ALLOWED_UPLOAD_ARGS)
+    parameters = {**(extra or {}), "Bucket": bucket, "Key": key}
+    claims = any(name.startswith("Checksum") and name != "ChecksumType" for name in parameters)
+    # The type information knows no such attribute of a Config.
+    configured = getattr(view.meta.config, "request_checksum_calculation", None)
+    if configured == "when_supported" and not claims:
+        # As boto3's own uploads do: the object keeps a checksum, whether it is sent in parts or not.
+        parameters["ChecksumAlgorithm"] = "CRC32"
+    try:
+        uploads.upload(wire, body, parameters, _classic(config), callback)
+    except S3ECError as error:
+        raise error.locate(location_of(parameters) or "") from error.__cause__
+
+
+def download_file(
+    wire: Wire, view: Any, bucket: str, key: str, filename: Any, extra: Any, callback: Any, config: Any
+) -> None:
+    """Download into a file, which gets its name only after the content verified."""
+    if isinstance(filename, os.PathLike):
+        filename = os.fspath(filename)
+    if not isinstance(filename, str):
+        raise ValueError("Filename must be a string or a path-like object")
+    try:
+        _download(wire, view, bucket, key, extra, config, download_targets.to_file, filename, callback)
+    except S3TransferRetriesExceededError as error:
+        raise RetriesExceededError(error.last_exception) from error  # type: ignore[arg-type]  # boto3 passes the same
+
+
+def download_fileobj(
+    wire: Wire, view: Any, bucket: str, key: str, fileobj: Any, extra: Any, callback: Any, config: Any
+) -> None:
+    """Download into a file-like object, which gets nothing unverified."""
+    if not hasattr(fileobj, "write"):
+        raise ValueError("Fileobj must implement write")
+    _download(wire, view, bucket, key, extra, config, download_targets.to_fileobj, fileobj, callback)
+
+
+def _download(
+    wire: Wire,
+    view: Any,
+    bucket: str,
+    key: str,
+    extra: Any,
+    config: Any,
+    write: Callable[..., None],
+    target: Any,
+    callback: Any,
+) -> None:
+    """Deliver an object; one that is not encrypted (and may be read) comes by way of s3transfer."""
+    _check_extra(extra, _Manager.ALLOWED_DOWNLOAD_ARGS)
+    parameters = {**(extra or {}), "Bucket": bucket, "Key": key}
+    config = _classic(config)
+    for is_last in (False, True):
+        try:
+            etag = download_targets.deliver(
+                lambda: downloads.begin(wire, dict(parameters), config, callback),
+                lambda download: write(download, target),
+                f'"{key}" in bucket "{bucket}"',
+            )
+        except S3ECError as error:
+            raise error.locate(location_of(parameters) or "") from error.__cause__
+        if etag is None:
+            return
+        heard = _Heard()
+        # Pinned: an encrypted object put there meanwhile must not come back as what it is not.
+        pinned = {**_without_ours(extra), "IfMatch": etag}
+        try:
+            with _manager(view, config, more_arguments=["IfMatch"]) as manager:
+                manager.download(bucket, key, target, pinned, [*(_subscribers(callback) or ()), heard]).result()
+        except (ClientError, download_targets.DownloadFailed) as error:
+            if is_last or heard.anything or not _is_replaced(error):
+                raise
+        else:
+            return
+
+
+class _Heard(BaseSubscriber):
+    """Notices whether anything of an object has arrived."""
+
+    anything = False
+
+    def on_progress(self, future: TransferFuture, bytes_transferred: int, **_: Any) -> None:
+        """See s3transfer."""
+        self.anything = True
+
+
+def _is_replaced(error: Exception) -> bool:
+    return not isinstance(error, ClientError) or status_of(error.response) == 412
+
+
+def copy(
+    wire: Wire,
+    view: Any,
+    source: Any,
+    bucket: str,
+    key: str,
+    extra: Any,
+    callback: Any,
+    source_client: Any,
+    config: Any,
+) -> None:
+    """Copy an object of any size inside S3, content metadata, tag and instruction file included."""
+    _check_extra(extra, _Manager.ALLOWED_COPY_ARGS)
+    extra = dict(extra or {})
+    check_user_metadata(extra.get("Metadata"))
+    from_view = view
+    if source_client is not None:
+        from_view = source_client.__dict__.get("_s3ec_view", source_client)
+    target = {**extra, "Bucket": bucket, "Key": key, "CopySource": source}
+    try:
+        server_side.check("CopyObject", extra, secure=wire.secure)
+        place = copies.parse_copy_source(source)
+        with copies.of_the_copy(wire):
+            head = from_view.head_object(**copy_object.source_request(wire, extra, place))
+        copy_object.refuse_bound_copy(head.get("Metadata", {}), place, target)
+        copied = CopiedObject(place.bucket, place.key, head.get("Metadata", {}), target)
+
+        def send(whole: Mapping[str, str] | None) -> None:
+            # The conditions held for what was looked at, and the copy is of nothing else.
+            pinned = {**copy_object.without_conditions(extra), "CopySourceIfMatch": etag_of(head)}
+            named = _whole_metadata(pinned, head, _classic(config), whole)
+            with _manager(_keeping_view(wire, view, head.get("Metadata", {}), whole), config) as manager:
+                # The wire counts ciphertext; what the caller hears of ends with the plaintext.
+                progress = None if callback is None else downloads.Progress(callback, plaintext_length(head))
+                manager.copy(place.parameters(), bucket, key, named, _subscribers(progress), from_view).result()
+
+        wire.run(copied_with_object(wire, copied, lambda whole: work(partial(send, whole))))
+    except S3ECError as error:
+        raise error.locate(location_of(target) or "") from error.__cause__
+
+
+def _keeping_view(wire: Wire, view: Any, metadata: Mapping[str, str], whole: Mapping[str, str] | None) -> Any:
+    """Return the raw view for one copy, which keeps the content metadata of its source, or what it has in itself."""
+    own = copy_object.own_metadata(metadata) if whole is None else dict(whole)
+
+    def call(_: Any, operation_name: str, api_params: dict[str, Any]) -> dict[str, Any]:
+        return copies.send_keeping(wire, own, operation_name, dict(api_params))
+
+    view_class = type("S3", (type(view),), {"_make_api_call": call})
+    keeping: Any = object.__new__(view_class)
+    keeping.__dict__ = view.__dict__
+    return keeping
+
+
+def _whole_metadata(
+    extra: dict[str, Any], head: dict[str, Any], config: TransferConfig, whole: Mapping[str, str] | None
+) -> dict[str, Any]:
+    """Name all metadata if S3 or s3transfer would not carry it over on its own."""
+    if whole is not None:
+        stated = copy_object.with_metadata(extra, head, whole)
+        return {
+            **stated,
+            **{name: value for name, value in extra.items() if name not in ("Metadata", "MetadataDirective")},
+        }
+    own = copy_object.own_metadata(head.get("Metadata", {}))
+    if extra.get("MetadataDirective") == "REPLACE":
+        return {**extra, "Metadata": {**extra.get("Metadata", {}), **own}}
+    if length_of(head) < config.multipart_threshold:
+        return extra
+    # A copy in parts makes a new object: s3transfer before 0.18 gave it no metadata at all.
+    everything = carried(head, (*copy_object.CONTENT_HEADERS, "Metadata"))
+    return {"Metadata": {}, **everything, **extra, "MetadataDirective": "REPLACE"}
+
+
+def _check_extra(extra: Any, allowed: list[str]) -> None:
+    for name in extra or {}:
+        if name not in allowed:
+            raise ValueError(f"Invalid extra_args key '{name}', must be one of: {', '.join(allowed)}")
+
+
+def _without_ours(extra: Any) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in (extra or {}).items()
+        if name not in ("EncryptionContext", "InstructionFileSuffix")
+    }
+
+
+def _subscribers(callback: Any) -> list[Any] | None:
+    return None if callback is None else [ProgressCallbackInvoker(callback)]
+
+
+def _manager(client: Any, config: Any, more_arguments: Sequence[str] = ()) -> TransferManager:
+    config = _classic(config)
+    manager = _Manager(client, config, None, None if config.use_threads else NonThreadedExecutor)
+    manager.ALLOWED_DOWNLOAD_ARGS = [*manager.ALLOWED_DOWNLOAD_ARGS, *more_arguments]
+    return manager
+
+
+def _classic(config: TransferConfig | None) -> TransferConfig:
+    """Return a copy of the caller's configuration that never chooses the CRT.
+
+    Raises:
+        UnsupportedOperationError: the caller asks for the CRT by name.
+    """
+    if config is None:
+        config = TransferConfig()
+    if not hasattr(config, "multipart_threshold"):
+        raise ConfigurationError("Config must be a boto3.s3.transfer.TransferConfig")
+    preferred = str(getattr(config, "preferred_transfer_client", "auto")).lower()
+    if preferred == "crt":
+        raise UnsupportedOperationError(
+            'preferred_transfer_client="crt" is refused: the CRT transfer client has an HTTP client of its own and '
+            'would upload plaintext past this one; use "classic" or leave it out'
+        )
+    config = copying.copy(config)
+    config.preferred_transfer_client = "classic"  # type: ignore[assignment]  # it is a str
+    return config

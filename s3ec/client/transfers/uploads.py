@@ -1,0 +1,260 @@
+"""Uploads: one thread at a time encrypts the parts in order, many threads send them.
+
+The plaintext is read once, into the buffer of a part, and encrypted where it lies; the buffers go round. Nothing of the
+object's size is ever held, and as many parts are on their way as plain boto3 would have.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import stat
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from boto3.s3.transfer import TransferConfig
+from s3transfer.utils import ChunksizeAdjuster
+
+from s3ec import forks
+from s3ec.client.bodies.claims import take_claims
+from s3ec.client.bodies.sources import CHUNK_SIZE, BytesSource, FileSource, Source, open_source
+from s3ec.client.calls import puts
+from s3ec.client.calls.handlers import hear_source
+from s3ec.client.calls.wire import Wire
+from s3ec.client.multipart.sequential_upload import PART_ROOM, EncryptedPart, SequentialUpload
+from s3ec.client.transfers.bandwidth import Throttle
+from s3ec.errors import ConfigurationError, SourceChangedError
+from s3ec.s3.put_object import check_length
+
+__all__ = ["upload"]
+
+_ON_COMPLETE = ("IfMatch", "IfNoneMatch")
+
+
+def upload(
+    wire: Wire,
+    body: Any,
+    parameters: Mapping[str, Any],
+    config: TransferConfig,
+    callback: Callable[[int], object] | None,
+) -> None:
+    """Upload a body: in one request below the configured threshold, in parts from there on.
+
+    Args:
+        wire: plain calls.
+        body: a path, or a file-like object, seekable or not, read from where it stands.
+        parameters: bucket, key and the extra arguments.
+        config: sizes, threads and bandwidth.
+        callback: called with plaintext bytes as they are sent; their sum is exact.
+
+    Raises:
+        S3ECError: as `put_object` does; an upload that was begun is aborted.
+        botocore.exceptions.ClientError: as S3 answers.
+    """
+    if isinstance(body, str):
+        with open(body, "rb", buffering=0) as file:
+            status = os.fstat(file.fileno())
+            # As s3transfer does: a log that grows meanwhile is uploaded as far as it reached. A pipe has no size.
+            grows = stat.S_ISREG(status.st_mode)
+            source = FileSource(file, 0, status.st_size, may_grow=True) if grows else open_source(file)
+            _upload(wire, source, {**parameters}, config, callback, known=source.length)
+        return
+    source = open_source(body)
+    _upload(wire, source, {**parameters}, config, callback, known=source.length)
+
+
+def _upload(
+    wire: Wire,
+    source: Source,
+    parameters: dict[str, Any],
+    config: TransferConfig,
+    callback: Callable[[int], object] | None,
+    *,
+    known: int | None,
+) -> None:
+    report = callback if callback is not None else _nobody
+    head = b""
+    if known is None:
+        # Whether it needs parts is known only after reading up to the threshold.
+        head = _read(source, config.multipart_threshold)
+        known = len(head) if len(head) < config.multipart_threshold else None
+        source = BytesSource(head) if known is not None else _Joined(head, source)
+    if known is not None and known < config.multipart_threshold:
+        parameters.pop("MpuObjectSize", None)
+        parameters.pop("ChecksumType", None)
+        heard, other = hear_source(wire.hear, "PutObject", parameters, source)
+        puts.put_source(wire.after(heard), heard.parameters, source if other is None else other)
+        if known:  # callers divide by what is reported
+            report(known)
+        return
+    check_length(known)
+    _PartedUpload(wire, source, parameters, config, report, known).run()
+
+
+def _nobody(_: int) -> None:
+    """Ignore the progress: the caller gave no callback."""
+
+
+def _read(source: Source, size: int) -> bytes:
+    pieces, left = [], size
+    while left and (chunk := source.read_chunk(min(CHUNK_SIZE, left))):
+        pieces.append(bytes(chunk))
+        left -= len(chunk)
+    return b"".join(pieces)
+
+
+class _Joined:
+    """Yield what was read already, and then the rest."""
+
+    length: int | None = None
+    rewindable: bool = False
+    immutable: bool = False
+
+    def __init__(self, head: bytes, rest: Source) -> None:
+        self._head = BytesSource(head)
+        self._rest = rest
+
+    def read_chunk(self, size: int) -> memoryview:
+        return self._head.read_chunk(size) or self._rest.read_chunk(size)
+
+    def rewind(self) -> None:
+        self._rest.rewind()
+
+    def report_position(self, offset: int) -> None:
+        self._rest.report_position(offset)
+
+    def signal(self, name: str) -> None:
+        self._rest.signal(name)
+
+
+class _PartedUpload:
+    """One multipart upload on its way."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        source: Source,
+        parameters: dict[str, Any],
+        config: TransferConfig,
+        report: Callable[[int], object],
+        known: int | None,
+    ) -> None:
+        self._source = source
+        self._report = report
+        self._known = known
+        self._part_size = ChunksizeAdjuster().adjust_chunksize(config.multipart_chunksize, known)
+        self._workers = config.max_request_concurrency if config.use_threads else 1
+        self._threads = config.use_threads
+        self._stopped = threading.Event()
+        self._throttle = Throttle(config, self._stopped)
+        self._completion = {name: parameters.pop(name) for name in _ON_COMPLETE if name in parameters}
+        self._check_object_size(parameters.pop("MpuObjectSize", None))
+        parameters.pop("ChecksumType", None)
+        claims = take_claims(parameters)
+        place = {name: parameters[name] for name in ("Bucket", "Key")}
+        heard = wire.hear("CreateMultipartUpload", parameters)
+        self._upload = SequentialUpload(wire.after(heard), heard.parameters, claims=claims, place=place)
+        self._buffers: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
+        self._made = 0
+        self._lock: threading.Lock
+        forks.make_in_each_process(self, _lock=threading.Lock)
+
+    def _check_object_size(self, declared: int | None) -> None:
+        if declared is not None and self._known is not None and declared != self._known:
+            raise ConfigurationError(f"MpuObjectSize says {declared} bytes, and the body has {self._known}")
+
+    def run(self) -> None:
+        """Send everything, or abort."""
+        completed = False
+        try:
+            if self._threads:
+                self._send_in_parallel()
+            else:
+                for part, buffer in self._parts():
+                    self._send_and_return(part, buffer)
+            self._upload.complete(self._completion)
+            completed = True
+        finally:
+            if not completed:
+                self._upload.abort()
+
+    def _send_in_parallel(self) -> None:
+        pending: set[Future[None]] = set()
+        with ThreadPoolExecutor(self._workers, "s3ec-upload") as executor:
+            try:
+                for part, buffer in self._parts():
+                    pending.add(executor.submit(self._send_and_return, part, buffer))
+                    pending = self._raise_early(pending)
+                for future in pending:
+                    future.result()
+            finally:
+                self._stopped.set()
+                executor.shutdown(wait=True, cancel_futures=True)
+
+    @staticmethod
+    def _raise_early(pending: set[Future[None]]) -> set[Future[None]]:
+        """Wait for the parts still on their way; the first failure ends the upload."""
+        done = {future for future in pending if future.done()}
+        for future in done:
+            future.result()
+        return pending - done
+
+    def _send_and_return(self, part: EncryptedPart, buffer: bytearray) -> None:
+        try:
+            self._send(part)
+        finally:
+            self._buffers.put(buffer)
+
+    def _send(self, part: EncryptedPart) -> None:
+        self._throttle.wait_for(part.plaintext_length)
+        self._upload.send(part)
+        if part.plaintext_length:
+            with self._lock:
+                self._report(part.plaintext_length)
+
+    def _parts(self) -> Iterator[tuple[EncryptedPart, bytearray]]:
+        """Read, encrypt and yield the parts in order, each with its buffer."""
+        chunk = self._source.read_chunk(CHUNK_SIZE)
+        total = 0
+        while True:
+            buffer = self._buffer()
+            filled = 0
+            while chunk and filled < self._part_size:
+                piece = chunk[: self._part_size - filled]
+                buffer[filled : filled + len(piece)] = piece
+                filled += len(piece)
+                chunk = chunk[len(piece) :] or self._source.read_chunk(CHUNK_SIZE)
+            total += filled
+            last = not chunk
+            self._check_total(total, last=last)
+            yield self._encrypted(memoryview(buffer)[:filled], buffer, last=last), buffer
+            if last:
+                return
+
+    def _encrypted(self, plaintext: memoryview, buffer: bytearray, *, last: bool) -> EncryptedPart:
+        """Return the next part, from what the caller's handlers make of it."""
+        heard, other = self._upload.hear_next(plaintext)
+        if other is not None:
+            plaintext = memoryview(_read(other, sys.maxsize))
+            buffer = bytearray(len(plaintext) + PART_ROOM)
+        return self._upload.encrypt_next(plaintext, buffer, last=last, heard=heard)
+
+    def _check_total(self, total: int, *, last: bool) -> None:
+        if self._known is not None and (total > self._known or (last and total != self._known)):
+            raise SourceChangedError(
+                f"the body had {self._known} bytes when the upload began, and {'gave' if last else 'gives more than'} "
+                f"{total}; the upload is given up"
+            )
+
+    def _buffer(self) -> bytearray:
+        """Return a part's buffer: one that is free, a new one while there may be more, or the next to become free."""
+        try:
+            return self._buffers.get_nowait()
+        except queue.Empty:
+            if self._made < self._workers:
+                self._made += 1
+                return bytearray(self._part_size + PART_ROOM)
+            return self._buffers.get()

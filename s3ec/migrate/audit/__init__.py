@@ -1,0 +1,1 @@
+"""What lies in a bucket, and what that means."""

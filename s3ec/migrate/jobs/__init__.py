@@ -1,0 +1,1 @@
+"""Whole buckets: plan, run, purge."""

@@ -1,0 +1,1 @@
+"""One task: from an object as it is found to its outcome."""

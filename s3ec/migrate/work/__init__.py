@@ -1,0 +1,1 @@
+"""What a worker has at hand: clients, limits, facts about buckets, lists of objects."""
