@@ -43,7 +43,7 @@ def page(*audits: Mapping[str, Any]) -> str:
         HTML, to be stored as UTF-8.
     """
     title = _place(audits[0]) if len(audits) == 1 else f"{len(audits)} buckets and prefixes"
-    style = importlib.resources.files("s3ec.migrate").joinpath("page.css").read_text(encoding="utf-8")
+    style = importlib.resources.files("s3ec.migrate.audit").joinpath("page.css").read_text(encoding="utf-8")
     parts = [_overview(audits)] if len(audits) > 1 else []
     parts += [part for audit in audits for part in _parts(audit)]
     parts.append(_footer(audits[0].get("s3ec_version")))
