@@ -7,6 +7,7 @@ from typing import Any
 
 from s3ec.algorithms import BLOCK_LENGTH, GCM_TAG_LENGTH
 from s3ec.crypto.content import ContentCipher
+from s3ec.decryption import Checked
 from s3ec.errors import AuthenticationError, UnauthenticatedRangeError
 from s3ec.formats import ContentMetadata
 from s3ec.s3 import cbc_ranges
@@ -19,7 +20,7 @@ from s3ec.s3.pinning import ReplacedError, get_pinned
 from s3ec.s3.range_header import ByteRange, parse_content_range
 from s3ec.s3.range_reads import Part, Question, RangeRead, range_not_satisfiable
 from s3ec.s3.surroundings import Surroundings
-from s3ec.s3.verified import RANGE_CHUNK_SIZE, Authentication, Place, Table, VerifiedObject
+from s3ec.s3.verified import RANGE_CHUNK_SIZE, Authentication, OpenedKey, Place, Table, VerifiedObject
 from s3ec.s3.whole import decrypted_response
 
 __all__ = ["authenticate", "get_part", "get_range", "question"]
@@ -64,6 +65,7 @@ def _answer(s3: Surroundings, table: Table, question: Question, response: dict[s
 
 
 def _serve(read: RangeRead, response: dict[str, Any]) -> Flow[dict[str, Any]]:
+    table, request = read.table, read.question.request
     wanted, part = read.question.wanted, read.question.part
     ranged = is_partial(response)
     first, last, total = 0, length_of(response) - 1, length_of(response)
@@ -80,12 +82,11 @@ def _serve(read: RangeRead, response: dict[str, Any]) -> Flow[dict[str, Any]]:
     span = wanted.within(length)
     # A server may give the whole object for any range; otherwise all of it was wanted, and it is here.
     if (first, last) == (0, total - 1) and span is not None and (not ranged or span == (0, length - 1)):
-        cipher = yield from open_cipher(read.checked)
-        request = read.question.request
+        cipher = yield from _cipher(table, request, read.checked)
         return (yield from decrypted_response(read.s3, request, response, read.found, cipher, span=span))
     if read.s3.reading.enable_unauthenticated_ranges:
         span = read.span(length)
-        cipher = yield from open_cipher(read.checked)
+        cipher = yield from _cipher(table, request, read.checked)
         content = Nothing() if span is None else UnverifiedSpan(cipher, first, span)
         return (yield from read.answer(response, content, span, length, authenticated=False))
     return (yield from _serve_verified(read, response, first, total))
@@ -119,6 +120,27 @@ def _first_of_the_same(read: RangeRead, response: dict[str, Any], verified: Veri
     return answered.first
 
 
+def _opened(table: Table, request: ReadRequest, checked: Checked) -> Flow[OpenedKey]:
+    """Return the key of an object that has passed the gate: a kept one of exactly its metadata, or the keyring's.
+
+    Raises:
+        KeyringError, CommitmentMismatchError: as `s3ec.decryption.Checked.open`.
+    """
+    place, metadata = _place(request), checked.content_metadata
+    key = table.opened(place, metadata)
+    if key is None:
+        expires = table.expiry()  # as it is before the keyring is asked, so that age never falls short of the truth
+        key = OpenedKey(metadata, (yield from open_cipher(checked)), expires)
+    return key
+
+
+def _cipher(table: Table, request: ReadRequest, checked: Checked) -> Flow[ContentCipher]:
+    """The same for what is not looked up among the verified objects: the key is kept by itself."""
+    key = yield from _opened(table, request, checked)
+    table.keep(_place(request), key)
+    return key.cipher
+
+
 def _known(read: RangeRead, etag: str, total: int) -> VerifiedObject | None:
     verified = read.table.get(_place(read.question.request))
     matching = verified is not None and verified.matches(etag, total, read.found.content_metadata)
@@ -149,11 +171,10 @@ def _verified(read: RangeRead, etag: str, total: int) -> Flow[VerifiedObject]:
     try:
         verified = _known(read, etag, total)
         if verified is None or verified.cipher is None:
-            expires = read.table.expiry()
-            cipher = yield from open_cipher(read.checked)
-            known = verified or (yield from _authenticate(read, etag, cipher))
-            verified = known.with_cipher(cipher)
-            read.table.put(place, verified, expires)
+            key = yield from _opened(read.table, read.question.request, read.checked)
+            known = verified or (yield from _authenticate(read, etag, key.cipher))
+            verified = known.with_cipher(key.cipher)
+            read.table.put(place, verified, key.expires)
     finally:
         yield from leave(gate)
     if verified.total != total:
@@ -239,7 +260,7 @@ def get_part(s3: Surroundings, table: Table, request: ReadRequest) -> Flow[dict[
                     f"S3 was asked for part {number}, and answered with the whole object"
                 )
             check_stored_length(found.content_metadata, length_of(response))
-            cipher = yield from open_cipher(check(s3, request, found))
+            cipher = yield from _cipher(table, request, check(s3, request, found))
             return (yield from decrypted_response(s3, request, response, found, cipher))
         stated = parse_content_range(response["ContentRange"])
         check_partial(response, ByteRange(stated.first, stated.last))

@@ -16,7 +16,7 @@ from s3ec.crypto.own.mac import ChunkMac
 from s3ec.errors import AuthenticationError
 from s3ec.formats import ContentMetadata
 
-__all__ = ["RANGE_CHUNK_SIZE", "Authentication", "Place", "Table", "VerifiedObject"]
+__all__ = ["RANGE_CHUNK_SIZE", "Authentication", "OpenedKey", "Place", "Table", "VerifiedObject"]
 
 RANGE_CHUNK_SIZE = 64 * 1024
 """Bytes that share one MAC: what a partial range is widened to."""
@@ -76,6 +76,23 @@ class VerifiedObject:
     def matches(self, etag: str, total: int, content_metadata: ContentMetadata) -> bool:
         """True if an answer is about this very object, as far as headers can say; the MACs say the rest."""
         return (etag, total, content_metadata) == (self.etag, self.total, self.content_metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedKey:
+    """The opened key of an object that ranges were read of.
+
+    It is that of exactly this metadata: an object that says anything else of itself is opened by the keyring.
+
+    Attributes:
+        content_metadata: what the object said about itself.
+        cipher: decrypts it.
+        expires: when it has to be forgotten.
+    """
+
+    content_metadata: ContentMetadata
+    cipher: ContentCipher = field(repr=False)
+    expires: float
 
 
 class Authentication:
@@ -154,6 +171,14 @@ class Table(Protocol):
 
     def put(self, place: Place, verified: VerifiedObject, expires: float) -> None:
         """Remember an object, its key until it expires."""
+        ...
+
+    def opened(self, place: Place, content_metadata: ContentMetadata) -> OpenedKey | None:
+        """The kept key of an object that says this about itself."""
+        ...
+
+    def keep(self, place: Place, key: OpenedKey) -> None:
+        """Keep an opened key until it expires, of an object whose content nobody has verified."""
         ...
 
     def gate(self, place: Place) -> object:

@@ -22,6 +22,7 @@ from s3ec.client.calls import verified_ranges
 from s3ec.client.calls.verified_ranges import VerifiedTable
 from s3ec.client.transfers import download_targets
 from s3ec.errors import AuthenticationError, KeyringError, NotEncryptedError, S3ECError
+from s3ec.s3.range_header import parse_content_range
 
 from support.cbc import cbc_object, cbc_options
 from support.counting import CountingManager
@@ -269,6 +270,66 @@ class TestOpenedKeys:
         assert read() == DATA[5:10]
         assert counting.decryptions == 3
         assert [header for _, _, header in http_liar.state.requests] == ["bytes=0-65551"]
+
+    @pytest.mark.parametrize(
+        ("options", "ranges"),
+        [
+            pytest.param({}, [{"Range": "bytes=5-9"}, {"Range": "bytes=-7"}, {"Range": "bytes=0-"}], id="verified"),
+            pytest.param({}, [{"Range": "bytes=0-"}, {"Range": "bytes=5-9"}], id="the whole as a range first"),
+            pytest.param({}, [{"PartNumber": 1}, {"Range": "bytes=5-9"}], id="the only part first"),
+            pytest.param(
+                {"enable_unauthenticated_ranges": True},
+                [{"Range": "bytes=5-9"}, {"Range": "bytes=100000-"}, {"Range": "bytes=-7"}, {"Range": "bytes=0-"}],
+                id="unverified by opt-in",
+            ),
+        ],
+    )
+    def test_the_second_range_of_any_kind_asks_nobody(
+        self,
+        http_liar: LyingS3,
+        make: Callable[..., Any],
+        counting: CountingManager,
+        now: list[float],
+        options: dict[str, Any],
+        ranges: list[dict[str, Any]],
+    ) -> None:
+        """One call of the keyring for all forms of ranges, and one more once the key was forgotten."""
+        client = make(**options)
+        client.put_object(Bucket="b", Key="k", Body=DATA)
+        counting.decryptions = 0
+        for number in (1, 2):
+            for asked in ranges * 2:
+                answer = client.get_object(Bucket="b", Key="k", **asked)
+                span = parse_content_range(answer.get("ContentRange", f"bytes 0-{len(DATA) - 1}/{len(DATA)}"))
+                assert answer["Body"].read() == DATA[span.first : span.last + 1]
+            assert counting.decryptions == number
+            now[0] += verified_ranges.MAX_KEY_AGE
+
+    def test_no_key_is_kept_of_what_does_not_verify(
+        self, http_liar: LyingS3, make: Callable[..., Any], counting: CountingManager
+    ) -> None:
+        """A range of a damaged object fails each time as the first time, and its key is not kept."""
+        client = make()
+        client.put_object(Bucket="b", Key="k", Body=DATA)
+        stored = http_liar.state.objects["b/k"]
+        http_liar.state.objects["b/k"] = Stored(bytes([stored.body[0] ^ 1]) + stored.body[1:], stored.metadata)
+        for _ in range(2):
+            with pytest.raises(AuthenticationError):
+                client.get_object(Bucket="b", Key="k", Range="bytes=5-9")
+        table = client._s3ec_ranges._table
+        assert not table._opened
+        assert not table._entries
+
+    def test_a_kept_key_opens_nothing_else(
+        self, http_liar: LyingS3, make: Callable[..., Any], counting: CountingManager
+    ) -> None:
+        """Another object under the same name has other metadata: the keyring is asked for its key."""
+        client = make(enable_unauthenticated_ranges=True)
+        for number, data in enumerate((DATA, DATA[::-1]), 1):
+            client.put_object(Bucket="b", Key="k", Body=data)
+            for _ in range(2):
+                assert client.get_object(Bucket="b", Key="k", Range="bytes=5-9")["Body"].read() == data[5:10]
+            assert counting.decryptions == number
 
     def test_access_that_was_taken_away(self, make: Callable[..., Any], now: list[float]) -> None:
         """Ends at the age, for ranges as for a cache."""

@@ -14,7 +14,7 @@ from s3ec.keyrings import DefaultMaterialsManager
 from s3ec.s3 import flow
 from s3ec.s3.contents import VerifiedSpan, WholeContent
 from s3ec.s3.get_object import get_object
-from s3ec.s3.verified import VerifiedObject
+from s3ec.s3.verified import OpenedKey, VerifiedObject
 
 from support.flows import ByHand, Surroundings, refused
 from support.materials import CountingManager
@@ -28,6 +28,7 @@ class Table:
 
     def __init__(self) -> None:
         self.entries: dict[Any, VerifiedObject] = {}
+        self.keys: dict[Any, OpenedKey] = {}
 
     def expiry(self) -> float:
         """Never."""
@@ -40,6 +41,14 @@ class Table:
     def put(self, place: Any, verified: VerifiedObject, expires: float) -> None:
         """Keep it."""
         self.entries[place] = verified
+
+    def opened(self, place: Any, content_metadata: Any) -> OpenedKey | None:
+        """What was kept."""
+        return self.keys.get((place, repr(content_metadata)))
+
+    def keep(self, place: Any, key: OpenedKey) -> None:
+        """Keep it."""
+        self.keys[place, repr(key.content_metadata)] = key
 
     def gate(self, place: Any) -> object:
         """Nothing to wait for."""

@@ -1,7 +1,8 @@
 """The objects whose tag a client has verified; see `s3ec.s3.verified`.
 
 The opened key is kept beside the MACs for as long as a cache of data keys would keep it: ranges cost no call of the
-keyring meanwhile, and access that was taken away ends then. The MACs open nothing, and stay.
+keyring meanwhile, and access that was taken away ends then. The MACs open nothing, and stay. Keys of objects that are
+read without a pass over all of them are kept by the same rule.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from dataclasses import dataclass
 
 from s3ec import forks
 from s3ec.algorithms import GCM_TAG_LENGTH
-from s3ec.s3.verified import Place, VerifiedObject
+from s3ec.formats import ContentMetadata
+from s3ec.s3.verified import OpenedKey, Place, VerifiedObject
 
 __all__ = ["MAX_KEY_AGE", "VerifiedObject", "VerifiedTable"]
 
@@ -23,6 +25,7 @@ MAX_KEY_AGE = 300.0
 """Seconds for which an opened key is kept, as `s3ec.CachingMaterialsManager` keeps one unless told otherwise."""
 
 _TABLE_SIZE = 16 * 1024 * 1024
+_MOST_KEYS = 1000
 
 
 @dataclass(slots=True)
@@ -47,6 +50,7 @@ class VerifiedTable:
         self._used = 0
         self._lock: threading.Lock
         self._entries: OrderedDict[Place, _Entry] = OrderedDict()
+        self._opened: OrderedDict[Place, OpenedKey] = OrderedDict()
         self._next_expiry = math.inf
         self._building: dict[Place, threading.Lock]
         # Which object another thread was just reading is nothing to wait for in a forked child.
@@ -84,14 +88,42 @@ class VerifiedTable:
                 _, dropped = self._entries.popitem(last=False)
                 self._used -= _weight(dropped.verified)
 
+    def opened(self, place: Place, content_metadata: ContentMetadata) -> OpenedKey | None:
+        """The kept key of an object that says this about itself."""
+        with self._lock:
+            self._forget_old_keys()
+            entry = self._entries.get(place)
+            if entry is not None and entry.verified.cipher is not None:
+                key = OpenedKey(entry.verified.content_metadata, entry.verified.cipher, entry.expires)
+                if key.content_metadata == content_metadata:
+                    return key
+            kept = self._opened.get(place)
+            if kept is None or kept.content_metadata != content_metadata:
+                return None
+            self._opened.move_to_end(place)
+            return kept
+
+    def keep(self, place: Place, key: OpenedKey) -> None:
+        """Keep an opened key until it expires, of an object whose content nobody has verified."""
+        with self._lock:
+            self._forget_old_keys()
+            self._opened[place] = key
+            self._opened.move_to_end(place)
+            self._next_expiry = min(self._next_expiry, key.expires)
+            while len(self._opened) > _MOST_KEYS:
+                self._opened.popitem(last=False)
+
     def _forget_old_keys(self) -> None:
         now = self._clock()
         if now < self._next_expiry:
             return
+        for place in [place for place, key in self._opened.items() if key.expires <= now]:
+            del self._opened[place]
         for entry in self._entries.values():
             if entry.expires <= now:
                 entry.verified, entry.expires = entry.verified.with_cipher(None), math.inf
-        self._next_expiry = min((entry.expires for entry in self._entries.values()), default=math.inf)
+        kept: list[_Entry | OpenedKey] = [*self._entries.values(), *self._opened.values()]
+        self._next_expiry = min((key.expires for key in kept), default=math.inf)
 
     def gate(self, place: Place) -> _Gate:
         """What one thread at a time is in that reads the object in that place, for all who wait for it."""
