@@ -122,13 +122,15 @@ class Task(Jsonable):
         bucket: where it lies.
         key: its key, never URL-encoded.
         version_id: the version listed; ``"null"`` for the null version, None where the list names none.
-        etag: with its quotes, or None where the list names none.
+        etag: with its quotes, or None where the list names none. A journal keeps and gives its MAC (``hmac-sha256:…``)
+            in its place: the ETag of plaintext is a digest of it.
         size: bytes stored, or None where the list names none.
         last_modified: ISO 8601, or None.
         storage_class: as listed, or None.
         has_instruction_file: whether ``key.instruction`` was in the list too; None where the list cannot say.
         replaces: ETag that this job gave the object's copy at another destination, where the source has changed since.
         attempt: how often the object has been planned again, from 0.
+        interrupted: True if a run of this job was killed while it was at work on the object.
     """
 
     bucket: str
@@ -141,6 +143,7 @@ class Task(Jsonable):
     has_instruction_file: bool | None = None
     replaces: str | None = None
     attempt: int = 0
+    interrupted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +158,7 @@ class Outcome(Jsonable):
         error: class of the error that ended it, or the service's code, where one did.
         destination_bucket: where it was written.
         destination_key: under which key.
-        etag_in: ETag of what was read.
+        etag_in: ETag of what was read; of plaintext its MAC, or None where no journal keeps a key.
         version_in: version that was read; None where the bucket keeps none.
         etag_out: ETag of what was written.
         version_out: version that was written; None where the bucket keeps none.

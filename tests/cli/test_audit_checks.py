@@ -122,6 +122,9 @@ def test_lists_are_whole_and_harmless(run: Any, mixed: str, tmp_path: Path, kms_
     assert keys == EXPECTED["non-committing"] | {f"open/{number}" for number in range(25)}
     assert not any(cell.startswith(("=", "+", "@")) for row in rows for cell in row.values())
     assert run("audit", f"s3://{mixed}/open/", "--fail-on", "plaintext", "--list", lines).code == 1
+    # The ETag of what is not encrypted is its MD5, and such lists are kept and passed on.
+    assert "etag" not in lines.read_text("utf-8")
+    assert {row["format"] for row in rows if row["etag"]} == {"V1", "V2"}
     ended = run("migrate", f"s3://{mixed}", "--kms-key", kms_key, "--keys", lines, "--yes", "--json")
     assert ended.json["counts"] == {"done": 26}
     assert run("audit", f"s3://{mixed}/open/", "--fail-on", "plaintext").code == 0

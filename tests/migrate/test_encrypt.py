@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from s3ec.migrate import Location, Outcome, Result, SkipReason, Task
+from s3ec.migrate.macs import etag_mac
 from s3ec.migrate.steps.step import next_task
 
 from .conftest import Step
-from support.macs import mac_of
+from support.macs import MAC_KEY, mac_of
 
 RETAIN_UNTIL = datetime.datetime(2040, 1, 2, tzinfo=datetime.timezone.utc)
 PROPERTIES: dict[str, Any] = {
@@ -51,7 +52,9 @@ def test_plaintext_becomes_encrypted_in_place(
     etag = plain_s3.put_object(Bucket=bucket, Key="k", Body=body)["ETag"]
     outcome = step("k")
     assert outcome.result is Result.DONE
-    assert (outcome.etag_in, outcome.format_before, outcome.format_after) == (etag, "plaintext", "V3")
+    assert (outcome.format_before, outcome.format_after) == ("plaintext", "V3")
+    # The ETag of plaintext is its MD5: only a MAC of it is told.
+    assert outcome.etag_in == outcome.task.etag == etag_mac(MAC_KEY, outcome.task, etag) != etag
     assert outcome.plaintext_mac == mac_of(body)
     assert outcome.plaintext_length == size
     assert outcome.kms_calls == 1

@@ -14,6 +14,7 @@ from s3ec.migrate.steps.suspicion import could_be_ciphertext
 
 from .conftest import Open, Settings, Step
 from support.aws import keep_versions
+from support.macs import digests_of
 from support.vectors import all_vectors
 
 BODY = b"0123456789" * 100
@@ -51,6 +52,7 @@ def test_other_bytes_than_the_stored_ones(
     task = Task(bucket=bucket, key="k", etag=etag, size=len(BODY)) if listed else Task(bucket=bucket, key="k")
     outcome = migrate_one(task, context=context)
     assert (outcome.result, outcome.leaves_undone) == (Result.RETRY, True)
+    assert not [digest for body in (BODY, change(BODY)) for digest in digests_of(body) if digest in outcome.to_json()]
     assert plain_s3.get_object(Bucket=bucket, Key="k")["Body"].read() == BODY
     assert "Uploads" not in plain_s3.list_multipart_uploads(Bucket=bucket)
 

@@ -85,4 +85,6 @@ def _cell(value: Any) -> str:
 
 def _row(bucket: str, found: SurveyedObject, matched: Collection[str]) -> dict[str, Any]:
     known = {name: getattr(found, name) for name in COLUMNS if name not in ("bucket", "matched")}
+    if found.format in (PLAINTEXT, UNREADABLE):
+        known["etag"] = None  # of plaintext it is the MD5, and lists are kept and passed on
     return {"bucket": bucket, **known, "matched": list(matched)}

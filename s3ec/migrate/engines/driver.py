@@ -8,14 +8,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from s3ec.errors import MigrationError, S3ECError
+from s3ec.errors import MigrationError
 from s3ec.migrate.jobs.workers import Callback, Event
 from s3ec.migrate.journal.journal import Journal
 from s3ec.migrate.model import Outcome, Result, Task
 from s3ec.migrate.settings import MigrationSettings
-from s3ec.migrate.steps.step import next_task, run_json
+from s3ec.migrate.steps.step import job_text, next_task, run_json
 
 __all__ = ["Driver", "WorkerPool", "run_task"]
 
@@ -31,8 +29,9 @@ def run_task(task: str, settings: str) -> str:
     """
     try:
         return run_json(task, settings)
-    except (ClientError, BotoCoreError, S3ECError, OSError) as error:
-        # Not every exception of botocore survives the way back in a pickle; text does.
+    # The edge of a worker. Not every exception survives the way back in a pickle; text does. And whatever it is, an
+    # engine that sees an exception writes the arguments into its log, among them the key of the journal.
+    except Exception as error:
         return json.dumps({_JOB_ERROR: f"{type(error).__name__}: {error}"})
 
 
@@ -40,7 +39,13 @@ class WorkerPool(Protocol):
     """Workers somewhere; handles are theirs to choose, and hashable."""
 
     def submit(self, task: str, settings: str) -> Any:
-        """Send `run_task` to some worker. Returns a handle."""
+        """Send `run_task` to some worker. Returns a handle.
+
+        Args:
+            task: the task as JSON.
+            settings: the job as text: the settings, and the key under which the worker names what it reads. It is for
+                `run_task` alone, and not for logs.
+        """
 
     def finished(self, handles: Iterable[Any], timeout: float) -> list[tuple[Any, str | None]]:
         """Handles that are done, with what `run_task` returned, or None where every worker that tried it died.
@@ -77,7 +82,7 @@ class Driver:
         Raises:
             MigrationError: a worker met what stops the whole job.
         """
-        text = settings.to_json()
+        text = job_text(settings, journal.mac_key)
         out: dict[Any, tuple[int, Task]] = {}
         try:
             while True:

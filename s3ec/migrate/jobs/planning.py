@@ -74,6 +74,7 @@ def plan(
         total = _Total(settings, facts)
         check = _SourceKey(context)
         books = stack.enter_context(_books(listing, settings))
+        context.mac_key = books.mac_key
         for outcome in _look(books.open_tasks(), context, workers):
             total.add(outcome)
             check.look(outcome)

@@ -17,6 +17,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -35,6 +36,7 @@ from s3ec.migrate.journal.schema import (
     task_of,
     values_of,
 )
+from s3ec.migrate.macs import etag_mac, hide_digests
 from s3ec.migrate.model import Action, Outcome, Result, Task
 from s3ec.migrate.settings import MigrationSettings
 
@@ -126,7 +128,10 @@ class Journal(JournalRuns):
                 database.execute("INSERT OR IGNORE INTO about VALUES (?, ?)", (name, value))
             found: dict[str, str] = dict(database.execute("SELECT name, value FROM about"))
             if found["schema"] != SCHEMA_VERSION:
-                raise MigrationError(f"{self.path} was written by another version of s3ec (schema {found['schema']})")
+                raise MigrationError(
+                    f"{self.path} was written by another version of s3ec (schema {found['schema']}): remove it, or "
+                    "name another file; the next run looks at each object"
+                )
             if found["identity"] != settings.identity:
                 raise MigrationError(
                     f"{self.path} is the journal of another plan ({found['settings']}); name another file for this one"
@@ -186,15 +191,19 @@ class Journal(JournalRuns):
         with self._change() as database:
             before = database.total_changes
             database.executemany(
-                f"INSERT INTO objects ({TASK_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)"  # noqa: S608  # fixed names
+                f"INSERT INTO objects ({TASK_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608  # fixed names
                 f" ON CONFLICT (bucket, key, version_id) DO UPDATE SET {update}, state = 'open', not_before = 0,"
                 " pinned = 1, replaces = CASE WHEN objects.moved THEN objects.etag_out ELSE objects.replaces END"
                 " WHERE excluded.etag IS NOT NULL"
                 f" AND (objects.state = 'done' AND (excluded.etag IS NOT objects.stands OR {gone} OR {moved})"
                 "  OR objects.state = 'open' AND excluded.etag IS NOT objects.etag)",
-                [values_of(task) for task in batch],
+                [values_of(self._hidden(task)) for task in batch],
             )
             return database.total_changes - before
+
+    def _hidden(self, task: Task) -> Task:
+        """The task as it is written down: of its ETag the MAC."""
+        return replace(task, etag=etag_mac(self.mac_key, task, task.etag))
 
     def mark_instruction_files(self) -> None:
         """After a listing that holds every object: say of each open one whether an instruction file was listed too."""
@@ -251,16 +260,18 @@ class Journal(JournalRuns):
                     pass
 
     def _write_waiting(self, database: sqlite3.Connection) -> None:
-        for object_id, outcome, again, at, delay in self._waiting:
+        for object_id, told, again, at, delay in self._waiting:
+            # An engine's outcome need not come from `migrate_one`.
+            outcome = hide_digests(told, self.mac_key)
             values = outcome.to_dict()
             database.execute(
                 "INSERT INTO outcomes (object, run, at, outcome) VALUES (?, ?, ?, ?)",
                 (object_id, self.run_id, at, json.dumps(values, separators=(",", ":"))),
             )
             if again is not None:
-                self._open_again(database, object_id, again, at + delay)
+                self._open_again(database, object_id, self._hidden(again), at + delay)
             else:
-                self._close(database, object_id, outcome, values)
+                self._close(database, object_id, told, values)
 
     @staticmethod
     def _open_again(database: sqlite3.Connection, object_id: int, again: Task, not_before: float) -> None:
@@ -271,15 +282,15 @@ class Journal(JournalRuns):
             (again.etag, again.attempt, not_before, again.has_instruction_file, is_pinned, object_id),
         )
 
-    @staticmethod
-    def _close(database: sqlite3.Connection, object_id: int, outcome: Outcome, values: Mapping[str, Any]) -> None:
+    def _close(self, database: sqlite3.Connection, object_id: int, outcome: Outcome, values: Mapping[str, Any]) -> None:
         names = ", ".join(f"{name} = ?" for name in RESULT_COLUMNS)
         # What this run found done already keeps the evidence of the run that did it, while it is the same object.
         is_second_look = outcome.result is Result.ALREADY
         guard = " AND NOT (coalesce(result, '') = 'done' AND etag_out IS ?)" if is_second_look else ""
         database.execute(
-            "UPDATE objects SET state = 'done', run = NULL, stands = ?, moved = ? WHERE id = ?",
-            (stands(outcome), is_moved(outcome), object_id),
+            "UPDATE objects SET state = 'done', run = NULL, interrupted = 0, stands = coalesce(?, etag), moved = ?"
+            " WHERE id = ?",
+            (etag_mac(self.mac_key, outcome.task, stands(outcome)), is_moved(outcome), object_id),
         )
         database.execute(
             f"UPDATE objects SET result = ?, reason = ?, message = ?, {names} WHERE id = ?{guard}",  # noqa: S608  # fixed names

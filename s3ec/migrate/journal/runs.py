@@ -116,7 +116,8 @@ class JournalRuns(JournalViews):
             if now - heartbeat > LEASE_SECONDS or (its_host == host and not is_alive(pid)):
                 database.execute("DELETE FROM runs WHERE id = ?", (run,))
         database.execute(
-            "UPDATE objects SET state = 'open', run = NULL WHERE state = 'leased' AND run NOT IN (SELECT id FROM runs)"
+            "UPDATE objects SET state = 'open', run = NULL, interrupted = 1"
+            " WHERE state = 'leased' AND run NOT IN (SELECT id FROM runs)"
         )
 
     def upload_opening(self, bucket: str, key: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from s3ec.migrate.model import Outcome, SkipReason, Task
 
-SCHEMA_VERSION = "2"
+SCHEMA_VERSION = "3"
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS runs (
@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS objects (
     id INTEGER PRIMARY KEY, bucket TEXT NOT NULL, key TEXT NOT NULL, version_id TEXT NOT NULL DEFAULT '',
     etag TEXT, size INTEGER, last_modified TEXT, storage_class TEXT, has_instruction_file INTEGER,
     replaces TEXT, attempt INTEGER NOT NULL DEFAULT 0, not_before REAL NOT NULL DEFAULT 0,
-    pinned INTEGER NOT NULL DEFAULT 1, moved INTEGER NOT NULL DEFAULT 0,
+    pinned INTEGER NOT NULL DEFAULT 1, interrupted INTEGER NOT NULL DEFAULT 0, moved INTEGER NOT NULL DEFAULT 0,
     state TEXT NOT NULL DEFAULT 'open', run TEXT, stands TEXT,
     result TEXT, reason TEXT, message TEXT, etag_in TEXT, version_in TEXT, etag_out TEXT, version_out TEXT,
     plaintext_length INTEGER, plaintext_mac TEXT, format_before TEXT, format_after TEXT,
@@ -35,7 +35,8 @@ CREATE TABLE IF NOT EXISTS uploads (
 CREATE INDEX IF NOT EXISTS outcomes_by_object ON outcomes (object, id);
 """
 TASK_COLUMNS = (
-    "bucket, key, version_id, etag, size, last_modified, storage_class, has_instruction_file, replaces, attempt"
+    "bucket, key, version_id, etag, size, last_modified, storage_class, has_instruction_file, replaces, attempt,"
+    " interrupted"
 )
 RESULT_COLUMNS = (
     "etag_in", "version_in", "etag_out", "version_out", "plaintext_length", "plaintext_mac",
@@ -60,7 +61,7 @@ def is_moved(outcome: Outcome) -> bool:
 
 
 def stands(outcome: Outcome) -> str | None:
-    """The ETag that S3 shows for the listed object as long as it is not written after this outcome."""
+    """The ETag, or its MAC, that S3 shows for the listed object as long as it is not written after this outcome."""
     written = None if is_moved(outcome) else outcome.etag_out
     return written or outcome.etag_in or outcome.task.etag
 
@@ -69,7 +70,7 @@ def values_of(task: Task) -> tuple[object, ...]:
     """The row of `TASK_COLUMNS`."""
     return (
         task.bucket, task.key, task.version_id or "", task.etag, task.size, task.last_modified, task.storage_class,
-        task.has_instruction_file, task.replaces, task.attempt,
+        task.has_instruction_file, task.replaces, task.attempt, task.interrupted,
     )  # fmt: skip
 
 
@@ -78,6 +79,7 @@ def task_of(row: tuple[object, ...], *, pinned: bool = True) -> Task:
     names = [name.strip() for name in TASK_COLUMNS.split(",")]
     values = dict(zip(names, row, strict=True))
     values["version_id"] = (values["version_id"] or None) if pinned else None
+    values["interrupted"] = bool(values["interrupted"])
     flag = values["has_instruction_file"]
     values["has_instruction_file"] = None if flag is None else bool(flag)
     return replace(Task(bucket="", key=""), **values)  # type: ignore[arg-type]  # the columns are typed by the schema

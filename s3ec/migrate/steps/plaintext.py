@@ -107,8 +107,9 @@ def _compared(chunks: Iterator[bytes], md5: str | None) -> Iterator[bytes]:
     if md5 is not None and checksum.hexdigest() != md5:
         raise TaskEndedError(
             Result.RETRY,
-            f"what arrived has the MD5 {checksum.hexdigest()}, and the ETag says {md5}: nothing was written. For a "
-            "server whose ETags are not MD5: etag_is_md5=False (--etag-not-md5)",
+            # Neither of the two digests: what is said here is written down, and tells of the content.
+            "what arrived does not have the MD5 that the ETag says: nothing was written. For a server whose ETags are "
+            "not MD5: etag_is_md5=False (--etag-not-md5)",
         )
 
 

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from s3ec import formats
 from s3ec.errors import KeyringError, S3ECError
-from s3ec.formats import Detection, MetadataLocation
+from s3ec.formats import ContentMetadata, Detection, MetadataLocation
 from s3ec.migrate.model import Action, Outcome, Result, SkipReason, Task
 from s3ec.migrate.steps import instruction_files, plaintext, sealing, writing
 from s3ec.migrate.steps.copying import copy_as_it_is
-from s3ec.migrate.steps.outcomes import outcome_of
+from s3ec.migrate.steps.outcomes import Seen, outcome_of
 from s3ec.migrate.steps.properties import Properties, put_annotations, read_properties
 from s3ec.migrate.steps.source import Source, check_length, open_source
 from s3ec.migrate.steps.writing import Target, Written
 from s3ec.migrate.steps.yielding import give_place_back, look_again
 from s3ec.migrate.work.context import Calls, MigrationContext
-from s3ec.migrate.work.ending import TaskEndedError, code_of
+from s3ec.migrate.work.ending import TaskEndedError, code_of, ended_by
 from s3ec.s3.carried import text_of
 
 __all__ = ["reencrypt"]
+
+_BEFORE = "it was encrypted before this run came to it, and its content was not read"
+_UNNOTED = "it was written since it was listed, perhaps by this job, and not noted"
 
 
 def reencrypt(task: Task, *, context: MigrationContext, calls: Calls) -> Outcome:
@@ -51,8 +54,9 @@ def _reencrypt(source: Source, context: MigrationContext, calls: Calls) -> Outco
     if context.dry_run:
         return _planned(source, properties, context, as_it_is=as_it_is)
     target = _target(source, properties, context, calls)
-    if target is None:
-        return outcome_of(source, Result.ALREADY, context, message="the same object is at the destination already")
+    if isinstance(target, _There):
+        said = "the same object is at the destination already"
+        return outcome_of(source, Result.ALREADY, context, stands=target.stands, seen=target.seen, message=said)
     if as_it_is:
         return copy_as_it_is(source, properties, target, context=context, calls=calls)
     with context.memory.reserve(writing.memory_for(source.plaintext_length, context)):
@@ -100,7 +104,8 @@ def _write(source: Source, properties: Properties, target: Target, context: Migr
     notes = _afterwards(source, properties, target, written, context, calls)
     if settings.read_back:
         _read_back(target, written, context, calls)
-    return outcome_of(source, Result.DONE, context, target=target, written=written, sealed=sealed, notes=notes)
+    stands = sealed.content_metadata
+    return outcome_of(source, Result.DONE, context, target=target, written=written, stands=stands, notes=notes)
 
 
 def _allowed_layout(source: Source, context: MigrationContext, target: Target | None = None) -> str:
@@ -126,11 +131,43 @@ def _already(source: Source, context: MigrationContext, calls: Calls) -> Outcome
             stands = Written(etag=source.etag, version_id=source.version_id, length=source.length)
             note = instruction_files.remove(file, source.task.key, stands, source.task.bucket, context, calls)
             notes = (note,) if note else ()
-    return outcome_of(source, Result.ALREADY, context, notes=notes)
+    if (source.task.interrupted or source.task.attempt) and not context.dry_run:
+        seen, said = _seen_again(source, context)
+        return outcome_of(source, Result.ALREADY, context, seen=seen, notes=(*notes, said))
+    return outcome_of(source, Result.ALREADY, context, message=_BEFORE, notes=notes)
 
 
-def _target(source: Source, properties: Properties, context: MigrationContext, calls: Calls) -> Target | None:
-    """Return where to write, and on what condition; None if the same object is there already.
+def _seen_again(source: Source, context: MigrationContext) -> tuple[Seen | None, str]:
+    """Plaintext of an object that this job may have written without living to note it, and what is said of that.
+
+    Raises:
+        s3ec.errors.S3ECError: it does not verify, or KMS cannot be asked now.
+    """
+    try:
+        cipher = plaintext.cipher_of(source, context.write_manager, allow_legacy=False)
+    except KeyringError as error:
+        ended = ended_by(error)
+        if ended is None or ended.result is Result.RETRY:
+            raise
+        return None, f"{_UNNOTED}; its content is not known, for its data key does not open here ({ended.error})"
+    return plaintext.digest(plaintext.plaintext_of(source, cipher)), f"{_UNNOTED}; it was read and verified again"
+
+
+@dataclass(frozen=True, slots=True)
+class _There:
+    """The same object is at the destination.
+
+    Attributes:
+        stands: how it is encrypted there, where the key of the settings opened it.
+        seen: its plaintext, where both were read and compared.
+    """
+
+    stands: ContentMetadata | None = None
+    seen: Seen | None = None
+
+
+def _target(source: Source, properties: Properties, context: MigrationContext, calls: Calls) -> Target | _There:
+    """Return where to write, and on what condition, unless the same object is there already.
 
     Raises:
         TaskEndedError: something else has that name at the destination.
@@ -149,10 +186,11 @@ def _target(source: Source, properties: Properties, context: MigrationContext, c
     if found["ETag"] == source.task.replaces:
         needs_file = formats.detect(found.get("Metadata", {})) is Detection.V3_INSTRUCTION_FILE
         return Target(bucket=bucket, key=key, arguments=arguments, replaces=found["ETag"], needs_file=needs_file)
-    if _is_copy(source, found) or _is_same(
-        source, properties, Task(bucket=bucket, key=key, etag=found["ETag"]), context, calls
-    ):
-        return None
+    if _is_copy(source, found):
+        return _There()
+    there = _same(source, properties, Task(bucket=bucket, key=key, etag=found["ETag"]), context, calls)
+    if there is not None:
+        return there
     raise TaskEndedError.skip(
         SkipReason.DESTINATION_EXISTS,
         "something else has this name at the destination; an earlier copy, whose journal was lost, is told from "
@@ -170,23 +208,25 @@ def _is_copy(source: Source, found: Mapping[str, Any]) -> bool:
     )
 
 
-def _is_same(source: Source, properties: Properties, there: Task, context: MigrationContext, calls: Calls) -> bool:
-    """True if a killed run had written this very object: encrypted, with the plaintext and metadata of the source."""
+def _same(
+    source: Source, properties: Properties, there: Task, context: MigrationContext, calls: Calls
+) -> _There | None:
+    """What a killed run had written, if it is this very object: encrypted, with the source's plaintext and metadata."""
     try:
         existing = open_source(there, context=context, calls=calls, with_body=True, is_ours=True)
     except (TaskEndedError, S3ECError):
-        return False
+        return None
     try:
         own = text_of(formats.strip(existing.response.get("Metadata", {})))
         if not existing.is_committing or own != dict(properties.metadata):
-            return False
+            return None
         theirs = plaintext.cipher_of(existing, context.write_manager, allow_legacy=False)
         ours = plaintext.cipher_of(source, context.read_manager, allow_legacy=context.settings.allow_legacy)
         found = plaintext.digest(plaintext.plaintext_of(existing, theirs))
         ours_read = plaintext.plaintext_of(source, ours, etag_is_md5=context.settings.etag_is_md5)
-        return found == plaintext.digest(ours_read)
+        return _There(existing.content_metadata, found) if found == plaintext.digest(ours_read) else None
     except (KeyringError, UnicodeError):
-        return False
+        return None
     finally:
         existing.close()
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from s3ec import formats
 from s3ec.formats import ContentMetadata, MetadataLocation
@@ -12,6 +10,7 @@ from s3ec.materials import MaterialsManager
 from s3ec.migrate.model import Outcome, Result, SkipReason, Task
 from s3ec.migrate.steps import plaintext
 from s3ec.migrate.steps.copying import copy
+from s3ec.migrate.steps.outcomes import outcome_of
 from s3ec.migrate.steps.properties import METADATA_LIMIT, metadata_length, put_annotations, read_properties
 from s3ec.migrate.steps.rewrapping import opens_without_integrity, rewrapped
 from s3ec.migrate.steps.source import InstructionFile, Source, open_source
@@ -35,7 +34,7 @@ def rewrap(task: Task, *, context: MigrationContext, calls: Calls) -> Outcome:
         _authenticate(replace(task, etag=source.etag, version_id=None), context.read_manager, context, calls)
     new = rewrapped(source, context)
     if new is None:
-        return _outcome(source, Result.ALREADY, context, source.content_metadata)
+        return outcome_of(source, Result.ALREADY, context, stands=source.content_metadata)
     if source.location is MetadataLocation.INSTRUCTION_FILE and source.instruction_file is not None:
         return _in_file(source, source.instruction_file, new, context, calls)
     properties = read_properties(task, source.response, context=context, calls=calls)
@@ -45,7 +44,7 @@ def rewrap(task: Task, *, context: MigrationContext, calls: Calls) -> Outcome:
             SkipReason.METADATA_TOO_LARGE, f"its metadata would have {metadata_length(metadata)} bytes"
         )
     if context.dry_run:
-        return _outcome(source, Result.PLANNED, context, new, notes=properties.notes)
+        return outcome_of(source, Result.PLANNED, context, stands=new, notes=properties.notes)
     look_again(source, calls)
     target = Target(bucket=task.bucket, key=task.key, arguments=properties.arguments, replaces=source.etag)
     written = copy(source, metadata, target, context=context, calls=calls)
@@ -53,7 +52,7 @@ def rewrap(task: Task, *, context: MigrationContext, calls: Calls) -> Outcome:
     put_annotations(properties, task.bucket, task.key, written.etag, written.version_id, calls)
     if context.settings.read_back:
         _read_back(task, written.etag, context, calls)
-    return _outcome(source, Result.DONE, context, new, written=written, notes=(*properties.notes, *notes))
+    return outcome_of(source, Result.DONE, context, stands=new, written=written, notes=(*properties.notes, *notes))
 
 
 def _in_file(
@@ -61,7 +60,7 @@ def _in_file(
 ) -> Outcome:
     """Replace the instruction file alone; the object, its versions and its time stay as they are."""
     if context.dry_run:
-        return _outcome(source, Result.PLANNED, context, new)
+        return outcome_of(source, Result.PLANNED, context, stands=new)
     itself = Task(bucket=source.task.bucket, key=file.key, etag=file.etag)
     properties = read_properties(itself, file.response, context=context, calls=calls)
     markers = {
@@ -86,7 +85,7 @@ def _in_file(
         _read_back(source.task, source.etag, context, calls)
     written = Written(etag=source.etag, version_id=source.version_id, length=source.length)
     notes = (*properties.notes, "only the instruction file was replaced")
-    return _outcome(source, Result.DONE, context, new, written=written, notes=notes)
+    return outcome_of(source, Result.DONE, context, stands=new, written=written, notes=notes)
 
 
 def _read_back(task: Task, etag: str, context: MigrationContext, calls: Calls) -> None:
@@ -102,32 +101,3 @@ def _authenticate(task: Task, manager: MaterialsManager, context: MigrationConte
         plaintext.digest(plaintext.plaintext_of(source, cipher))
     finally:
         source.close()
-
-
-def _outcome(
-    source: Source,
-    result: Result,
-    context: MigrationContext,
-    stands: ContentMetadata | None,
-    *,
-    written: Written | None = None,
-    notes: tuple[str, ...] = (),
-) -> Outcome:
-    known: Mapping[str, Any] = (
-        {"etag_out": written.etag, "version_out": written.version_id} if written is not None else {}
-    )
-    return Outcome(
-        task=source.task,
-        result=result,
-        destination_bucket=source.task.bucket,
-        destination_key=source.task.key,
-        etag_in=source.etag,
-        version_in=source.version_id,
-        plaintext_length=source.plaintext_length,
-        format_before=source.format,
-        format_after=source.format,
-        wrapping_algorithm=stands.encrypted_data_key.wrapping_algorithm.label if stands else None,
-        wrapping_key=context.settings.keyring.label,
-        notes=notes,
-        **known,
-    )

@@ -15,6 +15,7 @@ from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH, FormatVersion
 from s3ec.bodies import read_whole
 from s3ec.errors import InstructionFileError
 from s3ec.formats import ContentMetadata, Detection, MetadataLocation
+from s3ec.migrate.macs import is_etag_mac, shows
 from s3ec.migrate.model import Action, Result, SkipReason, Task
 from s3ec.migrate.steps import suspicion
 from s3ec.migrate.steps.placement import refuse_misplaced
@@ -129,7 +130,7 @@ def open_source(
         TaskEndedError: it is gone, changed, archived, an instruction file, or not readable from here.
         s3ec.errors.MisplacedObjectError: it is bound to another place, or has another context than the one asserted.
     """
-    condition = {"IfMatch": task.etag} if task.etag else {}
+    condition = {"IfMatch": task.etag} if task.etag and not is_etag_mac(task.etag) else {}
     if task.version_id and context.settings.action.value == "verify":
         condition["VersionId"] = task.version_id
     if with_body:
@@ -145,7 +146,7 @@ def open_source(
         raise
     source = Source(task=task, response=response)
     try:
-        _check(source)
+        _check(source, context.mac_key)
         found = _recognised(source, context, calls)
         if found.content_metadata is not None:
             refuse_misplaced(found.content_metadata, task.bucket, task.key, context.settings, is_ours=is_ours)
@@ -155,11 +156,15 @@ def open_source(
     return found
 
 
-def _check(source: Source) -> None:
+def _check(source: Source, mac_key: bytes | None) -> None:
     response, task = source.response, source.task
+    is_listed = shows(task, source.etag, mac_key)
+    if is_listed is False:
+        # In place of If-Match: the ETag that was listed is known by its MAC alone.
+        raise TaskEndedError(Result.CHANGED, "another writer changed the object; it is looked at again")
     if task.version_id and source.version_id and task.version_id != source.version_id:
         raise TaskEndedError(Result.CHANGED, "the version listed is not the current one any more")
-    if task.etag == source.etag and task.size is not None and task.size != source.length:
+    if is_listed and task.size is not None and task.size != source.length:
         raise TaskEndedError(
             Result.RETRY, f"S3 sends {source.length} bytes of an object that it lists with {task.size}"
         )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec.errors import S3ECError
+from s3ec.migrate.macs import hide_digests
 from s3ec.migrate.model import Action, Outcome, Result, Task
 from s3ec.migrate.settings import MigrationSettings
 from s3ec.migrate.steps.reencrypt import reencrypt
@@ -17,7 +19,9 @@ from s3ec.migrate.steps.verify import verify
 from s3ec.migrate.work.context import Calls, MigrationContext
 from s3ec.migrate.work.ending import TaskEndedError, ended_by
 
-__all__ = ["migrate_one", "next_task", "run_json"]
+__all__ = ["job_text", "migrate_one", "next_task", "run_json"]
+
+_MAC_KEY = "mac_key"
 
 _STEPS: dict[Action, Callable[..., Outcome]] = {
     Action.MIGRATE: reencrypt,
@@ -55,7 +59,8 @@ def migrate_one(task: Task, *, context: MigrationContext) -> Outcome:
             ended = TaskEndedError(Result.FAILED, f"unexpected {type(error).__name__}: {error}")
             ended.error = type(error).__name__
         outcome = Outcome(task=task, result=ended.result, reason=ended.reason, message=ended.message, error=ended.error)
-    return replace(outcome, requests=dict(calls.counts), kms_calls=context.meter.of_this_thread - kms_before)
+    outcome = replace(outcome, requests=dict(calls.counts), kms_calls=context.meter.of_this_thread - kms_before)
+    return hide_digests(outcome, context.mac_key)
 
 
 def next_task(outcome: Outcome, settings: MigrationSettings) -> Task | None:
@@ -75,10 +80,26 @@ def run_json(task: str, settings: str) -> str:
     """`migrate_one` for engines that carry text: task and settings as JSON in, the outcome as JSON out.
 
     The context is built once per process and settings.
+
+    Args:
+        task: the task.
+        settings: `MigrationSettings`, or what `job_text` made of them and a journal's key: only then can the outcome
+            name its plaintext, and the task be compared with what was listed.
     """
     return migrate_one(Task.from_json(task), context=_context(settings)).to_json()
 
 
+def job_text(settings: MigrationSettings, mac_key: bytes) -> str:
+    """The settings as JSON, with the key under which workers name what they read; it is as secret as those names."""
+    return json.dumps({**settings.to_dict(), _MAC_KEY: mac_key.hex()}, separators=(",", ":"))
+
+
 @functools.lru_cache(maxsize=4)
-def _context(settings: str) -> MigrationContext:
-    return MigrationContext.open(MigrationSettings.from_json(settings))
+def _context(job: str) -> MigrationContext:
+    # The key comes last in what `job_text` makes, and settings have no such name.
+    settings, found, mac_key = job.rpartition(f',"{_MAC_KEY}":"')
+    if not found:
+        return MigrationContext.open(MigrationSettings.from_json(job))
+    context = MigrationContext.open(MigrationSettings.from_json(settings + "}"))
+    context.mac_key = bytes.fromhex(mac_key.removesuffix('"}'))
+    return context

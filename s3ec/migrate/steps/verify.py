@@ -6,11 +6,14 @@ import hashlib
 
 from s3ec.migrate.model import Outcome, Result, SkipReason, Task
 from s3ec.migrate.steps import plaintext
-from s3ec.migrate.steps.source import Source, open_source
+from s3ec.migrate.steps.outcomes import outcome_of
+from s3ec.migrate.steps.source import open_source
 from s3ec.migrate.work.context import Calls, MigrationContext
 from s3ec.migrate.work.ending import TaskEndedError
 
 __all__ = ["is_sampled", "verify"]
+
+_UNAUTHENTICATED = "decrypted, but AES-CBC carries no tag that could verify it"
 
 
 def is_sampled(task: Task, share: float) -> bool:
@@ -38,25 +41,13 @@ def verify(task: Task, *, context: MigrationContext, calls: Calls) -> Outcome:
             allow_legacy=allow_legacy,
         )
         chunks = plaintext.plaintext_of(source, cipher, etag_is_md5=context.settings.etag_is_md5)
-        length, checksum = plaintext.digest(chunks)
+        seen = plaintext.digest(chunks)
     finally:
         source.close()
-    return _outcome(
-        source, length, checksum, context, authenticated=not source.content_metadata.algorithm_suite.is_legacy
-    )
-
-
-def _outcome(source: Source, length: int, checksum: str, context: MigrationContext, *, authenticated: bool) -> Outcome:
-    stored = source.content_metadata
-    return Outcome(
-        task=source.task,
-        result=Result.DONE,
-        etag_in=source.etag,
-        version_in=source.version_id,
-        plaintext_length=length,
-        plaintext_mac=context.mac(checksum),
-        format_before=source.format,
-        format_after=source.format,
-        wrapping_algorithm=stored.encrypted_data_key.wrapping_algorithm.label if stored else None,
-        notes=() if authenticated else ("decrypted, but AES-CBC carries no tag that could verify it",),
+    return outcome_of(
+        source,
+        Result.DONE,
+        context,
+        seen=seen,
+        notes=(_UNAUTHENTICATED,) if source.content_metadata.algorithm_suite.is_legacy else (),
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -16,6 +14,7 @@ from botocore.parsers import ResponseParserError
 
 from s3ec.keyrings import CachingMaterialsManager, DefaultMaterialsManager
 from s3ec.materials import Keyring, MaterialsManager
+from s3ec.migrate.macs import content_mac
 from s3ec.migrate.model import Result
 from s3ec.migrate.settings import KeyringSpec, MigrationSettings
 from s3ec.migrate.work.bucket_facts import BucketFacts, bucket_facts
@@ -247,13 +246,8 @@ class MigrationContext:
             return self._facts[bucket]
 
     def mac(self, sha256: str | None) -> str | None:
-        """What an outcome may say of a plaintext: a MAC of its SHA-256 (both in hex) under the key of the books.
-
-        The SHA-256 alone would tell its readers whether a guess at the plaintext is right (CVE-2022-2582).
-        """
-        if self.mac_key is None or sha256 is None:
-            return None
-        return hmac.new(self.mac_key, bytes.fromhex(sha256), hashlib.sha256).hexdigest()
+        """What an outcome may say of a plaintext: a MAC of its SHA-256 (both in hex) under the key of the books."""
+        return content_mac(self.mac_key, sha256)
 
     def note_lost_file(self, bucket: str, key: str) -> None:
         """Remember that this process has removed an object's instruction file: a few bytes for each."""

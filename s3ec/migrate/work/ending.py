@@ -125,6 +125,9 @@ def _name_of(error: Exception) -> str:
 def _ended_by(error: Exception) -> TaskEndedError | None:
     if isinstance(error, ClientError):
         return _by_service(error)
+    if isinstance(error, FlexibleChecksumError):
+        # Its own text has both checksums, and with them a digest of the content.
+        return TaskEndedError(Result.RETRY, "what arrived does not have the checksum that S3 says it has")
     if isinstance(error, PASSING_ERRORS):
         return TaskEndedError(Result.RETRY, f"{type(error).__name__}: {error}")
     if isinstance(error, S3ECError):
