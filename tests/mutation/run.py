@@ -31,11 +31,13 @@ TESTS = {
     "s3ec/keyrings": ["tests/keyrings"],
     "s3ec/decryption.py": ["tests/test_decryption.py", "tests/test_advisories_by_number.py"],
     "s3ec/encryption.py": ["tests/test_encryption.py", "tests/test_decryption.py"],
-    "s3ec/client/multipart/ledger.py": ["tests/client/test_multipart.py", "tests/client/test_multipart_properties.py"],
+    "s3ec/client/multipart/ledger.py": ["tests/client/test_turnstile.py", "tests/client/test_multipart.py"],
+    "s3ec/client/multipart/turnstile.py": ["tests/client/test_turnstile.py", "tests/client/test_multipart.py"],
 }
 """The quick tests of each part; the longest path that fits counts. A module's own test file is asked before them."""
-SECONDS = 600
-"""A change that makes a test hang is noticed."""
+SECONDS = 30
+TIMES_AS_LONG = 3
+"""A change that makes a test hang is noticed: after so many seconds, and so many times what the tests need without."""
 
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
@@ -126,8 +128,8 @@ class _Loader(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(compile(self._tree, str(self._path), "exec"), module.__dict__)  # noqa: S102 - that is what it is for
 
 
-def noticed(path: Path, tree: ast.Module, tests: list[str]) -> bool:
-    """Run the tests in a forked process that has the change; True if one of them fails, or hangs."""
+def noticed(path: Path, tree: ast.Module, tests: list[str], seconds: float) -> bool:
+    """Run the tests in a forked process that has the change; True if one of them fails, or all take too long."""
     name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     child = os.fork()
     if not child:
@@ -143,7 +145,7 @@ def noticed(path: Path, tree: ast.Module, tests: list[str]) -> bool:
             code = pytest.main(["-x", "-q", "--assert=plain", "-p", "no:cacheprovider", "-m", "not slow", *tests])
         finally:
             os._exit(int(code))
-    deadline = time.monotonic() + SECONDS
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         pid, status = os.waitpid(child, os.WNOHANG)
         if pid:
@@ -167,6 +169,27 @@ def all_tests(path: Path) -> list[str]:
     return TESTS[max((part for part in TESTS if name.startswith(part)), key=len)]
 
 
+def _try_all(path: Path, waiting: list[tuple[str, ast.Module]], counts: Counter[tuple[str, bool]]) -> bool:
+    """Try the changes of one module, print what survived and how many did not; False if its tests are unfit."""
+    name, unchanged = path.relative_to(ROOT).as_posix(), ast.parse(path.read_text("utf-8"))
+    rounds = []
+    for tests in [own_tests(path), all_tests(path)]:
+        began = time.monotonic()
+        if tests and noticed(path, unchanged, tests, 600):
+            sys.stdout.write(f"the tests of {name} fail, or are too slow, without any change\n")
+            return False
+        rounds += [(tests, SECONDS + TIMES_AS_LONG * (time.monotonic() - began))] if tests else []
+    for said, tree in waiting:
+        found = any(noticed(path, tree, tests, seconds) for tests, seconds in rounds)
+        counts[name, found] += 1
+        if not found:
+            sys.stdout.write(f"SURVIVED {name}: {said}\n")
+            sys.stdout.flush()
+    sys.stdout.write(f"{name}: {counts[name, True]} of {len(waiting)} noticed\n")
+    sys.stdout.flush()
+    return True
+
+
 def main() -> int:
     """Read the command line, and try the changes."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -187,22 +210,11 @@ def main() -> int:
     waiting = [(path, said, tree) for path in paths for said, tree in mutants(path)]
     if options.sample:
         waiting = random.Random(options.seed).sample(waiting, min(options.sample, len(waiting)))
-    for path in {path for path, *_ in waiting}:
-        unchanged = ast.parse(path.read_text("utf-8"))
-        if noticed(path, unchanged, own_tests(path) or all_tests(path)):
-            sys.stdout.write(f"the tests of {path} fail, or are too slow, without any change\n")
-            return 2
     counts: Counter[tuple[str, bool]] = Counter()
-    for path, said, tree in waiting:
-        name, own = path.relative_to(ROOT).as_posix(), own_tests(path)
-        found = bool(own and noticed(path, tree, own)) or noticed(path, tree, all_tests(path))
-        counts[name, found] += 1
-        if not found:
-            sys.stdout.write(f"SURVIVED {name}: {said}\n")
-            sys.stdout.flush()
-    for name in sorted({name for name, _ in counts}):
-        killed, survived = counts[name, True], counts[name, False]
-        sys.stdout.write(f"{name}: {killed} of {killed + survived} noticed\n")
+    for path in paths:
+        own = [(said, tree) for where, said, tree in waiting if where == path]
+        if own and not _try_all(path, own, counts):
+            return 2
     survivors = sum(count for (_, found), count in counts.items() if not found)
     sys.stdout.write(f"{counts.total() - survivors} of {counts.total()} changes noticed\n")
     return 1 if survivors else 0
