@@ -1,1 +1,55 @@
-"""The same flows for an event loop: what drives them, beside a client that will."""
+"""The asynchronous client: client-side encryption for aiobotocore and aioboto3 (``pip install "s3ec[aio]"``).
+
+::
+
+    import s3ec.aio
+
+    async with s3ec.aio.EncryptionClient(keyring=s3ec.KmsKeyring("alias/payroll"), region_name="eu-west-1") as s3:
+        await s3.put_object(Bucket="b", Key="k", Body=b"…")
+        response = await s3.get_object(Bucket="b", Key="k")
+        async with response["Body"] as body:
+            content = await body.read()
+
+`EncryptionClient` is an aiobotocore S3 client with the options of `s3ec.EncryptionClient`, `Session` an ``AioSession``
+whose S3 clients encrypt, and `install` makes those of an ``AioSession`` or an ``aioboto3.Session`` encrypt; `uninstall`
+ends that, `is_encrypting` says whether. `raw_view` is the same client without encryption. Each is imported when it is
+first asked for: ``import s3ec`` needs no aiobotocore.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from s3ec.aio.client import EncryptionClient, raw_view
+    from s3ec.aio.plaintext import DecryptedBody
+    from s3ec.aio.sessions import Session, install, is_encrypting, uninstall
+
+__all__ = ["DecryptedBody", "EncryptionClient", "Session", "install", "is_encrypting", "raw_view", "uninstall"]
+
+_WHERE = {
+    "DecryptedBody": "plaintext",
+    "EncryptionClient": "client",
+    "Session": "sessions",
+    "install": "sessions",
+    "is_encrypting": "sessions",
+    "raw_view": "client",
+    "uninstall": "sessions",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        module = importlib.import_module(f"{__name__}.{_WHERE[name]}")
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0] not in ("aiobotocore", "aiohttp"):
+            raise
+        raise ImportError(f's3ec.aio.{name} needs aiobotocore: pip install "s3ec[aio]"') from missing
+    return getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -16,7 +16,19 @@ import boto3
 from botocore.client import BaseClient
 from botocore.config import Config
 
-from s3ec.client.calls import answers, carried, copies, framing, handlers, presigning, puts, ranges, seals, shortcuts
+from s3ec.client.calls import (
+    answers,
+    carried,
+    copies,
+    framing,
+    handlers,
+    presigning,
+    puts,
+    ranges,
+    retries,
+    seals,
+    shortcuts,
+)
 from s3ec.client.calls.operations import Treatment, refuse_unless_supported, treatment
 from s3ec.client.calls.wire import Wire
 from s3ec.client.multipart import handlers as multipart
@@ -125,7 +137,7 @@ class EncryptionClient(_Base):
     def _s3ec_register(self) -> None:
         self.meta.events.register_first(
             "needs-retry.s3",
-            _end_retries,
+            retries.end_retries,
             unique_id="s3ec-no-retry-of-own-errors",
         )
         seals.watch(self.meta.events)
@@ -356,17 +368,3 @@ def _generated_class(client: EncryptionClient) -> type:
 def _pass_call(view: Any, operation_name: str, api_params: dict[str, Any]) -> dict[str, Any]:
     response: dict[str, Any] = view._s3ec_wire.call(operation_name, api_params)
     return response
-
-
-def _end_retries(caught_exception: Exception | None = None, **_: Any) -> None:
-    """Never send again after an error of ours: a source that changed would change no less the second time.
-
-    It is raised, since no answer means "no" to every botocore: older ones take False for a delay of no seconds, again
-    and again.
-    """
-    if isinstance(caught_exception, S3ECError):
-        raise caught_exception
-    kwargs = getattr(caught_exception, "kwargs", None)
-    error = kwargs.get("error") if isinstance(kwargs, dict) else None
-    if isinstance(error, S3ECError):
-        raise error

@@ -124,25 +124,48 @@ class KmsBase:
             **defaults: ``session``, ``region_name``, ``config``, ``verify`` and credentials as in
                 ``boto3.Session.client``; others and None are left out.
         """
-        own_session = "session" in self._arguments and not self._has_defaults
-        if self._given_client is not None or own_session:
-            return self
-        names = {"verify"} if self._arguments.keys() & _IDENTITY else {"verify", "region_name", *_IDENTITY}
-        taken = {name: defaults[name] for name in names if defaults.get(name) is not None}
-        if shared := shared_config(defaults.get("config")):
-            taken["config"] = Config(**shared)
-        missing = {name: value for name, value in taken.items() if name not in self._arguments}
+        missing = self._missing(defaults)
         if not missing:
             return self
         # Clients of one session that are configured alike share one keyring, and with it one KMS client.
-        alike = repr((shared, missing.get("verify"))) if missing.keys() <= {"config", "verify"} else None
+        how = repr((missing.get("config"), missing.get("verify")))
+        alike = how if missing.keys() <= {"config", "verify"} else None
         made: K | None = self._alike.get(alike)
         if made is None:
+            if "config" in missing:
+                missing["config"] = Config(**missing["config"])
             made = type(self)(**self._settings(), **{**missing, **self._arguments})
             made._has_defaults = True
             if alike is not None:
                 self._alike[alike] = made
         return made
+
+    def with_client_made_by(self: K, make: Callable[[Mapping[str, Any]], Any], **defaults: Any) -> K:
+        """Return a keyring like this one, whose client is made in another way than by boto3.
+
+        Args:
+            make: gives a client, of the arguments of ``boto3.Session.client``; ``config`` may be a dict of the
+                arguments for one.
+            **defaults: as for `with_client_defaults`, but for the session.
+
+        Returns:
+            This keyring itself, if it has a client or a session of its own.
+        """
+        missing = self._missing(defaults)
+        if missing is None:
+            return self
+        return type(self)(**self._settings(), client=make({**missing, **self._arguments}))
+
+    def _missing(self, defaults: Mapping[str, Any]) -> dict[str, Any] | None:
+        """What is taken of the defaults, with ``config`` as a dict; None where there is a client or a session."""
+        own_session = "session" in self._arguments and not self._has_defaults
+        if self._given_client is not None or own_session:
+            return None
+        names = {"verify"} if self._arguments.keys() & _IDENTITY else {"verify", "region_name", *_IDENTITY}
+        taken = {name: defaults[name] for name in names if defaults.get(name) is not None}
+        if shared := shared_config(defaults.get("config")):
+            taken["config"] = shared
+        return {name: value for name, value in taken.items() if name not in self._arguments}
 
     def __reduce_ex__(self, protocol: object) -> Any:
         """Pickle the settings, so that another process makes its own client; refuse where those hold secrets."""

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from s3ec import formats
-from s3ec.errors import ConfigurationError, MetadataError, SecurityError
+from s3ec.errors import ConfigurationError, MetadataError, SecurityError, UnsupportedOperationError
 from s3ec.s3.carried import carried
 from s3ec.s3.flow import Flow, RefusedError, call, close_body, store
 from s3ec.s3.instruction_copies import CopiedObject, copied_with_object, refuse_bound
@@ -26,6 +26,7 @@ __all__ = [
     "parse_copy_source",
     "refusal_of_the_copy",
     "refuse_bound_copy",
+    "refuse_rename",
     "source_request",
     "with_metadata",
     "without_conditions",
@@ -123,6 +124,19 @@ def refuse_bound_copy(metadata: Mapping[str, str], source: CopySource, target: M
         refuse_bound(formats.parse_object(metadata).description)
     except (MetadataError, SecurityError):
         return
+
+
+def refuse_rename(*, bind_object: bool) -> None:
+    """Refuse to rename an object whose name is bound into its encryption context.
+
+    Raises:
+        UnsupportedOperationError: the client binds objects to their names.
+    """
+    if bind_object:
+        raise UnsupportedOperationError(
+            "RenameObject is refused with bind_object=True: the object could not be read under its new name; read it, "
+            "put it there and delete the old one"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,17 @@ from typing import Any, Protocol, TypeVar
 
 from s3ec.errors import ConfigurationError, SourceChangedError
 
-__all__ = ["CHUNK_SIZE", "FileSource", "Source", "SourceBody", "is_readable_body", "open_source"]
+__all__ = [
+    "CHUNK_SIZE",
+    "BytesSource",
+    "FileSource",
+    "Source",
+    "SourceBody",
+    "is_readable_body",
+    "octets_of",
+    "open_source",
+    "there",
+]
 
 CHUNK_SIZE = 1024 * 1024
 """Bytes that are read and encrypted at a time: large enough for full speed, small enough to stay in the cache."""
@@ -111,8 +121,8 @@ class _Reader:
     def _read_some(self, view: memoryview) -> int:
         if self._readinto is not None:
             count: int | None = self._readinto(view)
-            return _there(count)
-        data = _octets(_there(self._body.read(len(view))))
+            return there(count)
+        data = octets_of(there(self._body.read(len(view))))
         if len(data) > len(view):
             raise SourceChangedError(f"Body answered read({len(view)}) with {len(data)} bytes")
         view[: len(data)] = data
@@ -127,7 +137,7 @@ class _Reader:
 T = TypeVar("T")
 
 
-def _there(answer: T | None) -> T:
+def there(answer: T | None) -> T:
     """What a body answered, where it answered: None says that there is nothing *yet*, which is not the end (PEP 3116).
 
     Raises:
@@ -141,7 +151,7 @@ def _there(answer: T | None) -> T:
     return answer
 
 
-def _octets(data: Any) -> memoryview:
+def octets_of(data: Any) -> memoryview:
     """Return what a body gave as bytes.
 
     Raises:
@@ -224,7 +234,7 @@ class _IteratorStream:
             chunk = next(self._chunks, _END)
             if chunk is _END:
                 return memoryview(b"")
-            self._rest = _octets(_there(chunk))
+            self._rest = octets_of(there(chunk))
         piece, self._rest = self._rest[:size], self._rest[size:]
         return piece
 

@@ -10,7 +10,6 @@ from botocore.exceptions import ClientError
 
 from s3ec import formats
 from s3ec.client.calls.wire import Wire
-from s3ec.errors import UnsupportedOperationError
 from s3ec.s3 import copy_object as flow
 from s3ec.s3.answers import status_of
 from s3ec.s3.copy_object import CopySource, heard_source, parse_copy_source, refusal_of_the_copy
@@ -71,9 +70,5 @@ def rename_object(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UnsupportedOperationError: the client binds objects to their names.
     """
-    if wire.options.bind_object:
-        raise UnsupportedOperationError(
-            "RenameObject is refused with bind_object=True: the object could not be read under its new name; read it, "
-            "put it there and delete the old one"
-        )
+    flow.refuse_rename(bind_object=wire.options.bind_object)
     return wire.call("RenameObject", parameters)

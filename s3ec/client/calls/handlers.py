@@ -23,6 +23,9 @@ from s3ec.client.bodies.sources import Source, SourceBody, open_source
 from s3ec.client.calls.seals import SEAL, Seal
 
 __all__ = [
+    "BUILD",
+    "PROVIDE",
+    "EventsOfCall",
     "Heard",
     "HeardParameters",
     "hear_source",
@@ -32,8 +35,8 @@ __all__ = [
     "sending_view",
 ]
 
-_PROVIDE = "provide-client-params."
-_BUILD = "before-parameter-build."
+PROVIDE = "provide-client-params."
+BUILD = "before-parameter-build."
 _OBJECT_READ = "after-call.s3.GetObject"
 
 
@@ -61,6 +64,15 @@ class Heard:
         Raises:
             botocore.exceptions.ParamValidationError: botocore's own handlers refuse the parameters.
         """
+        event, arguments = self._begin(client, operation_name, context)
+        given_body = parameters.get("Body")
+        answers = self._events.emit(f"{PROVIDE}{event}", params=parameters, **arguments)
+        parameters = first_non_none_response(answers, default=parameters)
+        self._events.emit(f"{BUILD}{event}", params=parameters, **arguments)
+        self._end(parameters, given_body)
+
+    def _begin(self, client: BaseClient, operation_name: str, context: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        """What handlers are asked with: the end of the events' names, and the arguments besides ``params``."""
         meta = client.meta
         model = meta.service_model.operation_model(operation_name)
         self._given = {
@@ -77,12 +89,11 @@ class Heard:
         self.operation_name = operation_name
         self.context: dict[str, Any] = dict(self._given)
         self.used = False
-        given_body = parameters.get("Body")
         event = f"{meta.service_model.service_id.hyphenize()}.{operation_name}"
-        arguments: dict[str, Any] = {"model": model, "context": self.context}
-        answers = meta.events.emit(f"{_PROVIDE}{event}", params=parameters, **arguments)
-        parameters = first_non_none_response(answers, default=parameters)
-        meta.events.emit(f"{_BUILD}{event}", params=parameters, **arguments)
+        return event, {"model": model, "context": self.context}
+
+    def _end(self, parameters: dict[str, Any], given_body: object) -> None:
+        """Take what handlers made of the parameters."""
         body = parameters.get("Body")
         if body is not given_body and type(body) is io.BytesIO and not body.tell():
             # botocore has put bytes into a file; as bytes they cannot change, and need not be checked for that.
@@ -145,7 +156,7 @@ def hear_source(
     return heard, None if found is body and not body.touched else open_source(found)
 
 
-class _EventsOfCall:
+class EventsOfCall:
     """A client's emitter as one call sees it, whose parameters the caller's handlers do not change any more."""
 
     __slots__ = ("_events", "_heard", "_seal", "_shown")
@@ -157,37 +168,48 @@ class _EventsOfCall:
         self._shown: dict[str, Any] = {}
 
     def emit(self, event_name: str, **arguments: Any) -> Any:
-        if event_name.startswith(_PROVIDE):
-            return self._provide(event_name, arguments)
-        if event_name.startswith(_BUILD):
-            return self._build(event_name, arguments)
-        if event_name.startswith(_OBJECT_READ) and _has_body(arguments.get("parsed")):
+        """Ask handlers, as botocore's emitter does."""
+        asked = self.asked(event_name, arguments)
+        return self.answer(event_name, arguments, [] if asked is None else self._events.emit(event_name, **asked))
+
+    def asked(self, event_name: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
+        """What handlers are asked with; None where they are not asked."""
+        if event_name.startswith(PROVIDE):
+            return self._provide(arguments)
+        if event_name.startswith(BUILD):
+            return None if self._heard is not None else {**arguments, "params": self._shown}
+        if self._keeps(event_name, arguments):
             # A handler that reads the body (the AWS CLI writes it to a file) would take ciphertext for the object.
             if self._heard is not None:
                 self._heard.keep(event_name, arguments)
-            return []
-        return self._events.emit(event_name, **arguments)
+            return None
+        return arguments
 
-    def _provide(self, event_name: str, arguments: dict[str, Any]) -> list[Any]:
+    def answer(self, event_name: str, arguments: dict[str, Any], answers: Any) -> Any:
+        """What botocore is told that they answered."""
+        if event_name.startswith(PROVIDE):
+            self._shown = first_non_none_response(answers, default=self._shown)
+            return []
+        if event_name.startswith(BUILD):
+            if "CopySource" in arguments["params"]:
+                # The one parameter that botocore's own handlers bring into the form that is sent.
+                handle_copy_source_param(arguments["params"])
+            return []
+        return [] if self._keeps(event_name, arguments) else answers
+
+    def _provide(self, arguments: dict[str, Any]) -> dict[str, Any] | None:
         context = arguments["context"]
         if self._seal is not None:
             context[SEAL] = self._seal
         if self._heard is not None:
             self._heard.enter(context)
-            return []
+            return None
         # A request of our own: handlers hear of it, botocore's own among them, on a copy that is not sent.
         self._shown = _copy(arguments["params"])
-        answers = self._events.emit(event_name, **{**arguments, "params": self._shown})
-        self._shown = first_non_none_response(answers, default=self._shown)
-        return []
+        return {**arguments, "params": self._shown}
 
-    def _build(self, event_name: str, arguments: dict[str, Any]) -> list[Any]:
-        if self._heard is None:
-            self._events.emit(event_name, **{**arguments, "params": self._shown})
-        if "CopySource" in arguments["params"]:
-            # The one parameter that botocore's own handlers bring into the form that is sent.
-            handle_copy_source_param(arguments["params"])
-        return []
+    def _keeps(self, event_name: str, arguments: dict[str, Any]) -> bool:
+        return event_name.startswith(_OBJECT_READ) and _has_body(arguments.get("parsed"))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._events, name)
@@ -215,7 +237,9 @@ def make_sender(generated: type) -> type:
     return type("S3", (generated,), {"__slots__": ("meta",)})
 
 
-def sending_view(client: BaseClient, sender: type, heard: Heard | None, seal: Seal | None) -> Any:
+def sending_view(
+    client: BaseClient, sender: type, heard: Heard | None, seal: Seal | None, events: type[EventsOfCall] = EventsOfCall
+) -> Any:
     """A view of a client for one call, which the handlers of parameters do not change.
 
     Args:
@@ -223,12 +247,13 @@ def sending_view(client: BaseClient, sender: type, heard: Heard | None, seal: Se
         sender: as `make_sender` gave it.
         heard: what the handlers made of the request already; None for a request of our own, which they hear of.
         seal: what must not change on the request's further way, or None.
+        events: the emitter of the view.
     """
     meta = client.meta
     # A meta of its own, with the client's parts but for the emitter. One that passes on what it is asked would be asked
     # nine times in a call, and several times as long each time.
     own: Any = object.__new__(type(meta))
-    own.__dict__.update(meta.__dict__, events=_EventsOfCall(meta.events, heard, seal))
+    own.__dict__.update(meta.__dict__, events=events(meta.events, heard, seal))
     view: Any = object.__new__(sender)
     view.__dict__ = client.__dict__
     view.meta = own

@@ -1,0 +1,89 @@
+"""The operations of the asynchronous client that are more than a flow; each gets a wire and parameters of its own.
+
+Multipart uploads stand in the table by name and are refused: no part is ever sent in plaintext.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from s3ec.aio.sources import is_async_body, open_body
+from s3ec.aio.verified_ranges import AsyncVerifiedTable
+from s3ec.aio.wire import AsyncWire
+from s3ec.client.bodies.claims import take_claims
+from s3ec.errors import UnsupportedOperationError
+from s3ec.s3 import copy_object as copies
+from s3ec.s3 import put_object as puts
+from s3ec.s3.delete_object import delete_object, delete_objects
+from s3ec.s3.flow import Flow
+from s3ec.s3.get_object import get_object
+from s3ec.s3.head_object import head_object
+from s3ec.s3.surroundings import Surroundings
+
+__all__ = ["Handler", "handlers", "refused"]
+
+Handler = Callable[[AsyncWire, dict[str, Any]], Awaitable[dict[str, Any]]]
+
+
+def handlers() -> dict[str, Handler]:
+    """What carries out each operation that is not passed on, for one client."""
+    table = AsyncVerifiedTable()
+
+    async def get(wire: AsyncWire, parameters: dict[str, Any]) -> dict[str, Any]:
+        return await wire.run(get_object(wire, table, parameters))
+
+    return {
+        "AbortMultipartUpload": _pass_on("AbortMultipartUpload"),
+        "CopyObject": _copy_object,
+        "DeleteObject": _flow(delete_object),
+        "DeleteObjects": _flow(delete_objects),
+        "GetObject": get,
+        "HeadObject": _flow(head_object),
+        "PutObject": _put_object,
+        "RenameObject": _rename_object,
+    }
+
+
+def refused(operation_name: str) -> UnsupportedOperationError:
+    """The error of an operation that this client has no handler for."""
+    return UnsupportedOperationError(
+        f"{operation_name} is refused: the asynchronous client of this version of s3ec does not make it; "
+        "use s3ec.EncryptionClient in a thread (asyncio.to_thread)"
+    )
+
+
+def _flow(operation: Callable[[Surroundings, dict[str, Any]], Flow[dict[str, Any]]]) -> Handler:
+    async def handle(wire: AsyncWire, parameters: dict[str, Any]) -> dict[str, Any]:
+        return await wire.run(operation(wire, parameters))
+
+    return handle
+
+
+def _pass_on(operation_name: str) -> Handler:
+    async def handle(wire: AsyncWire, parameters: dict[str, Any]) -> dict[str, Any]:
+        return await wire.call(operation_name, parameters)
+
+    return handle
+
+
+async def _put_object(wire: AsyncWire, parameters: dict[str, Any]) -> dict[str, Any]:
+    puts.refuse_other_writes(parameters)
+    context = parameters.pop("EncryptionContext", None)
+    claims = take_claims(parameters)
+    body = parameters.pop("Body", b"")
+    wire.validate("PutObject", parameters if is_async_body(body) else {**parameters, "Body": body})
+    source = open_body(body, claims.length)
+    return await wire.run(puts.put_object(wire, parameters, context, source, claims))
+
+
+async def _copy_object(wire: AsyncWire, parameters: dict[str, Any]) -> dict[str, Any]:
+    looked = await wire.run(copies.look_first(wire, parameters))
+    heard = await wire.hear("CopyObject", dict(parameters))
+    of_this_call = wire.after(heard)
+    return await of_this_call.run(copies.copy_object(of_this_call, heard.parameters, looked))
+
+
+async def _rename_object(wire: AsyncWire, parameters: dict[str, Any]) -> dict[str, Any]:
+    copies.refuse_rename(bind_object=wire.options.bind_object)
+    return await wire.call("RenameObject", parameters)

@@ -1,0 +1,219 @@
+"""The plain calls beneath the asynchronous client, and how the effects of flows are carried out on it.
+
+See `s3ec.client.calls.wire`, which is the same for boto3.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import aiohttp
+
+from s3ec.aio import driver, keys
+from s3ec.aio.ciphertext import StoredCiphertext, encrypted_body
+from s3ec.aio.handlers import AsyncHeard
+from s3ec.aio.plaintext import DecryptedBody
+from s3ec.aio.reader import AsyncReader
+from s3ec.aio.releases import opened
+from s3ec.aio.work import off_loop
+from s3ec.client.calls.around import Around
+from s3ec.client.calls.seals import Seal, SealedBytes
+from s3ec.client.calls.wire import OwnErrorFirst
+from s3ec.client.options import Options
+from s3ec.client.server_side import rules as server_side
+from s3ec.s3.contents import WholeContent
+from s3ec.s3.flow import (
+    Call,
+    CloseBody,
+    Deliver,
+    Effect,
+    Encrypt,
+    Enter,
+    Flow,
+    Leave,
+    NewDataKey,
+    ReadBody,
+    Store,
+    Together,
+    UnreachableError,
+    Unwrap,
+    Work,
+)
+
+__all__ = ["AsyncWire"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncWire(Around):
+    """Plain S3 calls, with the options of the client that makes them.
+
+    Attributes:
+        send: the generated class's own ``_make_api_call``, bound to the client; the caller's handlers change the
+            request.
+        send_as_it_is: the same for parameters that they do not change any more, with what they made of them where they
+            were asked, and with the seal of what must not change afterwards.
+        hear: asks the caller's handlers what they make of an operation's parameters.
+        heard: what the handlers made of the caller's request, whose call this wire belongs to; or None.
+    """
+
+    send: Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+    send_as_it_is: Callable[[str, dict[str, Any], AsyncHeard | None, Seal | None], Awaitable[dict[str, Any]]]
+    hear: Callable[..., Awaitable[AsyncHeard]]
+    heard: AsyncHeard | None = None
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Run a flow of this client's to its end.
+
+        Raises:
+            botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError: of a call that failed.
+            S3ECError: as the flow raises it.
+        """
+        return await driver.run(flow, self.perform)
+
+    async def perform(self, effect: Effect) -> object:
+        """Carry out an effect of a flow, and return the answer."""
+        return await _PERFORM[type(effect)](self, effect)
+
+    def with_options(self, options: Options) -> AsyncWire:
+        """The same calls with other options of the client's."""
+        return dataclasses.replace(self, options=options, reading=options.reading(), writing=options.writing())
+
+    def after(self, heard: AsyncHeard) -> AsyncWire:
+        """The wire of one call, whose parameters the handlers have seen."""
+        return AsyncWire(
+            self.options,
+            self.service_model,
+            self.secure,
+            self.exceptions,
+            self.reading,
+            self.writing,
+            self.send,
+            self.send_as_it_is,
+            self.hear,
+            heard,
+        )
+
+    async def call(self, operation_name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Send one request as a plain client does; server-side defaults are added and checked first."""
+        ready = server_side.apply(operation_name, parameters, self.options.server_side_encryption, secure=self.secure)
+        if self.heard is None:
+            with OwnErrorFirst(ready.get("Body")):
+                response = await self.send(operation_name, ready)
+        else:
+            heard = self.heard if self.heard.operation_name == operation_name and not self.heard.used else None
+            response = await self._send_as_it_is(operation_name, ready, heard, None)
+        server_side.warn_unless_confirmed(operation_name, ready, response)
+        return response
+
+    async def store(
+        self, operation_name: str, parameters: Mapping[str, Any], heard: AsyncHeard | None
+    ) -> dict[str, Any]:
+        """Send what was encrypted here, or belongs to it: as it is, or not at all.
+
+        Raises:
+            UnsupportedOperationError: a handler changed the request afterwards; nothing was sent.
+        """
+        ready = server_side.apply(operation_name, parameters, self.options.server_side_encryption, secure=self.secure)
+        response = await self._send_as_it_is(operation_name, ready, heard, Seal(operation_name, ready))
+        server_side.warn_unless_confirmed(operation_name, ready, response)
+        return response
+
+    async def _send_as_it_is(
+        self, operation_name: str, ready: dict[str, Any], heard: AsyncHeard | None, seal: Seal | None
+    ) -> dict[str, Any]:
+        if heard is not None:
+            heard.used = True
+        with OwnErrorFirst(ready.get("Body")):
+            return await self.send_as_it_is(operation_name, ready, heard, seal)
+
+
+async def _call(wire: AsyncWire, effect: Call) -> object:
+    return await wire.call(effect.operation, effect.parameters)
+
+
+async def _store(wire: AsyncWire, effect: Store) -> object:
+    parameters = effect.parameters
+    if isinstance(parameters.get("Body"), bytes):
+        parameters = {**parameters, "Body": SealedBytes(parameters["Body"])}
+    return await wire.store(effect.operation, parameters, None if effect.own else wire.heard)
+
+
+async def _unwrap(_: AsyncWire, effect: Unwrap) -> object:
+    return await keys.unwrapped(effect.checked)
+
+
+async def _new_data_key(_: AsyncWire, effect: NewDataKey) -> object:
+    return await keys.new_data_key(effect.manager, effect.request)
+
+
+async def _encrypt(wire: AsyncWire, effect: Encrypt) -> bytes | StoredCiphertext:
+    return await encrypted_body(effect.source, effect.cipher, effect.claims, wire.options)
+
+
+async def _read_body(_: AsyncWire, effect: ReadBody) -> object:
+    try:
+        return await AsyncReader(effect.body, has_tag=effect.has_tag).read(effect.size)
+    except aiohttp.ClientError as cut_off:
+        raise UnreachableError(cut_off) from cut_off
+
+
+async def _close_body(_: AsyncWire, effect: CloseBody) -> None:
+    closing = effect.body.close()
+    if inspect.isawaitable(closing):
+        await closing
+
+
+async def _deliver(wire: AsyncWire, effect: Deliver) -> DecryptedBody:
+    content = effect.content
+    tagged = not (isinstance(content, WholeContent) and content.cipher.suite.is_legacy)
+    reader = AsyncReader(effect.body, has_tag=tagged)
+    return DecryptedBody(reader, lambda: opened(wire.options, effect, reader), effect.length, effect.location)
+
+
+async def _enter(_: AsyncWire, effect: Enter) -> None:
+    gate: Any = effect.gate
+    await gate.acquire()
+
+
+async def _leave(_: AsyncWire, effect: Leave) -> None:
+    gate: Any = effect.gate
+    gate.release()
+
+
+async def _together(wire: AsyncWire, effect: Together) -> None:
+    at_once = asyncio.Semaphore(max(effect.at_once, 1))
+
+    async def one(flow: Flow[object]) -> None:
+        async with at_once:
+            await wire.run(flow)
+
+    for outcome in await asyncio.gather(*map(one, effect.flows), return_exceptions=True):
+        if outcome is not None:
+            raise outcome
+
+
+async def _work(_: AsyncWire, effect: Work) -> object:
+    return await off_loop(effect.function)
+
+
+_PERFORM: dict[type, Callable[[AsyncWire, Any], Awaitable[object]]] = {
+    Call: _call,
+    Store: _store,
+    Unwrap: _unwrap,
+    NewDataKey: _new_data_key,
+    Encrypt: _encrypt,
+    ReadBody: _read_body,
+    CloseBody: _close_body,
+    Deliver: _deliver,
+    Enter: _enter,
+    Leave: _leave,
+    Together: _together,
+    Work: _work,
+}

@@ -1,0 +1,36 @@
+"""Fixtures for the asynchronous client. Without aiobotocore only `test_extra.py` is collected, which says so."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from s3ec import AesKeyring
+
+HAS_AIOBOTOCORE = importlib.util.find_spec("aiobotocore") is not None
+collect_ignore_glob = [] if HAS_AIOBOTOCORE else ["test_[!e]*.py", "test_e[!x]*.py"]
+
+
+@pytest.fixture(scope="session")
+def aio_session(_aws_environment: None) -> Any:
+    """One session for all clients: a new one parses S3's whole model again."""
+    from aiobotocore.session import AioSession
+
+    return AioSession()
+
+
+@pytest.fixture
+def open_client(aws: dict[str, Any], aio_session: Any) -> Callable[..., Any]:
+    """Gives what ``async with`` makes an encrypting client of, for moto; its default keyring has a key of zeros."""
+    import s3ec.aio
+
+    def make(**options: Any) -> Any:
+        options.setdefault("session", aio_session)
+        if not options.keys() & {"keyring", "materials_manager", "kms_key_id"}:
+            options["keyring"] = AesKeyring(bytes(32))
+        return s3ec.aio.EncryptionClient(**{**aws, **options})
+
+    return make
