@@ -18,15 +18,18 @@ import boto3
 import botocore
 import pytest
 from botocore import handlers
-from botocore.awsrequest import AWSResponse
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSHTTPSConnectionPool, AWSRequest, AWSResponse
 from botocore.client import BaseClient
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.endpoint import Endpoint
 from botocore.exceptions import ClientError, NoCredentialsError
 from moto.core.models import botocore_stubber
 
 from s3ec.client.calls.shortcuts import kms as shortcut
 from s3ec.client.calls.shortcuts.kms import KmsRequests
+from s3ec.client.calls.shortcuts.signature import signed
 from s3ec.errors import KeyringError, KeyUnwrapError
 from s3ec.keyrings import KmsKeyring
 
@@ -135,6 +138,86 @@ def test_where_requests_go(place: str, direct: list[str], monkeypatch: pytest.Mo
     KmsRequests(client).call("decrypt", {"CiphertextBlob": b"x"})
     assert sent[0] == sent[1]
     assert direct == ["Decrypt"]
+
+
+@pytest.fixture
+def pooled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The requests that went by the client's own signer and pool, of those that did not go through the client."""
+    seen: list[str] = []
+    by_the_pool = shortcut._Operation._by_the_pool
+
+    def note(operation: Any, request_dict: dict[str, Any]) -> dict[str, Any]:
+        seen.append(operation._model.name)
+        return by_the_pool(operation, request_dict)
+
+    monkeypatch.setattr(shortcut._Operation, "_by_the_pool", note)
+    return seen
+
+
+def test_a_connection_is_kept(direct: list[str], pooled: list[str]) -> None:
+    """An ordinary client's requests go by one connection of ours, and not by the client's pool."""
+    with _scripted([_ANSWER] * 3) as (url, seen):
+        client = _client(url)
+        requests = KmsRequests(client)
+        for _ in range(3):
+            requests.call("generate_data_key", {"KeyId": "k", "KeySpec": "AES_256"})
+        assert len(requests._connections._idle) == 1
+        assert [len(idle) for idle in requests._connections._idle.values()] == [1]
+        assert not client._endpoint.http_session._manager.pools.keys()
+    assert (len(seen), direct, pooled) == (3, ["GenerateDataKey"] * 3, [])
+
+
+OTHER_WAYS: dict[str, dict[str, Any]] = {
+    "a proxy": {"config": Config(proxies={"http": "http://127.0.0.1:9"})},
+    "another signature": {"config": Config(signature_version="v4a")},
+    "keepalive": {"config": Config(tcp_keepalive=True)},
+    "a path": {"endpoint_url": "http://127.0.0.1:9/base"},
+    "no verification": {"endpoint_url": "https://127.0.0.1:9", "verify": False},
+    "authorities that are not there": {"endpoint_url": "https://127.0.0.1:9", "verify": "/nowhere.pem"},
+    "a certificate": {"endpoint_url": "https://127.0.0.1:9", "config": Config(client_cert="/nowhere.pem")},
+}
+
+
+@pytest.mark.parametrize("options", OTHER_WAYS)
+def test_other_ways_are_the_clients(options: str) -> None:
+    """What is not an ordinary connection and signature is left to the client's own."""
+    chosen = {"endpoint_url": "http://127.0.0.1:9", **OTHER_WAYS[options]}
+    credentials = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+    client = _unmocked(boto3.client("kms", region_name="us-east-1", **credentials, **chosen))
+    operation = shortcut._Operation.of(client, "decrypt")
+    assert operation is None or operation._way is None
+
+
+@pytest.mark.parametrize("place", ["urlopen", "ConnectionCls"])
+def test_who_watches_connections_sees_them(
+    place: str, direct: list[str], pooled: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tracers and recorders stand before urllib3: the client's pool is used then."""
+    real = getattr(AWSHTTPSConnectionPool, place)
+    watching: Any = lambda *args, **more: real(*args, **more)  # noqa: E731 - a function of this module
+    if place == "ConnectionCls":
+        watching = type("Recorded", (AWSHTTPSConnectionPool.ConnectionCls,), {"__module__": "recorder"})
+    monkeypatch.setattr(AWSHTTPSConnectionPool, place, watching)
+    with _scripted([_ANSWER]) as (url, _):
+        KmsRequests(_client(url)).call("generate_data_key", {"KeyId": "k", "KeySpec": "AES_256"})
+    assert (direct, pooled) == (["GenerateDataKey"], ["GenerateDataKey"])
+
+
+def test_the_signature_is_that_of_botocore(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signature Version 4 for KMS, compared with botocore's for the same request at the same second."""
+    by = Credentials("AKIDEXAMPLE", "secret/+", "token").get_frozen_credentials()
+    headers = {
+        "host": "kms.eu-west-1.amazonaws.com",
+        "content-type": "application/x-amz-json-1.1",
+        "x-amz-target": "TrentService.Decrypt",
+    }
+    request = AWSRequest("POST", "https://kms.eu-west-1.amazonaws.com/", data=b"{}", headers=headers)
+    SigV4Auth(by, "kms", "eu-west-1").add_auth(request)
+    moment = time.strptime(request.headers["X-Amz-Date"], "%Y%m%dT%H%M%SZ")
+    monkeypatch.setattr("s3ec.client.calls.shortcuts.signature.time.gmtime", lambda: moment)
+    sent = signed("POST", "/", "", headers, b"{}", region="eu-west-1", by=by, service="kms")
+    assert sent["authorization"] == request.headers["Authorization"]
+    assert "x-amz-content-sha256" not in sent
 
 
 @pytest.mark.parametrize("event", shortcut._EVENTS)

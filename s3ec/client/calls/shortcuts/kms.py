@@ -2,7 +2,9 @@
 
 One call of a KMS client takes as long as a small request to S3, nearly all of it in this process: the same endpoint is
 resolved, the same user agent put together twice, contexts are copied and a dozen hooks called, but nothing listens.
-Here the client's own signer and its own connections (with its TLS settings, proxies and pool) are used directly.
+Here the client's own serializer and parser are used directly, and between them a signature and a connection that cost a
+quarter of botocore's. A proxy, a certificate of the client's own, another kind of signature or somebody who watches
+connections keep the client's own signer and pool.
 
 That is done only where no one could tell the difference. If something listens to the client's events, has patched or
 traces it, and whenever KMS does not simply say yes or no, the client is used as usual; after trouble, for a while only
@@ -14,7 +16,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from types import FunctionType
 from typing import Any
 
 from botocore.awsrequest import create_request_object, prepare_request_dict
@@ -25,6 +26,8 @@ from botocore.history import get_global_history_recorder
 from botocore.serialize import create_serializer
 
 from s3ec.client.calls.shortcuts.user_agents import UserAgents
+from s3ec.client.calls.shortcuts.way import OutOfTheOrdinary, Way, is_unpatched, is_usual, module_of
+from s3ec.client.calls.shortcuts.wire import Connections, WireError
 
 __all__ = ["KmsRequests", "kms_calls"]
 
@@ -96,12 +99,13 @@ _LOGS = tuple(map(logging.getLogger, ("botocore", "botocore.endpoint", "botocore
 class KmsRequests:
     """The requests of one KMS client."""
 
-    __slots__ = ("_client", "_not_before", "_operations")
+    __slots__ = ("_client", "_connections", "_not_before", "_operations")
 
     def __init__(self, client: Any) -> None:
         """Take a client as boto3 makes it, or what its caller uses in its place."""
         self._client = client
         self._operations: dict[str, _Operation | None] = {}
+        self._connections = Connections()
         self._not_before = 0.0
 
     def call(self, method: str, parameters: Mapping[str, Any]) -> Any:
@@ -116,7 +120,7 @@ class KmsRequests:
         """
         if _is_plain(self._client, method) and time.monotonic() >= self._not_before:
             if method not in self._operations:
-                self._operations[method] = _Operation.of(self._client, method)
+                self._operations[method] = _Operation.of(self._client, method, self._connections)
             operation = self._operations[method]
             if operation is not None and not operation.is_listened_to():
                 answer = operation.send(parameters)
@@ -144,9 +148,10 @@ class _Operation:
         "_parser",
         "_serializer",
         "_user_agents",
+        "_way",
     )
 
-    def __init__(self, client: Any, name: str) -> None:
+    def __init__(self, client: Any, name: str, connections: Connections | None) -> None:
         service, config = client.meta.service_model, client.meta.config
         protocol = getattr(service, "resolved_protocol", service.metadata["protocol"])
         self._client = client
@@ -165,16 +170,17 @@ class _Operation:
         self._endpoint_url, headers, *_ = client._resolve_endpoint_ruleset(self._model, {}, self._context)
         only_one_attempt = (config.retries or {}).get("total_max_attempts") == 1
         if headers or only_one_attempt or getattr(config, "auth_scheme_preference", None):
-            raise _OutOfTheOrdinary
+            raise OutOfTheOrdinary
+        self._way = Way.of(client, self._endpoint_url, self._context, connections or Connections())
         self._last_heard: tuple[object, bool] = (None, True)
         self.is_listened_to()
 
     @classmethod
-    def of(cls, client: Any, method: str) -> _Operation | None:
+    def of(cls, client: Any, method: str, connections: Connections | None = None) -> _Operation | None:
         """Return the operation, or None if the client is not made as this module expects."""
         try:
-            return cls(client, client.meta.method_to_api_mapping[method])
-        except (AttributeError, KeyError, _OutOfTheOrdinary):
+            return cls(client, client.meta.method_to_api_mapping[method], connections)
+        except (AttributeError, KeyError, OutOfTheOrdinary):
             return None
 
     def is_listened_to(self) -> bool:
@@ -183,7 +189,7 @@ class _Operation:
         cache = self._emitter._lookup_cache
         if self._last_heard[0] is not cache:
             listening = any(
-                _module_of(handler) not in _HANDLERS_OF_BOTOCORE
+                module_of(handler) not in _HANDLERS_OF_BOTOCORE
                 for event in _EVENTS
                 for handler in self._emitter._handlers.prefix_search(f"{event}.kms.{self._model.name}")
             )
@@ -210,55 +216,44 @@ class _Operation:
             request_signer=self._client._request_signer,
             context=context,
         )
-        request = create_request_object(request_dict)
-        self._client._request_signer.sign(self._model.name, request)
         try:
-            endpoint = self._client._endpoint
-            response = endpoint.http_session.send(endpoint.prepare_request(request))
-            parsed: dict[str, Any] = self._parser.parse(
-                convert_to_response_dict(response, self._model), self._model.output_shape
-            )
-        except BotoCoreError:
+            response = self._directly(request_dict) or self._by_the_pool(request_dict)
+            parsed: dict[str, Any] = self._parser.parse(response, self._model.output_shape)
+        except (BotoCoreError, WireError):
             return None
         parsed["ResponseMetadata"]["RetryAttempts"] = 0
-        if response.status_code == 200:
+        if response["status_code"] == 200:
             return parsed
         code = parsed.get("Error", {}).get("Code")
         if code not in _FINAL:
             return None
         raise self._client.exceptions.from_code(code)(parsed, self._model.name)
 
+    def _directly(self, request_dict: dict[str, Any]) -> dict[str, Any] | None:
+        """Send the request by a connection of our own; return None if that is not the client's way."""
+        way = self._way
+        if way is None or not is_usual(self._client._endpoint.http_session):
+            return None
+        response = way.exchange(request_dict)
+        if response is not None:
+            response["context"] = {"operation_name": self._model.name}
+        return response
 
-class _OutOfTheOrdinary(Exception):  # noqa: N818 - no error: it never leaves this module
-    """The client or its endpoint wants more than an address and the usual signature."""
+    def _by_the_pool(self, request_dict: dict[str, Any]) -> dict[str, Any]:
+        """Send the request with the client's own signer and by its own connections."""
+        request = create_request_object(request_dict)
+        self._client._request_signer.sign(self._model.name, request)
+        endpoint = self._client._endpoint
+        response = endpoint.http_session.send(endpoint.prepare_request(request))
+        return dict(convert_to_response_dict(response, self._model))
 
 
 def _is_plain(client: object, method: str) -> bool:
     """True if the client is botocore's own, and no tracer, test or log is in front of its calls."""
     return (
         isinstance(client, BaseClient)
-        and _is_unpatched(client, (method, *_CLIENT_METHODS))
-        and _is_unpatched(getattr(client, "_endpoint", None), _ENDPOINT_METHODS)
+        and is_unpatched(client, (method, *_CLIENT_METHODS))
+        and is_unpatched(getattr(client, "_endpoint", None), _ENDPOINT_METHODS)
         and not any(log.isEnabledFor(logging.DEBUG) for log in _LOGS)
         and not getattr(get_global_history_recorder(), "_enabled", True)
     )
-
-
-def _is_unpatched(part: object, methods: tuple[str, ...]) -> bool:
-    functions = (getattr(type(part), method, None) for method in methods)
-    return (
-        part is not None
-        and vars(part).keys().isdisjoint(methods)
-        and all(
-            # Its very type: proxies pretend to be what they wrap.
-            type(function) is FunctionType and _module_of(function).startswith("botocore.")
-            for function in functions
-        )
-    )
-
-
-def _module_of(called: Any) -> str:
-    """Return where a function, a method or an object's class was written; wrappers copy names, but never globals."""
-    function = getattr(called, "__func__", called)
-    module = function.__globals__.get("__name__") if type(function) is FunctionType else type(function).__module__
-    return str(module)

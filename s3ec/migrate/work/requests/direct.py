@@ -31,9 +31,9 @@ from botocore.awsrequest import AWSPreparedRequest
 from botocore.client import BaseClient
 from botocore.httpsession import get_cert_path
 
+from s3ec.client.calls.shortcuts.signature import Credentials, signed
+from s3ec.client.calls.shortcuts.wire import Address, Connections, WireError
 from s3ec.migrate.work.requests.messages import Operation, crc32, error_of, headers_of, metadata_of, read
-from s3ec.migrate.work.requests.signature import Credentials, signed
-from s3ec.migrate.work.requests.wire import Address, Connections, WireError
 
 __all__ = ["MOST", "DirectRequests"]
 

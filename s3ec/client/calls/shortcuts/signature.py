@@ -1,4 +1,4 @@
-"""Signature Version 4 of one request to S3 whose headers and body are known, and its key remembered for the day.
+"""Signature Version 4 of one request whose headers and body are known, and its key remembered for the day.
 
 Source: Amazon S3 API reference, "Authenticating Requests: Using the Authorization Header (AWS Signature Version 4)".
 """
@@ -14,7 +14,7 @@ from typing import Protocol
 
 __all__ = ["Credentials", "signed"]
 
-_UNSIGNED = frozenset({"user-agent", "content-length"})
+_UNSIGNED = frozenset({"user-agent", "content-length", "x-amzn-trace-id"})
 """Which a proxy may change on the way."""
 
 
@@ -27,7 +27,15 @@ class Credentials(Protocol):
 
 
 def signed(
-    method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, *, region: str, by: Credentials
+    method: str,
+    path: str,
+    query: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    region: str,
+    by: Credentials,
+    service: str = "s3",
 ) -> dict[str, str]:
     """The headers of a request with those that sign it.
 
@@ -39,19 +47,22 @@ def signed(
         body: the content.
         region: of the bucket.
         by: whose signature.
+        service: as signatures name it. S3 alone wants the digest of the body as a header too.
     """
     moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     digest = hashlib.sha256(body).hexdigest()
-    sent = {**headers, "x-amz-content-sha256": digest, "x-amz-date": moment}
+    sent = {**headers, "x-amz-date": moment}
+    if service == "s3":
+        sent["x-amz-content-sha256"] = digest
     if by.token:
         sent["x-amz-security-token"] = by.token
     names = sorted(sent.keys() - _UNSIGNED)
     lines = "".join(f"{name}:{' '.join(sent[name].split())}\n" for name in names)
     listed = ";".join(names)
     canonical = f"{method}\n{path}\n{query}\n{lines}\n{listed}\n{digest}"
-    scope = f"{moment[:8]}/{region}/s3/aws4_request"
+    scope = f"{moment[:8]}/{region}/{service}/aws4_request"
     text = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-    signature = hmac.digest(_key(by.secret_key, moment[:8], region), text.encode(), "sha256").hex()
+    signature = hmac.digest(_key(by.secret_key, moment[:8], region, service), text.encode(), "sha256").hex()
     sent["authorization"] = (
         f"AWS4-HMAC-SHA256 Credential={by.access_key}/{scope}, SignedHeaders={listed}, Signature={signature}"
     )
@@ -59,8 +70,8 @@ def signed(
 
 
 @functools.lru_cache(maxsize=8)
-def _key(secret: str, day: str, region: str) -> bytes:
+def _key(secret: str, day: str, region: str, service: str) -> bytes:
     key = f"AWS4{secret}".encode()
-    for part in (day, region, "s3", "aws4_request"):
+    for part in (day, region, service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
     return key

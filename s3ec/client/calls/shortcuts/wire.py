@@ -1,8 +1,8 @@
-"""Small exchanges with S3 over connections that are kept: a request that is ready, an answer that fits in memory.
+"""Small exchanges over connections that are kept: a request that is ready, an answer that fits in memory.
 
-Answers are read by `http.client`, which reads those of botocore too. Taken is what S3 says to small requests; anything
-else (another version, a folded line, two lengths or none, a body that is too long or ends too early) is a `WireError`
-and ends the connection, so that no byte of one answer is ever taken for the next one's.
+Answers are read by `http.client`, which reads those of botocore too. Taken is what S3 and KMS say to small requests;
+anything else (another version, a folded line, two lengths or none, a body that is too long or ends too early) is a
+`WireError` and ends the connection, so that no byte of one answer is ever taken for the next one's.
 Source: RFC 9112, "HTTP/1.1", sections 4 to 7.
 """
 
@@ -104,6 +104,11 @@ class _Connection:
         with contextlib.suppress(OSError):
             self._socket.close()
 
+    def __del__(self) -> None:
+        # As urllib3's connections end: whoever kept it is gone, or this is a forked child, to whom it does not belong.
+        with contextlib.suppress(AttributeError):  # it was never opened
+            self.close()
+
 
 def _whole(response: HTTPResponse, at_most: int) -> Answer:
     headers: dict[str, str] = {}
@@ -130,7 +135,7 @@ def _whole(response: HTTPResponse, at_most: int) -> Answer:
 
 
 class Connections:
-    """Connections to the addresses of one job. Threads share it: each takes one for as long as an exchange lasts."""
+    """Connections of one job or client. Threads share it: each takes one for as long as an exchange lasts."""
 
     def __init__(self) -> None:
         """Begin without any."""
