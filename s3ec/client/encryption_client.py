@@ -6,6 +6,7 @@ in ``_make_api_call``; the only thing that does not is the CRT transfer client, 
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 else:
     _Base = BaseClient
 
-__all__ = ["EncryptionClient", "plain_view", "raw_view"]
+__all__ = ["EncryptionClient", "plain_view", "raw_view", "with_buffer_size"]
 
 _log = logging.getLogger("s3ec")
 
@@ -140,6 +141,11 @@ class EncryptionClient(_Base):
             retries.end_retries,
             unique_id="s3ec-no-retry-of-own-errors",
         )
+        # Behind those of botocore, which learn from an answer where a bucket is.
+        self.meta.events.register_last(
+            "needs-retry.s3", framing.end_retries_of_passing, unique_id="s3ec-no-second-sending"
+        )
+        self.meta.events.register_last("before-call.s3", framing.trail, unique_id="s3ec-trailer-of-passing")
         seals.watch(self.meta.events)
         # Behind every other handler, of the root event too (more specific ones come before it): what answers in the
         # server's place gets the body as botocore made it, and nothing changes it after the last look at its seal.
@@ -318,6 +324,19 @@ def raw_view(client: BaseClient) -> BaseClient:
         client: an `EncryptionClient`, or a plain client, which is its own view.
     """
     view: BaseClient = client.__dict__.get("_s3ec_view", client)
+    return view
+
+
+def with_buffer_size(client: EncryptionClient, buffer_size: int) -> EncryptionClient:
+    """Return the same client with another ``buffer_size``: it shares connections, uploads and verified ranges.
+
+    Args:
+        client: an `EncryptionClient`.
+        buffer_size: as the option of that name. Uploads keep the one that they were begun with.
+    """
+    view: EncryptionClient = object.__new__(type(client))
+    options = dataclasses.replace(client._s3ec_wire.options, buffer_size=buffer_size)
+    view.__dict__ = {**client.__dict__, "_s3ec_wire": client._s3ec_wire.with_options(options)}
     return view
 
 

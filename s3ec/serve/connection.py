@@ -33,6 +33,7 @@ _log = logging.getLogger("s3ec.serve")
 _HEAD_LIMIT = 64 * 1024
 _MOST_HEADERS = 200
 _RECEIVE = 256 * 1024
+_SEND = 1024 * 1024
 _DRAINED = 256 * 1024
 _FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding)[ \t]*:", re.IGNORECASE)
 _PATH = re.compile(r"/[\x21-\x7e\x80-\xff]*")
@@ -211,9 +212,11 @@ class Connection:
                 silent = not body or (request is not None and request.method == "HEAD")
                 self._transmit(head + (b"" if silent else self._http.send(h11.Data(data=body)) or b""))
             else:
+                while piece := body.read(_SEND):  # type: ignore[attr-defined]  # `Answer.body` says what it has
+                    # What fits into one write is one: a client wakes up for each.
+                    self._transmit(head + (self._http.send(h11.Data(data=piece)) or b""))
+                    head = b""
                 self._transmit(head)
-                while piece := body.read(_RECEIVE):  # type: ignore[attr-defined]  # `Answer.body` says what it has
-                    self._transmit(self._http.send(h11.Data(data=piece)))
             self._transmit(self._http.send(h11.EndOfMessage()))
         finally:
             if not isinstance(body, bytes):

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from botocore import xform_name
 
+from s3ec.client.bodies.sources import PassedOn
 from s3ec.client.encryption_client import EncryptionClient
 from s3ec.errors import MultipartStateError
 from s3ec.serve import etags
@@ -31,24 +32,32 @@ _READS = frozenset({"GetObject", "UploadPartCopy"})
 _NAMED = frozenset({"CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"})
 
 
-def perform(operation_name: str, request: Request, payload: Payload, door: Door) -> Answer:
+def perform(operation_name: str, request: Request, payload: Payload, door: Door, client: EncryptionClient) -> Answer:
     """Carry one operation out.
+
+    Args:
+        operation_name: as botocore spells it.
+        request: as it arrived.
+        payload: its body, to be verified while it is read.
+        door: what holds for the bucket.
+        client: that of the door, or a view of it.
 
     Raises:
         RefusedError: the request is not what the operation takes.
         S3ECError, botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError: as the client raises.
     """
-    client = door.client
-    assert client is not None  # noqa: S101 - narrows the type; plaintext buckets are relayed
     model = client.meta.service_model.operation_model(operation_name)
-    parameters = _parameters(operation_name, request, payload, door, model.input_shape)
+    parameters = _parameters(operation_name, request, payload, door, client)
     if operation_name == "UploadPartCopy":
         _refuse_unknown_upload(client, parameters)
     response = getattr(client, xform_name(operation_name))(**parameters)
     return _answer(operation_name, request, response, model)
 
 
-def _parameters(operation_name: str, request: Request, payload: Payload, door: Door, shape: Any) -> dict[str, Any]:
+def _parameters(
+    operation_name: str, request: Request, payload: Payload, door: Door, client: EncryptionClient
+) -> dict[str, Any]:
+    shape: Any = client.meta.service_model.operation_model(operation_name).input_shape
     parameters = parameters_of(request, shape)
     parameters.update({name: etags.hidden(parameters[name]) for name in _CONDITIONS if name in parameters})
     encoding = without_chunks(parameters.pop("ContentEncoding", ""))
@@ -66,7 +75,7 @@ def _parameters(operation_name: str, request: Request, payload: Payload, door: D
     if operation_name != "CompleteMultipartUpload":
         _forget_what_is_verified(parameters, payload, shape)
     if shape.serialization.get("payload") == "Body":
-        _put_body(parameters, payload)
+        _put_body(operation_name, parameters, payload, client)
     else:
         parameters.update(_document(operation_name, payload, shape))
     if operation_name == "CompleteMultipartUpload":
@@ -96,11 +105,19 @@ def _forget_what_is_verified(parameters: dict[str, Any], payload: Payload, shape
         parameters.setdefault("ChecksumAlgorithm", named[0])
 
 
-def _put_body(parameters: dict[str, Any], payload: Payload) -> None:
+def _sends_in_one_pass(client: EncryptionClient) -> bool:
+    """True if botocore puts a checksum behind the body; without one it reads it twice, to sign it first."""
+    config: Any = client.meta.config
+    return bool(config.request_checksum_calculation == "when_supported")
+
+
+def _put_body(operation_name: str, parameters: dict[str, Any], payload: Payload, client: EncryptionClient) -> None:
     if payload.length <= _AT_ONCE:
         parameters["Body"] = payload.read()
     else:
-        parameters["Body"], parameters["ContentLength"] = payload, payload.length
+        passing = operation_name == "PutObject" and _sends_in_one_pass(client)
+        parameters["Body"] = PassedOn(payload.read, payload.length) if passing else payload
+        parameters["ContentLength"] = payload.length
 
 
 def _hidden_parts(document: dict[str, Any]) -> dict[str, Any]:
@@ -180,7 +197,7 @@ class Begun:
         """
         self._body = body
         try:
-            self._first = body.read(256 * 1024)
+            self._first = body.read(_AT_ONCE)
         except BaseException:
             body.close()
             raise

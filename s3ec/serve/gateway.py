@@ -20,6 +20,7 @@ from s3ec.errors import S3ECError, escaped
 from s3ec.serve import content, etags
 from s3ec.serve.doors import Door, Doors
 from s3ec.serve.listings import LISTINGS, in_plaintext
+from s3ec.serve.memory import Seats
 from s3ec.serve.metrics import Metrics
 from s3ec.serve.payloads import Payload, open_payload
 from s3ec.serve.refusals import Refusal, RefusedError, refusal_of
@@ -34,6 +35,7 @@ __all__ = ["Gateway"]
 _access = logging.getLogger("s3ec.serve.access")
 _COPIES = frozenset({"CopyObject", "UploadPartCopy"})
 _HEAVY = frozenset({"CopyObject", "GetObject", "PutObject", "UploadPart", "UploadPartCopy"})
+_BUFFERED = frozenset({"GetObject", "PutObject"})
 _LISTING_LIMIT = 64 * 1024 * 1024
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]@/\s]+)(?::\d{1,5})?")
 _CODE = re.compile(r"[A-Za-z0-9.]{1,64}")
@@ -69,6 +71,7 @@ class Gateway:
         self._routes = Routes.of_s3()
         self._on_aws = on_aws
         self._slots = threading.BoundedSemaphore(settings.max_requests)
+        self._seats = Seats(settings)
 
     def handle(self, request: Request) -> Answer:
         """Answer one request; errors become answers."""
@@ -153,7 +156,11 @@ class Gateway:
         if door.client is None:
             return self._relay.large(request, payload, signed.payload)
         if operation_name in ENCRYPTED:
-            return content.perform(operation_name, request, payload, door)
+            client = door.client
+            if operation_name in _BUFFERED:
+                known = payload.length if operation_name == "PutObject" else None
+                client = self._seats.client_for(client, known, stack)
+            return content.perform(operation_name, request, payload, door, client)
         return self._relayed(operation_name, request, payload, door)
 
     def _relayed(self, operation_name: str, request: Request, payload: Payload, door: Door) -> Answer:

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 
 from s3ec.errors import ConfigurationError
 
-__all__ = ["LocalCredentials", "ServeSettings"]
+__all__ = ["ROOMY_SEATS", "LocalCredentials", "ServeSettings"]
 
 MiB = 1024 * 1024
+ROOMY_SEATS = 2
+"""How many requests at a time may keep a large object in memory; the others spool what exceeds their share."""
 _SHORTEST_SECRET = 16
 
 
@@ -94,11 +96,17 @@ class ServeSettings:
                 f"memory_limit must be 1 MiB at least for each of {self.max_requests} requests at a time"
             )
 
+    # The rest is left for what is in motion: a chunk read, its ciphertext, the sockets' buffers, the table of ranges.
+
     @property
     def buffer_size(self) -> int:
-        """Bytes that one request may keep in memory; the client's ``buffer_size``."""
-        # Half is left for what is in motion: a chunk read, its ciphertext, the sockets' buffers, the table of ranges.
-        return self.memory_limit // (2 * self.max_requests)
+        """Bytes that every request may keep in memory; the client's ``buffer_size``."""
+        return self.memory_limit // (4 * self.max_requests)
+
+    @property
+    def roomy_buffer_size(self) -> int:
+        """Bytes that the requests on one of `ROOMY_SEATS` may keep in memory instead."""
+        return max(self.memory_limit // (3 * ROOMY_SEATS), self.buffer_size)
 
     @property
     def allowed_hosts(self) -> frozenset[str]:

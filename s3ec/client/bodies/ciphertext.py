@@ -12,12 +12,12 @@ import tempfile
 from typing import IO, Any
 
 from s3ec.client.bodies.claims import PlaintextClaims
-from s3ec.client.bodies.sources import CHUNK_SIZE, BytesSource, Source
+from s3ec.client.bodies.sources import CHUNK_SIZE, BytesSource, PassingSource, Source
 from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.own.mac import ChunkMac
 from s3ec.errors import S3ECError, SourceChangedError
 
-__all__ = ["CiphertextBody", "EncryptingBody", "StoredBody", "encrypted_body"]
+__all__ = ["CiphertextBody", "EncryptingBody", "PassingBody", "StoredBody", "encrypted_body"]
 
 _ROOM = 16 + 15  # for the tag, and what update_into wants beyond its input
 
@@ -33,8 +33,11 @@ def encrypted_body(
     """The body to hand to botocore: bytes, or a file-like object to be closed after the call.
 
     Small bodies are encrypted once and replayed; large ones that can be read again are encrypted as they are sent;
-    streams are encrypted once into a spool, of ciphertext, in memory up to ``buffer_size``.
+    streams are encrypted once into a spool, of ciphertext, in memory up to ``buffer_size``; what is only passed
+    on, as it arrives.
     """
+    if isinstance(source, PassingSource) and (source.length or 0) > CHUNK_SIZE:
+        return PassingBody(source, cipher, claims)
     if source.rewindable and source.length is not None and source.length > CHUNK_SIZE:
         return EncryptingBody(source, cipher, claims)
     if isinstance(source, BytesSource):
@@ -232,6 +235,9 @@ class EncryptingBody(CiphertextBody):
                 self._fail("Body gave other bytes when it was read again")
             return
         self._macs.append(mac)
+        self._claim(chunk)
+
+    def _claim(self, chunk: memoryview) -> None:
         self._claims.update(chunk)
         if self._encrypted + len(chunk) == self._plaintext_length:
             self._check_claims()
@@ -272,3 +278,28 @@ class EncryptingBody(CiphertextBody):
     def tell(self) -> int:
         """Position in the ciphertext."""
         return self._length if self._at_end else self._position
+
+
+class PassingBody(EncryptingBody):
+    """A large body that is encrypted while it arrives, and cannot be sent a second time: nothing of it is kept.
+
+    Whoever sends it here sends it again, as they would to S3.
+    """
+
+    def _prove_unchanged(self, chunk: memoryview) -> None:
+        self._claim(chunk)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """To the end, to be measured, and back, before anything was read.
+
+        Raises:
+            io.UnsupportedOperation: something was read.
+        """
+        if self.begun and (offset, whence) != (self._position, 0):
+            raise io.UnsupportedOperation("a body that is only passed on cannot be rewound")
+        return super().seek(offset, whence)
+
+    @property
+    def begun(self) -> bool:
+        """True once bytes of it may be on their way."""
+        return bool(self._encrypted)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeVar
 
 from s3ec.errors import ConfigurationError, SourceChangedError
@@ -16,6 +16,8 @@ __all__ = [
     "CHUNK_SIZE",
     "BytesSource",
     "FileSource",
+    "PassedOn",
+    "PassingSource",
     "Source",
     "SourceBody",
     "is_readable_body",
@@ -219,6 +221,28 @@ class StreamSource(_Reader):
         """Do nothing: reading the stream was its progress."""
 
 
+class PassedOn:
+    """A stream whose sender waits for the answer, and sends it again if that is an error: it may be sent as it arrives.
+
+    Attributes:
+        read: gives up to so many bytes, and raises before the last of them if they are not what they should be.
+        length: bytes.
+    """
+
+    def __init__(self, read: Callable[[int], bytes], length: int) -> None:
+        """Take what gives the bytes, and how many there are."""
+        self.read = read
+        self.length = length
+
+
+class PassingSource(StreamSource):
+    """The plaintext of such a stream."""
+
+    def __init__(self, body: PassedOn) -> None:
+        """Take the stream."""
+        super().__init__(body, body.length)
+
+
 _END = object()
 
 
@@ -314,6 +338,8 @@ def open_source(body: Any, declared_length: int | None = None) -> Source:
 
 
 def _open(body: Any, declared_length: int | None) -> Source:
+    if isinstance(body, PassedOn):
+        return PassingSource(body)
     if isinstance(body, str):
         body = body.encode()
     if isinstance(body, (bytes, bytearray, memoryview)):

@@ -1,8 +1,9 @@
-"""Bodies over https under a length that is known: S3's chunks with a checksum behind them, and no HTTP chunks around.
+"""How bodies of ours are written to the connection: in large pieces, and over https in S3's chunks of known length.
 
-botocore wraps a body into S3's chunks (``aws-chunked``) to send its checksum as a trailer, does not know how long that
-will be, and so has HTTP chunk it once more, in pieces of 16 KiB. Our bodies have a length, and with it the whole frame
-has one. S3 gets the same content, checksum and signature, in a fraction of the writes; this pays for the encryption.
+Over https botocore wraps a body into S3's chunks (``aws-chunked``) to send its checksum as a trailer, does not know how
+long that will be, and so has HTTP chunk it once more, in pieces of 16 KiB. Our bodies have a length, and with it the
+whole frame has one. S3 gets the same content, checksum and signature, in a fraction of the writes; this pays for the
+encryption. Over http botocore sends the body itself; there it is the size of the pieces alone that changes.
 
 Source: Amazon S3 API reference, "Signature calculations: trailing headers (chunked uploads)".
 """
@@ -15,21 +16,27 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
+from botocore.exceptions import ClientError
 from botocore.httpchecksum import AwsChunkedWrapper
 
-from s3ec.client.bodies.ciphertext import CiphertextBody
+from s3ec.client.bodies.ciphertext import CiphertextBody, PassingBody
 from s3ec.client.bodies.ciphertext_reader import CiphertextReader
 from s3ec.client.calls.seals import SealedRequest, check_at_last
 from s3ec.client.multipart.body import PartBody
 from s3ec.errors import SourceChangedError
 
-__all__ = ["FramedBody", "frame"]
+__all__ = ["FramedBody", "PiecedBody", "end_retries_of_passing", "frame", "trail"]
 
 _FRAME_SIZE = 256 * 1024
 _TRAILER = "x-amz-checksum-crc32"
 _CHECKSUM_LENGTH = 8  # four bytes in base64
 _CONNECTION_READS = frozenset({8192, 16384})  # http.client, urllib3
-_OURS = (CiphertextBody, PartBody, io.BytesIO)
+_ASK_AGAIN: Any = {
+    "Error": {"Code": "ServiceUnavailable", "Message": "The bucket is in another Region, known now; send it again"},
+    "ResponseMetadata": {"HTTPStatusCode": 503, "HTTPHeaders": {}, "RetryAttempts": 0},
+}
+_LONG = (CiphertextBody, PartBody)
+_OURS = (*_LONG, io.BytesIO)
 
 
 class FramedBody:
@@ -107,12 +114,79 @@ class FramedBody:
         return 0
 
 
+class PiecedBody:
+    """A body as it is, for a connection that reads little and writes what it gets."""
+
+    def __init__(self, raw: CiphertextBody | PartBody) -> None:
+        """Take a body of ours."""
+        self._raw = raw
+
+    def __len__(self) -> int:
+        """Bytes on the wire."""
+        return len(self._raw)
+
+    def read(self, size: int | None = None) -> bytes:
+        """The next bytes; a larger piece than a connection asks for, see `FramedBody.read`."""
+        return bytes(self._raw.read(_FRAME_SIZE if size in _CONNECTION_READS else -1 if size is None else size))
+
+    def tell(self) -> int:
+        """Bytes read so far."""
+        return int(self._raw.tell())
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move, as the body does."""
+        return int(self._raw.seek(offset, whence))
+
+
 def _chunk_length(length: int) -> int:
     return len(f"{length:x}\r\n") + length + len("\r\n")
 
 
+def trail(params: Any, context: dict[str, Any], **_: Any) -> None:
+    """Handler of ``before-call``: the checksum of a body that can be read once comes behind it, over http too.
+
+    There botocore would read the body twice before it sends it. It is not signed then, as over https; that it is
+    what was encrypted, its tag says to every reader.
+
+    Args:
+        params: the request.
+        context: of the call.
+    """
+    algorithm = context.get("checksum", {}).get("request_algorithm")
+    if isinstance(params["body"], PassingBody) and isinstance(algorithm, dict):
+        algorithm["in"] = "trailer"
+
+
+def end_retries_of_passing(
+    request_dict: Any, response: Any, operation: Any, caught_exception: Exception | None, **_: Any
+) -> None:
+    """Last handler of ``needs-retry``: a body of which bytes have gone is not sent again; its sender gets the answer.
+
+    Args:
+        request_dict: the request.
+        response: S3's answer, as it came and as it was understood; None if there was none.
+        operation: botocore's model.
+        caught_exception: why there was none.
+
+    Raises:
+        botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError: as if there were no retries.
+    """
+    body = request_dict["body"]
+    body = getattr(body, "_raw", body)
+    if not isinstance(body, PassingBody) or not body.begun:
+        return
+    if caught_exception is not None:
+        raise caught_exception
+    answered, parsed = response
+    if request_dict["context"].get("s3_redirect", {}).get("redirected"):
+        # No client follows a redirection to a place that it does not know of.
+        raise ClientError(_ASK_AGAIN, operation.name)
+    if answered.status_code >= 300:
+        raise ClientError(parsed, operation.name)
+
+
 def frame(request: Any, **_: Any) -> None:
-    """Last handler of ``before-send``: the last look at the seal, and the frame around a body of ours.
+    """Last handler of ``before-send``: the last look at the seal, and the frame around a sealed body of ours.
 
     All other bodies stay as they are.
 
@@ -123,6 +197,9 @@ def frame(request: Any, **_: Any) -> None:
         request: botocore's prepared request.
     """
     check_at_last(request)
+    if isinstance(request, SealedRequest) and isinstance(request.body, _LONG) and len(request.body) > _FRAME_SIZE:
+        request.frame(PiecedBody(request.body), len(request.body))
+        return
     # s3transfer looks behind this wrapper by the same attribute.
     raw = getattr(request.body, "_raw", None)
     if not isinstance(request.body, AwsChunkedWrapper) or not isinstance(raw, _OURS):
