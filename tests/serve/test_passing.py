@@ -101,6 +101,7 @@ def test_nothing_is_kept(endpoint_of_liar: Any, liar: LyingS3, put: Any, algorit
     assert opened(liar, endpoint_of_liar[2]) == CONTENT
 
 
+@pytest.mark.slow
 def test_s3_that_refuses_before_the_body_is_asked_again_by_its_sender(endpoint_of_liar: Any, liar: LyingS3, put: Any):
     """botocore has read the body all the same."""
     liar.lies.fail_before_body = 1
@@ -132,6 +133,7 @@ def test_a_bucket_in_another_region_is_found_by_the_second_sending():
         end_retries_of_passing(request, None, operation, EndpointConnectionError(endpoint_url="x"))
 
 
+@pytest.mark.slow
 def test_an_error_behind_the_body_goes_to_its_sender(endpoint_of_liar: Any, liar: LyingS3, put: Any):
     """Who has the body, and sends it again."""
     liar.lies.fail_after_body = 1
