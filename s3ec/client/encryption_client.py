@@ -121,17 +121,17 @@ class EncryptionClient(_Base):
             self.meta.endpoint_url, self.__dict__["_request_signer"]._credentials
         )
         self._s3ec_handlers: dict[str, Callable[[Wire, dict[str, Any]], dict[str, Any]]] = {
-            "AbortMultipartUpload": self._s3ec_uploads.abort,
-            "CompleteMultipartUpload": self._s3ec_uploads.complete,
+            "AbortMultipartUpload": _work(self._s3ec_uploads.abort),
+            "CompleteMultipartUpload": _work(self._s3ec_uploads.complete),
             "CopyObject": copies.copy_object,
-            "CreateMultipartUpload": self._s3ec_uploads.create,
+            "CreateMultipartUpload": _work(self._s3ec_uploads.create),
             "DeleteObject": _flow(delete_object),
             "DeleteObjects": _flow(delete_objects),
             "GetObject": self._s3ec_ranges.get_object,
             "HeadObject": _flow(head_object),
             "PutObject": puts.put_object,
             "RenameObject": copies.rename_object,
-            "UploadPart": self._s3ec_uploads.upload_part,
+            "UploadPart": _work(self._s3ec_uploads.upload_part),
             "UploadPartCopy": partial(self._s3ec_uploads.upload_part_copy, self._s3ec_ranges.get_object),
         }
 
@@ -358,6 +358,18 @@ def _flow(
 ) -> Callable[[Wire, dict[str, Any]], dict[str, Any]]:
     """The handler of an operation that is a flow."""
     return lambda wire, parameters: wire.run(operation(wire, parameters))
+
+
+def _work(
+    operation: Callable[[Wire, dict[str, Any]], multipart.Work],
+) -> Callable[[Wire, dict[str, Any]], dict[str, Any]]:
+    """The handler of an operation of an upload, which runs under options of its own."""
+
+    def handle(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
+        options, flow = operation(wire, parameters)
+        return wire.with_options(options).run(flow)
+
+    return handle
 
 
 def _make_view(client: EncryptionClient) -> BaseClient:

@@ -36,13 +36,17 @@ __all__ = [
     "Flow",
     "Gate",
     "Leave",
+    "Monitor",
     "NewDataKey",
     "ReadBody",
     "RefusedError",
+    "Step",
     "Store",
+    "TakeIn",
     "Together",
     "UnreachableError",
     "Unwrap",
+    "Wait",
     "Work",
     "call",
     "close_body",
@@ -52,7 +56,9 @@ __all__ = [
     "new_data_key",
     "open_cipher",
     "read_body",
+    "step",
     "store",
+    "take_in",
     "together",
     "work",
 ]
@@ -240,6 +246,58 @@ class Leave:
     gate: Gate = field(repr=False)
 
 
+class Monitor(Protocol):
+    """Guards a state that several flows change. Made by those who drive flows, of whatever they wait with."""
+
+    def now(self) -> float:
+        """Seconds on a clock that only goes on."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a step answers that cannot be taken yet; it has changed nothing.
+
+    Attributes:
+        seconds: when to try it again, even if nothing has changed; None for only then.
+    """
+
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of a state, taken while no other flow takes one of it; answered with its result.
+
+    One that answers `Wait` is taken again after another flow's step, or after that time. It never waits itself, so that
+    a flow which is cancelled has taken a step or has not.
+
+    Attributes:
+        monitor: guards the state.
+        function: takes the step.
+    """
+
+    monitor: Monitor = field(repr=False)
+    function: Callable[[], object] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TakeIn:
+    """All of a caller's body, to be kept until it is encrypted and sent; answered with what it is kept in.
+
+    Attributes:
+        room: where it is kept.
+        source: the plaintext, as those have opened it who drive the flow.
+        observe: sees each piece of it, in order.
+        check: called at the end; what it raises drops the bytes again.
+    """
+
+    room: Any = field(repr=False)
+    source: Any = field(repr=False)
+    observe: Callable[[memoryview], None] = field(repr=False)
+    check: Callable[[], None] = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Deliver:
     """A body for the caller, made of a response's; answered with it. Nothing is read before the caller reads.
@@ -273,7 +331,20 @@ class Together:
 
 
 Effect: TypeAlias = (
-    Call | Store | Unwrap | NewDataKey | Encrypt | ReadBody | CloseBody | Deliver | Enter | Leave | Together | Work
+    Call
+    | Store
+    | Unwrap
+    | NewDataKey
+    | Encrypt
+    | ReadBody
+    | CloseBody
+    | Deliver
+    | Enter
+    | Leave
+    | Step
+    | TakeIn
+    | Together
+    | Work
 )
 Flow: TypeAlias = Generator[Effect, Any, T]
 
@@ -369,6 +440,29 @@ def enter(gate: Gate) -> Flow[None]:
 def leave(gate: Gate) -> Flow[None]:
     """Let the next flow into a gate."""
     yield Leave(gate)
+
+
+def step(monitor: Monitor, function: Callable[[], T | Wait]) -> Flow[T]:
+    """Take a step of a state, as soon as it can be taken.
+
+    Raises:
+        whatever the step raises, which has changed nothing then.
+    """
+    result: T = yield Step(monitor, function)
+    return result
+
+
+def take_in(
+    room: object, source: object, *, observe: Callable[[memoryview], None], check: Callable[[], None]
+) -> Flow[Any]:
+    """Read all of a caller's body, and keep it.
+
+    Raises:
+        SourceChangedError: the body gave fewer bytes, or more, than it has.
+        whatever ``observe`` and ``check`` raise; nothing is kept then.
+    """
+    content: Any = yield TakeIn(room, source, observe, check)
+    return content
 
 
 def together(flows: Sequence[Flow[object]], *, at_once: int) -> Flow[None]:

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from s3ec.client.bodies import ciphertext
-from s3ec.client.multipart import ledger as multipart_ledger
 from s3ec.errors import ConfigurationError, MultipartStateError, SourceChangedError
+from s3ec.s3.multipart import ledger as multipart_ledger
 
 from support.lying_s3 import LyingS3
 

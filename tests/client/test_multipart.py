@@ -22,10 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from s3ec import AesKeyring
 from s3ec.client.encryption_client import raw_view
 from s3ec.client.multipart import handlers as multipart
-from s3ec.client.multipart import ledger as multipart_ledger
-from s3ec.client.multipart import state as multipart_state
 from s3ec.client.multipart import storage as multipart_storage
-from s3ec.client.multipart import turnstile as multipart_turnstile
 from s3ec.errors import (
     ConfigurationError,
     MultipartStateError,
@@ -34,6 +31,9 @@ from s3ec.errors import (
     UnsupportedOperationError,
 )
 from s3ec.keyrings import DefaultMaterialsManager
+from s3ec.s3.multipart import ledger as multipart_ledger
+from s3ec.s3.multipart import state as multipart_state
+from s3ec.s3.multipart import turnstile as multipart_turnstile
 
 from support.counting import CountingManager
 from support.lying_s3 import LyingS3
@@ -617,7 +617,7 @@ class TestSpool:
         upload = start({"buffer_size": 0})
         for number in range(1, 6):
             upload.part(number, os.urandom(MiB + 5))
-        spool = upload.client._s3ec_uploads.find(upload.id)._spool
+        spool = upload.client._s3ec_uploads.find(upload.id)._room.spool
         assert spool._end == MiB + 5 + 2 * 28
         upload.complete()
         upload.check()

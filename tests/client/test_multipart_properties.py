@@ -23,10 +23,10 @@ from hypothesis.stateful import (
 )
 
 from s3ec import AesKeyring, EncryptionClient
-from s3ec.client.multipart import state as multipart_state
 from s3ec.client.multipart import storage as multipart_storage
-from s3ec.client.multipart import turnstile as multipart_turnstile
 from s3ec.errors import MultipartStateError
+from s3ec.s3.multipart import state as multipart_state
+from s3ec.s3.multipart import turnstile as multipart_turnstile
 
 from support.lying_s3 import LyingS3, lying_s3
 from support.one_shot import check_wire, one_shot, sent_parts

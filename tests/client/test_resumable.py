@@ -24,9 +24,7 @@ from botocore.exceptions import ClientError
 
 import s3ec
 from s3ec import AesKeyring, CommitmentPolicy, KmsKeyring, SseC, UploadStateFile, export_upload, resume_upload
-from s3ec.client.multipart import state as multipart_state
 from s3ec.client.multipart import storage as multipart_storage
-from s3ec.client.multipart import turnstile as multipart_turnstile
 from s3ec.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -35,6 +33,8 @@ from s3ec.errors import (
     MultipartStateError,
     S3ECError,
 )
+from s3ec.s3.multipart import state as multipart_state
+from s3ec.s3.multipart import turnstile as multipart_turnstile
 
 from support.counting import CountingManager
 from support.forking import forks, refused_in_child
@@ -342,7 +342,7 @@ def test_hand_over_under_way(begin: Callable[..., Run], monkeypatch: pytest.Monk
     with ThreadPoolExecutor(1) as pool:
         part = pool.submit(run.part, 2, Slow(os.urandom(100)))
         waiting.wait()
-        assert state.hand_over().parts == ()
+        assert run.client._s3ec_wire.run(state.hand_over()).parts == ()
         with pytest.raises(MultipartStateError, match="goes on where its state is resumed"):
             part.result()
     with pytest.raises(MultipartStateError, match="goes on where its state is resumed"):

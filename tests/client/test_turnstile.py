@@ -7,19 +7,39 @@ import os
 import random
 import threading
 from collections.abc import Sequence
+from typing import TypeVar
 
 import pytest
 
 from s3ec.algorithms import AlgorithmSuite
 from s3ec.client.bodies.sources import BytesSource
-from s3ec.client.multipart.ledger import Ledger, PartListError, PartRecord
-from s3ec.client.multipart.storage import PartContent, PartMemory, PartSpool
-from s3ec.client.multipart.turnstile import Turnstile
+from s3ec.client.calls import driver
+from s3ec.client.calls.monitors import ThreadMonitor
+from s3ec.client.multipart.storage import PartContent, PartRoom
 from s3ec.crypto.content import ContentCipher
 from s3ec.errors import ConfigurationError, MultipartStateError, ObjectTooLargeError
+from s3ec.s3.flow import Effect, Flow, Step, TakeIn, Work, take_in
+from s3ec.s3.multipart.ledger import Ledger, PartListError, PartRecord
+from s3ec.s3.multipart.turnstile import Turnstile
 
+T = TypeVar("T")
 CIPHER = ContentCipher(AlgorithmSuite.ALG_AES_256_GCM_IV12_TAG16_NO_KDF, bytes(range(32)), bytes(12))
 PIECES = [b"first", b"", os.urandom(70_000), b"x" * 16, b"last"]
+
+
+def drive(flow: Flow[T]) -> T:
+    """Run a flow of which no request is part."""
+    return driver.run(flow, perform)
+
+
+def perform(effect: Effect) -> object:
+    """Carry out an effect as a client would."""
+    if isinstance(effect, Step):
+        return effect.monitor.take(effect.function)  # type: ignore[attr-defined]  # it is a `ThreadMonitor`
+    if isinstance(effect, TakeIn):
+        return effect.room.take_in(effect.source, effect.observe, effect.check)
+    assert isinstance(effect, Work)
+    return effect.function()
 
 
 class Upload:
@@ -31,40 +51,47 @@ class Upload:
 
     def __init__(self, memory: int = 2**20) -> None:
         self.ledger = Ledger()
-        self.spool = PartSpool(None)
-        self.memory = PartMemory(memory)
-        self.turnstile = Turnstile(CIPHER, self.ledger, self.memory)
+        self.room = PartRoom(ThreadMonitor(), memory, None)
+        self.turnstile = Turnstile(CIPHER, self.ledger, self.room)
         self.contents: dict[int, PartContent] = {}
         self._lock = threading.Lock()
 
     def take(self, number: int, piece: bytes) -> tuple[PartRecord, bool]:
         """Give a part; True if it was encrypted at once, or had been."""
-        with self.turnstile.arriving(number):
+        return drive(self._take(number, piece))
+
+    def _take(self, number: int, piece: bytes) -> Flow[tuple[PartRecord, bool]]:
+        step = self.turnstile.step
+        yield from step(lambda: self.turnstile.arrive(number))
+        try:
             mac = self.ledger.mac_for(number)
-            content = PartContent.read_from(
-                BytesSource(piece), self.spool, memory_limit=2**20, observe=mac.update, check=lambda: None
-            )
-            with self.turnstile.condition:
-                record, is_new = self.ledger.enter(number, len(piece), mac.digest())
+            content = yield from take_in(self.room, BytesSource(piece), observe=mac.update, check=lambda: None)
+            record, is_new = yield from step(lambda: self.ledger.enter(number, len(piece), mac.digest()))
             if not is_new:
-                return record, self.turnstile.wait_until_settled(record)
+                return record, (yield from step(lambda: self.turnstile.settled(record)))
             with self._lock:
                 self.contents[number] = content
-            return record, self.turnstile.encrypt(record, content)
+            return record, (yield from self.turnstile.encrypt(record, content))
+        finally:
+            yield from step(lambda: self.turnstile.arrived(number))
+
+    def close(self, reason: str) -> None:
+        """End the stream."""
+        drive(self.turnstile.step(lambda: self.turnstile.close(reason)))
 
     def ciphertext(self) -> bytes:
         """What lies in the parts, in the order of their numbers, and the tag."""
-        self.turnstile.encrypt_rest()
-        tag = self.turnstile.finish()
+        drive(self.turnstile.encrypt_rest())
+        tag = drive(self.turnstile.finish())
         bodies = [self.contents[number].body().read() for number in sorted(self.contents)]
-        assert self.turnstile.finish() == tag
+        assert drive(self.turnstile.finish()) == tag
         return b"".join(bodies) + tag
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A part waits half a second for one that may come; nothing comes in a test with one thread."""
-    monkeypatch.setattr("s3ec.client.multipart.turnstile._PATIENCE", 0.001)
+    monkeypatch.setattr("s3ec.s3.multipart.turnstile._PATIENCE", 0.001)
 
 
 @pytest.mark.parametrize("memory", [2**20, 0], ids=["in memory", "spooled"])
@@ -121,12 +148,12 @@ def test_what_comes_after_the_end() -> None:
     """A closed turnstile wakes who waits, gives the first reason, and lets nothing pass."""
     upload = Upload()
     record, _ = upload.take(1, b"a")
-    upload.turnstile.close("the upload was aborted")
-    upload.turnstile.close("another reason")
+    upload.close("the upload was aborted")
+    upload.close("another reason")
     for call in (
         lambda: upload.take(2, b"b"),
-        upload.turnstile.encrypt_rest,
-        upload.turnstile.finish,
+        lambda: drive(upload.turnstile.encrypt_rest()),
+        lambda: drive(upload.turnstile.finish()),
         upload.turnstile.check_open,
     ):
         with pytest.raises(MultipartStateError, match="the upload was aborted"):
@@ -146,12 +173,12 @@ def test_a_thread_that_waits_is_woken_by_the_end() -> None:
         except MultipartStateError as error:
             ended.append(error)
 
-    with upload.turnstile.arriving(1):
-        thread = threading.Thread(target=second)
-        thread.start()
-        assert waits.wait(60)
-        upload.turnstile.close("the upload was aborted")
-        thread.join(60)
+    drive(upload.turnstile.step(lambda: upload.turnstile.arrive(1)))
+    thread = threading.Thread(target=second)
+    thread.start()
+    assert waits.wait(60)
+    upload.close("the upload was aborted")
+    thread.join(60)
     assert [str(error) for error in ended] == ["the upload was aborted"]
 
 
@@ -165,7 +192,7 @@ def test_a_failure_in_the_stream_ends_it() -> None:
             raise OSError("the disk is gone")
 
     with pytest.raises(OSError, match="the disk is gone"):
-        upload.turnstile.encrypt(record, Broken(upload.spool))
+        drive(upload.turnstile.encrypt(record, Broken(upload.room.spool)))
     with pytest.raises(MultipartStateError, match="unknown how far the stream came"):
         upload.take(2, b"b")
 
@@ -175,13 +202,12 @@ def test_a_state_goes_on_elsewhere() -> None:
     for length in (0, 1, 15, 16, 17, 4000):
         first = Upload()
         first.take(1, b"p" * length)
-        with first.turnstile.exclusively():
-            state = first.turnstile.state()
+        state = drive(first.turnstile.exclusively(first.turnstile.step(first.turnstile.state)))
         head = first.contents[1].body().read()
         second = Upload()
         record, _ = second.ledger.enter(1, length, b"m" * 16)
         record.offset = 0
-        second.turnstile = Turnstile(CIPHER, second.ledger, second.memory, state=state)
+        second.turnstile = Turnstile(CIPHER, second.ledger, second.room, state=state)
         second.take(2, b"rest")
         assert head + second.ciphertext() == CIPHER.encrypt(b"p" * length + b"rest")
 

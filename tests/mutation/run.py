@@ -31,8 +31,8 @@ TESTS = {
     "s3ec/keyrings": ["tests/keyrings"],
     "s3ec/decryption.py": ["tests/test_decryption.py", "tests/test_advisories_by_number.py"],
     "s3ec/encryption.py": ["tests/test_encryption.py", "tests/test_decryption.py"],
-    "s3ec/client/multipart/ledger.py": ["tests/client/test_turnstile.py", "tests/client/test_multipart.py"],
-    "s3ec/client/multipart/turnstile.py": ["tests/client/test_turnstile.py", "tests/client/test_multipart.py"],
+    "s3ec/s3/multipart/ledger.py": ["tests/client/test_turnstile.py", "tests/client/test_multipart.py"],
+    "s3ec/s3/multipart/turnstile.py": ["tests/client/test_turnstile.py", "tests/client/test_multipart.py"],
 }
 """The quick tests of each part; the longest path that fits counts. A module's own test file is asked before them."""
 SECONDS = 30

@@ -25,7 +25,7 @@ from s3ec.s3.flow import Effect, Flow, Together
 from s3ec.s3.get_object import get_object
 from s3ec.s3.head_object import head_object
 from s3ec.s3.inspect_object import Seen, inspect_object
-from s3ec.s3.multipart import create_upload
+from s3ec.s3.multipart.requests import create_upload
 from s3ec.s3.put_object import put_object
 
 from support.flows import client_error, written_down

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from s3ec.s3 import flow
-from s3ec.s3.multipart import list_parts
+from s3ec.s3.multipart.requests import list_parts
 
 from support.flows import ByHand
 

@@ -37,7 +37,9 @@ from s3ec.s3.flow import (
     Leave,
     NewDataKey,
     ReadBody,
+    Step,
     Store,
+    TakeIn,
     Together,
     Unwrap,
     Work,
@@ -197,6 +199,8 @@ _PERFORM: dict[type, Callable[[Wire, Any], object]] = {
     Deliver: lambda wire, effect: deliver(wire.options, effect),
     Enter: lambda _, effect: effect.gate.acquire(),
     Leave: lambda _, effect: effect.gate.release(),
+    Step: lambda _, effect: effect.monitor.take(effect.function),
+    TakeIn: lambda _, effect: effect.room.take_in(effect.source, effect.observe, effect.check),
     Together: lambda wire, effect: for_each(wire.run, effect.flows, effect.at_once),
     Work: lambda _, effect: effect.function(),
 }

@@ -1,33 +1,42 @@
-"""Low-level multipart uploads: the five operations, with the state of every upload that this client began."""
+"""Low-level multipart uploads: the five operations, with the state of every upload that this client began.
+
+Each operation is looked at here, and what is left to do is a flow, to be run under the options of its upload. So both
+kinds of clients have the same.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 from botocore.credentials import Credentials
-from botocore.exceptions import ClientError
 
 from s3ec import forks
 from s3ec.client.bodies.claims import take_claims
-from s3ec.client.bodies.sources import open_source
-from s3ec.client.calls.handlers import HeardParameters
+from s3ec.client.bodies.sources import Source, open_source
+from s3ec.client.calls.monitors import ThreadMonitor
 from s3ec.client.calls.wire import Wire
-from s3ec.client.multipart.errors import multipart_refusal
-from s3ec.client.multipart.ledger import PartListError
+from s3ec.client.multipart.live_upload import LiveUpload
 from s3ec.client.multipart.part_copies import Read, copy_part
-from s3ec.client.multipart.requests import LAST_PART_NUMBER, create_upload
+from s3ec.client.multipart.requests import with_server_side_mode_of
 from s3ec.client.multipart.resumed_uploads import resumed_uploads
-from s3ec.client.multipart.state import UploadState
+from s3ec.client.options import Options
 from s3ec.client.server_side import rules as server_side
 from s3ec.client.server_side.modes import SseC
 from s3ec.errors import MultipartStateError
+from s3ec.s3.flow import Flow, Monitor, call
+from s3ec.s3.multipart.errors import multipart_refusal
+from s3ec.s3.multipart.ledger import PartListError
+from s3ec.s3.multipart.requests import LAST_PART_NUMBER, create_upload
 from s3ec.s3.put_object import check_length
+from s3ec.s3.requests import refuse_write_suffix
 
-__all__ = ["MultipartUploads", "SharedUploads"]
+__all__ = ["MultipartUploads", "SharedUploads", "Work"]
+
+Work: TypeAlias = "tuple[Options, Flow[dict[str, Any]]]"
+"""What is left of an operation: a flow, and the client's options that it is to be run under."""
 
 _LIMIT = 1000
 _COMPLETED_LIMIT = 100
@@ -40,8 +49,13 @@ class SharedUploads:
     identity: what a client began with credentials of its own is not for those who have others.
     """
 
-    def __init__(self) -> None:
-        """Start with no table."""
+    def __init__(self, make_monitor: Callable[[], Monitor] = ThreadMonitor) -> None:
+        """Start with no table.
+
+        Args:
+            make_monitor: makes what guards the state of one upload.
+        """
+        self._make_monitor = make_monitor
         self._tables: dict[object, MultipartUploads] = {}
         self._lock: threading.Lock
         forks.make_in_each_process(self, _lock=threading.Lock)
@@ -57,7 +71,7 @@ class SharedUploads:
         if type(credentials) is Credentials:  # made for each client of which they are arguments
             identity = credentials.access_key
         with self._lock:
-            return self._tables.setdefault((endpoint_url, identity), MultipartUploads())
+            return self._tables.setdefault((endpoint_url, identity), MultipartUploads(self._make_monitor))
 
 
 class MultipartUploads:
@@ -67,20 +81,34 @@ class MultipartUploads:
     longest ago is forgotten, and then refuses to go on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, make_monitor: Callable[[], Monitor]) -> None:
         """Start empty."""
-        self._states: OrderedDict[str, UploadState] = OrderedDict()
-        self._completed: OrderedDict[str, UploadState] = OrderedDict()
+        self.make_monitor = make_monitor
+        self._states: OrderedDict[str, LiveUpload] = OrderedDict()
+        self._completed: OrderedDict[str, LiveUpload] = OrderedDict()
         self._lock: threading.Lock
         forks.make_in_each_process(self, _lock=threading.Lock)
 
-    def create(self, wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Begin an upload; see `s3ec.client.multipart.requests.create_upload`. The answer is S3's own."""
-        upload, response = create_upload(wire, parameters)
-        self.add(UploadState(upload))
+    def create(self, wire: Wire, parameters: dict[str, Any]) -> Work:
+        """Begin an upload. The answer is S3's own.
+
+        Raises:
+            ConfigurationError, UnsupportedOperationError: before any key is touched.
+            KeyringError: no data key could be obtained; nothing was created.
+            botocore.exceptions.ClientError: as S3 answers.
+        """
+        refuse_write_suffix(parameters)
+        context = parameters.pop("EncryptionContext", None)
+        wire.validate("CreateMultipartUpload", parameters)
+        options = with_server_side_mode_of(wire.options, parameters)
+        return options, self._create(wire.with_options(options), parameters, context)
+
+    def _create(self, wire: Wire, parameters: dict[str, Any], context: object) -> Flow[dict[str, Any]]:
+        upload, response = yield from create_upload(wire, parameters, context)
+        yield from self.add(LiveUpload(upload, wire.options, self.make_monitor()))
         return response
 
-    def add(self, state: UploadState, *, new: bool = False) -> None:
+    def add(self, state: LiveUpload, *, new: bool = False) -> Flow[None]:
         """Take an upload into this client's care.
 
         Args:
@@ -99,9 +127,10 @@ class MultipartUploads:
                 forgotten = self._states.popitem(last=False)[1]
         if forgotten is not None:
             resumed_uploads.release(forgotten)
-            forgotten.close(f"more than {_LIMIT} uploads were begun since, and this one was forgotten; start it again")
+            reason = f"more than {_LIMIT} uploads were begun since, and this one was forgotten; start it again"
+            yield from forgotten.close(reason)
 
-    def find(self, upload_id: str) -> UploadState:
+    def find(self, upload_id: str) -> LiveUpload:
         """The state of an upload.
 
         Raises:
@@ -117,7 +146,7 @@ class MultipartUploads:
             self._states.move_to_end(upload_id)
             return state
 
-    def _find_in_place(self, wire: Wire, parameters: Mapping[str, Any], operation_name: str) -> UploadState:
+    def _find_in_place(self, wire: Wire, parameters: Mapping[str, Any], operation_name: str) -> LiveUpload:
         """The state of an upload, which is one of that bucket and key alone.
 
         Raises:
@@ -143,7 +172,7 @@ class MultipartUploads:
         with self._lock:
             return upload_id in self._states
 
-    def forget(self, upload_id: str) -> UploadState | None:
+    def forget(self, upload_id: str) -> LiveUpload | None:
         """Let go of an upload."""
         with self._lock:
             state = self._states.pop(upload_id, None)
@@ -151,8 +180,19 @@ class MultipartUploads:
             resumed_uploads.release(state)
         return state
 
-    def upload_part(self, wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Encrypt and send one part; parts may come in any order and from any thread.
+    def upload_part(
+        self,
+        wire: Wire,
+        parameters: dict[str, Any],
+        *,
+        open_body: Callable[[Any, int | None], Source] = open_source,
+    ) -> Work:
+        """Encrypt and send one part; parts may come in any order and from anywhere.
+
+        Args:
+            wire: the client.
+            parameters: those of ``upload_part``.
+            open_body: makes a source of the caller's body.
 
         Raises:
             MultipartStateError: an unknown upload (S3's NoSuchUpload), other bytes for a part that was given before, or
@@ -172,10 +212,10 @@ class MultipartUploads:
         if named is not None:
             claims.compute(f"Checksum{named}")
         number = parameters.pop("PartNumber")
-        source = open_source(parameters.pop("Body", b""), claims.length)
+        source = open_body(parameters.pop("Body", b""), claims.length)
         check_length(source.length)
-        with self._forgotten_where_gone(state, parameters):
-            return state.upload_part(number, source, claims, _with_heard(parameters, wire), state.upload.through(wire))
+        own = wire.with_options(state.options)
+        return state.options, self._while_there(state, state.give(own, number, source, claims, parameters, own=False))
 
     def upload_part_copy(self, read: Read, wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
         """Read an object, or a range of one, and encrypt it as a part; see `part_copies.copy_part`.
@@ -196,10 +236,10 @@ class MultipartUploads:
         state = self._find_part_in_place(wire, parameters, "UploadPartCopy")
         if context is not None:
             parameters["EncryptionContext"] = context
-        with self._forgotten_where_gone(state, parameters):
-            return copy_part(wire, parameters, read, state, state.upload.through(wire))
+        own = wire.with_options(state.options)
+        return copy_part(wire, parameters, read, state, lambda flow: own.run(self._while_there(state, flow)))
 
-    def _find_part_in_place(self, wire: Wire, parameters: Mapping[str, Any], operation_name: str) -> UploadState:
+    def _find_part_in_place(self, wire: Wire, parameters: Mapping[str, Any], operation_name: str) -> LiveUpload:
         """The state of the upload that a part belongs to, after what S3 refuses about a part.
 
         Raises:
@@ -217,7 +257,7 @@ class MultipartUploads:
         _check_customer_key(wire, operation_name, state, parameters)
         return state
 
-    def complete(self, wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
+    def complete(self, wire: Wire, parameters: dict[str, Any]) -> Work:
         """Make the object of its parts; after a failure of S3 it may be called again.
 
         Raises:
@@ -228,19 +268,22 @@ class MultipartUploads:
         """
         wire.validate("CompleteMultipartUpload", parameters)
         state = self._find_in_place(wire, parameters, "CompleteMultipartUpload")
+        own = wire.with_options(state.options)
+        return state.options, self._while_there(state, self._complete(own, state, parameters))
+
+    def _complete(self, wire: Wire, state: LiveUpload, parameters: dict[str, Any]) -> Flow[dict[str, Any]]:
         parts = (parameters.pop("MultipartUpload", None) or {}).get("Parts", [])
         claims = _checksums(parameters)
         length = parameters.pop("MpuObjectSize", None)
         given = {name: value for name, value in parameters.items() if not name.startswith("Checksum")}
         try:
-            with self._forgotten_where_gone(state, parameters):
-                response = state.complete(parts, claims, length, _with_heard(given, wire), state.upload.through(wire))
+            response = yield from state.complete(wire, parts, claims, length, given)
         except PartListError as error:
             raise multipart_refusal(wire, "CompleteMultipartUpload", error.code, str(error)) from None
         self._keep_completed(state)
         return response
 
-    def _keep_completed(self, state: UploadState) -> None:
+    def _keep_completed(self, state: LiveUpload) -> None:
         """Remember a completed upload, in case it is completed again; its content is gone."""
         upload_id = state.upload.upload_id
         with self._lock:
@@ -250,7 +293,7 @@ class MultipartUploads:
                 self._completed.popitem(last=False)
         resumed_uploads.release(state)
 
-    def abort(self, wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
+    def abort(self, wire: Wire, parameters: dict[str, Any]) -> Work:
         """Give an upload up. The state goes first: whatever S3 answers, no part follows.
 
         Under another bucket or key it is another upload, of which S3 knows nothing, and this one goes on.
@@ -262,42 +305,33 @@ class MultipartUploads:
                 del self._states[state.upload.upload_id]
             else:
                 state = None
+        return wire.options, self._abort(state, parameters)
+
+    @staticmethod
+    def _abort(state: LiveUpload | None, parameters: dict[str, Any]) -> Flow[dict[str, Any]]:
         if state is not None:
             resumed_uploads.release(state)
-            state.close("the upload is aborted")
-        return wire.call("AbortMultipartUpload", parameters)
+            yield from state.close("the upload is aborted")
+        return (yield from call("AbortMultipartUpload", parameters))
 
-    @contextmanager
-    def _forgotten_where_gone(self, state: UploadState, parameters: Mapping[str, Any]) -> Iterator[None]:
+    def _while_there(self, state: LiveUpload, flow: Flow[dict[str, Any]]) -> Flow[dict[str, Any]]:
         """Let go of an upload that S3 no longer has."""
-        try:
-            yield
-        except ClientError as error:
-            gone = error.response.get("Error", {}).get("Code") == "NoSuchUpload"
-            if gone and _is_in_place(state, parameters):
-                self.forget(state.upload.upload_id)
-                state.close("S3 no longer has the upload")
-            raise
+        return state.closed_where_gone(flow, lambda: self.forget(state.upload.upload_id))
 
 
-def _is_in_place(state: UploadState, parameters: Mapping[str, Any]) -> bool:
+def _is_in_place(state: LiveUpload, parameters: Mapping[str, Any]) -> bool:
     """Whether a request names the bucket and key of an upload."""
     return all(parameters.get(name) == state.upload.request[name] for name in ("Bucket", "Key"))
 
 
-def _with_heard(parameters: Mapping[str, Any], wire: Wire) -> Mapping[str, Any]:
-    """The caller's parameters for S3, with what the handlers keep about this call."""
-    return parameters if wire.heard is None else HeardParameters(parameters, wire.heard)
-
-
-def _check_customer_key(wire: Wire, operation_name: str, state: UploadState, parameters: Mapping[str, Any]) -> None:
+def _check_customer_key(wire: Wire, operation_name: str, state: LiveUpload, parameters: Mapping[str, Any]) -> None:
     """Refuse a part under another SSE-C key than its upload's, or without it, while nothing of it is encrypted.
 
     Where the key is the client's default, or was given when the upload was resumed, it goes with every part.
     """
-    theirs, own = server_side.companion(parameters), _customer_key(state.upload.wire)
+    theirs, own = server_side.companion(parameters), _customer_key(state.options)
     resumed = not state.upload.created
-    if theirs == own or (not theirs and (resumed or own == _customer_key(wire))):
+    if theirs == own or (not theirs and (resumed or own == _customer_key(wire.options))):
         return
     if not theirs:
         message = (
@@ -323,7 +357,7 @@ def _checksums(parameters: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _customer_key(wire: Wire) -> dict[str, str]:
-    """The members that name the SSE-C key which a wire sends by default."""
-    mode = wire.options.server_side_encryption
+def _customer_key(options: Options) -> dict[str, str]:
+    """The members that name the SSE-C key which a client sends by default."""
+    mode = options.server_side_encryption
     return mode.parameters() if isinstance(mode, SseC) else {}

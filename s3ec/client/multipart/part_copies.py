@@ -21,9 +21,9 @@ from s3ec.client.bodies.claims import PlaintextClaims
 from s3ec.client.bodies.sources import StreamSource
 from s3ec.client.calls import copies
 from s3ec.client.calls.wire import Wire
-from s3ec.client.multipart.requests import EncryptedUpload
-from s3ec.client.multipart.state import UploadState
+from s3ec.client.multipart.live_upload import LiveUpload
 from s3ec.s3.copy_object import heard_source, source_request
+from s3ec.s3.flow import Flow
 from s3ec.s3.range_header import parse_content_range
 
 __all__ = ["Read", "copy_part"]
@@ -37,7 +37,11 @@ Read = Callable[[Wire, dict[str, Any]], dict[str, Any]]
 
 
 def copy_part(
-    wire: Wire, parameters: dict[str, Any], read: Read, state: UploadState, upload: EncryptedUpload
+    wire: Wire,
+    parameters: dict[str, Any],
+    read: Read,
+    state: LiveUpload,
+    run: Callable[[Flow[dict[str, Any]]], dict[str, Any]],
 ) -> dict[str, Any]:
     """Read a source, verified, and encrypt it as a part.
 
@@ -46,14 +50,14 @@ def copy_part(
         parameters: ``upload_part_copy``'s, as the caller's handlers left them; ``EncryptionContext`` is the source's.
         read: the client's own ``get_object``.
         state: state of the upload.
-        upload: its requests, through this client.
+        run: runs a flow through this client, under the options of the upload.
 
     Returns:
         What S3 answers to UploadPartCopy.
 
     Raises:
         NotEncryptedError: the source is plaintext, and the client does not allow such.
-        S3ECError: as reading the source and `UploadState.upload_part` raise.
+        S3ECError: as reading the source and `LiveUpload.give` raise.
         botocore.exceptions.ClientError: as S3 answers the copy.
     """
     wanted = _wanted(wire, parameters.get("CopySourceRange"))
@@ -65,7 +69,8 @@ def copy_part(
         _check_range(wire, wanted, answer)
         source = StreamSource(body, answer.get("ContentLength"))
         given = {name: parameters[name] for name in _OF_THE_PART if name in parameters}
-        part = state.upload_part(parameters["PartNumber"], source, PlaintextClaims(None, {}), given, upload)
+        own, number, claims = wire.with_options(state.options), parameters["PartNumber"], PlaintextClaims(None, {})
+        part = run(state.give(own, number, source, claims, given, own=True))
     result = {name: part.pop(name) for name in list(part) if name == "ETag" or name.startswith("Checksum")}
     if "VersionId" in answer:
         part["CopySourceVersionId"] = answer["VersionId"]

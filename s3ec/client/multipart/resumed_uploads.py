@@ -6,9 +6,10 @@ import threading
 import weakref
 
 from s3ec import forks
-from s3ec.client.multipart.snapshot import UploadSnapshot
-from s3ec.client.multipart.state import UploadState
 from s3ec.errors import MultipartStateError
+from s3ec.s3.flow import Flow
+from s3ec.s3.multipart.snapshot import UploadSnapshot
+from s3ec.s3.multipart.state import UploadState
 from s3ec.secrets import Secret
 
 __all__ = ["ResumedUploads", "resumed_uploads"]
@@ -29,7 +30,7 @@ class ResumedUploads:
         with self._lock:
             self._origins[state.upload.cipher.key] = state
 
-    def end_origin(self, state: UploadState, resumed: UploadSnapshot) -> None:
+    def end_origin(self, state: UploadState, resumed: UploadSnapshot) -> Flow[None]:
         """Let nothing more be encrypted by the client that saved what an upload is resumed from.
 
         Args:
@@ -41,7 +42,7 @@ class ResumedUploads:
         """
         with self._lock:
             origin = self._origins.get(state.upload.cipher.key)
-        if origin is not None and origin is not state and not origin.give_way(resumed):
+        if origin is not None and origin is not state and not (yield from origin.give_way(resumed)):
             raise MultipartStateError(
                 "another client of this process went on with the upload after the state was saved, so it is not the "
                 "newest; use that, or abort the upload and start it again"

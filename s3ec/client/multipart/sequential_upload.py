@@ -10,11 +10,21 @@ from typing import Any
 from s3ec import forks
 from s3ec.client.bodies.claims import PlaintextClaims
 from s3ec.client.bodies.sources import CHUNK_SIZE, BytesSource, Source
-from s3ec.client.calls.handlers import Heard, HeardParameters, hear_source
+from s3ec.client.calls.handlers import Heard, HeardParameters, hear_source, heard_with
 from s3ec.client.calls.wire import Wire
 from s3ec.client.multipart.body import PartBody
-from s3ec.client.multipart.requests import LAST_PART_NUMBER, EncryptedUpload, create_upload, recorded_part
+from s3ec.client.multipart.requests import with_server_side_mode_of
 from s3ec.errors import MultipartStateError
+from s3ec.s3.multipart.requests import (
+    LAST_PART_NUMBER,
+    EncryptedUpload,
+    abort_upload,
+    complete_upload,
+    create_upload,
+    recorded_part,
+    send_part,
+)
+from s3ec.s3.requests import refuse_write_suffix
 
 __all__ = ["PART_ROOM", "EncryptedPart", "SequentialUpload"]
 
@@ -67,8 +77,12 @@ class SequentialUpload:
             KeyringError: no data key could be obtained; nothing was created.
         """
         self._place = dict(place or {})
-        self._wire = wire
-        self._upload, self.response = create_upload(wire, dict(parameters))
+        request = dict(parameters)
+        refuse_write_suffix(request)
+        context = request.pop("EncryptionContext", None)
+        wire.validate("CreateMultipartUpload", request)
+        self._wire = wire.with_options(with_server_side_mode_of(wire.options, request))
+        self._upload, self.response = self._wire.run(create_upload(self._wire, request, context))
         self._encryptor = self._upload.cipher.encryptor()
         self._claims = claims
         self._encrypted = 0
@@ -91,7 +105,7 @@ class SequentialUpload:
         Returns:
             What they made of its request, and the plaintext that is to be encrypted instead, or None.
         """
-        request = self._upload.parameters("UploadPart", self._place, PartNumber=self._encrypted + 1)
+        request = self._upload.parameters(self._wire, "UploadPart", self._place, PartNumber=self._encrypted + 1)
         return hear_source(self._wire.hear, "UploadPart", request, BytesSource(plaintext))
 
     def encrypt_next(
@@ -149,7 +163,9 @@ class SequentialUpload:
             botocore.exceptions.ClientError: as S3 answers; the part may be sent again.
         """
         body = PartBody.of_view(part.ciphertext, part.plaintext_length, source)
-        answer = self._upload.send(part.number, body, part.parameters)
+        heard = heard_with(part.parameters)
+        wire = self._wire if heard is None else self._wire.after(heard)
+        answer = wire.run(send_part(wire, self._upload, part.number, body, part.parameters, own=heard is None))
         with self._lock:
             self._sent[part.number] = recorded_part(part.number, answer)
 
@@ -168,11 +184,12 @@ class SequentialUpload:
                 f"{len(self._sent)} of {self._encrypted} parts are sent, and the last one is "
                 f"{'' if self._finished else 'not '}encrypted: completed now, the object would not open"
             )
-        return self._upload.complete([self._sent[number] for number in sorted(self._sent)], parameters or {})
+        parts = [self._sent[number] for number in sorted(self._sent)]
+        return self._wire.run(complete_upload(self._wire, self._upload, parts, parameters or {}))
 
     def abort(self) -> None:
         """Give the upload up; S3 drops what was sent."""
-        self._upload.abort({})
+        self._wire.run(abort_upload(self._wire, self._upload))
 
 
 def _without_number(parameters: Mapping[str, Any]) -> dict[str, Any]:

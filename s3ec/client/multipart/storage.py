@@ -18,8 +18,9 @@ from s3ec.client.bodies.sources import CHUNK_SIZE, Source
 from s3ec.client.multipart.body import PartBody, pieces
 from s3ec.crypto.own.sealing import OVERHEAD, Sealer
 from s3ec.errors import MultipartStateError, SourceChangedError
+from s3ec.s3.flow import Monitor
 
-__all__ = ["PartContent", "PartMemory", "PartSpool"]
+__all__ = ["PartContent", "PartMemory", "PartRoom", "PartSpool"]
 
 _ROOM = 15  # what update_into wants beyond its input
 
@@ -282,3 +283,39 @@ class PartMemory:
         if content.in_memory:
             with self._lock:
                 self._used -= content.length
+
+
+class PartRoom:
+    """Where the parts of one upload are kept.
+
+    Attributes:
+        monitor: guards the upload's state.
+        spool: its file.
+    """
+
+    def __init__(self, monitor: Monitor, buffer_size: int, directory: str | os.PathLike[str] | None) -> None:
+        """Keep this many bytes in memory, and a file in that folder beyond them."""
+        self.monitor = monitor
+        self.spool = PartSpool(directory)
+        self._memory = PartMemory(buffer_size)
+        self._buffer_size = buffer_size
+
+    def take_in(self, source: Source, observe: Callable[[memoryview], None], check: Callable[[], None]) -> PartContent:
+        """Take a whole body; see `PartContent.read_from`."""
+        return PartContent.read_from(source, self.spool, memory_limit=self._buffer_size, observe=observe, check=check)
+
+    def empty(self) -> PartContent:
+        """A part without bytes."""
+        return PartContent(self.spool)
+
+    def keep(self, content: PartContent, *, encrypted: bool) -> None:
+        """Count a part that has to wait, or spool it."""
+        self._memory.keep(content, encrypted=encrypted)
+
+    def release(self, content: PartContent) -> None:
+        """It waits no more."""
+        self._memory.release(content)
+
+    def close(self) -> None:
+        """Drop everything; a body that is still being sent from here fails."""
+        self.spool.close()

@@ -38,15 +38,17 @@ from s3ec import decryption, encryption
 from s3ec.algorithms import GCM_TAG_LENGTH
 from s3ec.client.calls.wire import Wire
 from s3ec.client.encryption_client import EncryptionClient
-from s3ec.client.multipart.requests import EncryptedUpload, with_server_side_mode_of
+from s3ec.client.multipart.live_upload import LiveUpload
+from s3ec.client.multipart.requests import with_server_side_mode_of
 from s3ec.client.multipart.resumed_uploads import resumed_uploads
-from s3ec.client.multipart.snapshot import UploadSnapshot
-from s3ec.client.multipart.state import UploadState
+from s3ec.client.options import Options
 from s3ec.client.server_side import rules as server_side
 from s3ec.client.tools.resumable_format import ExportedUpload, Sealing, parse, read_header
 from s3ec.errors import ConfigurationError, MultipartStateError
 from s3ec.formats import ContentMetadata, MetadataLocation
 from s3ec.materials import STORED_CONTEXT
+from s3ec.s3.multipart.requests import EncryptedUpload, list_parts, recorded_part
+from s3ec.s3.multipart.snapshot import UploadSnapshot
 from s3ec.s3.objects import EncryptedObject, describe
 
 __all__ = ["export_upload", "resume_upload"]
@@ -69,23 +71,24 @@ def export_upload(client: EncryptionClient, upload_id: str, *, save: Callable[[b
         MultipartStateError: the client does not have the upload, or it has ended.
         KeyringError: no data key could be obtained for the state.
     """
-    uploads = client._s3ec_uploads
-    state: UploadState = uploads.find(upload_id)
-    sealing = _sealing_for(state.upload)
+    wire, uploads = client._s3ec_wire, client._s3ec_uploads
+    state = uploads.find(upload_id)
+    options, upload = state.options, state.upload
+    sealing = _sealing_for(options, upload)
     if save is None:
-        blob = sealing.seal(_exported(state.upload, state.hand_over()))
+        blob = sealing.seal(_exported(options, upload, wire.run(state.hand_over())))
         uploads.forget(upload_id)
-        state.close("the upload was exported and goes on where its state is resumed")
+        wire.run(state.close("the upload was exported and goes on where its state is resumed"))
         return blob
     resumed_uploads.note(state)
     latest = b""
 
     def save_snapshot(snapshot: UploadSnapshot) -> None:
         nonlocal latest
-        latest = sealing.seal(_exported(state.upload, snapshot))
+        latest = sealing.seal(_exported(options, upload, snapshot))
         save(latest)
 
-    state.keep_saved(save_snapshot)
+    wire.run(state.keep_saved(save_snapshot))
     return latest
 
 
@@ -117,16 +120,17 @@ def resume_upload(
     exported = _open(wire, bytes(blob))
     if exported.upload_id in uploads:
         raise MultipartStateError("this client has the upload already, in a state of its own")
-    upload = _upload_of(wire, exported, parameters)
-    state = UploadState(upload, exported.snapshot)
+    options, upload = _upload_of(wire, exported, parameters)
+    own = wire.with_options(options)
+    state = LiveUpload(upload, options, uploads.make_monitor(), exported.snapshot)
     resumed_uploads.take(state)
     entered = False
     try:
-        at_s3, missing = _compare_with_s3(upload, exported.snapshot, state)
-        sealing = _sealing_for(upload)
-        resumed_uploads.end_origin(state, exported.snapshot)
-        state.keep_saved(lambda snapshot: save(sealing.seal(_exported(upload, snapshot))))
-        uploads.add(state, new=True)
+        at_s3, missing = _compare_with_s3(own, upload, exported.snapshot, state)
+        sealing = _sealing_for(options, upload)
+        own.run(resumed_uploads.end_origin(state, exported.snapshot))
+        own.run(state.keep_saved(lambda snapshot: save(sealing.seal(_exported(options, upload, snapshot)))))
+        own.run(uploads.add(state, new=True))
         entered = True
     finally:
         if not entered:
@@ -135,9 +139,8 @@ def resume_upload(
     return {**place, "Parts": at_s3, "MissingParts": missing}
 
 
-def _sealing_for(upload: EncryptedUpload) -> Sealing:
+def _sealing_for(options: Options, upload: EncryptedUpload) -> Sealing:
     """A data key for states of this upload, one for each process that saves them."""
-    options = upload.wire.options
     found = EncryptedObject(upload.content_metadata, MetadataLocation.OBJECT_METADATA)
     content_metadata, cipher = encryption.begin(
         materials_manager=options.manager,
@@ -148,7 +151,7 @@ def _sealing_for(upload: EncryptedUpload) -> Sealing:
     return Sealing(content_metadata, cipher)
 
 
-def _exported(upload: EncryptedUpload, snapshot: UploadSnapshot) -> ExportedUpload:
+def _exported(options: Options, upload: EncryptedUpload, snapshot: UploadSnapshot) -> ExportedUpload:
     request = {
         name: value
         for name, value in upload.request.items()
@@ -159,7 +162,7 @@ def _exported(upload: EncryptedUpload, snapshot: UploadSnapshot) -> ExportedUplo
         upload_id=upload.upload_id,
         content_metadata=upload.content_metadata,
         instruction_file=upload.instruction_file,
-        customer_key=isinstance(upload.wire.options.server_side_encryption, server_side.SseC),
+        customer_key=isinstance(options.server_side_encryption, server_side.SseC),
         snapshot=snapshot,
     )
 
@@ -180,22 +183,21 @@ def _cipher(wire: Wire, content_metadata: ContentMetadata) -> Any:
     ).open()
 
 
-def _upload_of(wire: Wire, exported: ExportedUpload, parameters: dict[str, Any]) -> EncryptedUpload:
+def _upload_of(wire: Wire, exported: ExportedUpload, parameters: dict[str, Any]) -> tuple[Options, EncryptedUpload]:
     foreign = sorted(name for name in parameters if not name.startswith("SSECustomer"))
     if foreign:
         raise ConfigurationError(f"resume_upload takes no {', '.join(foreign)}; the state holds what S3 needs")
     request = {**exported.request, **parameters}
-    own_wire = with_server_side_mode_of(wire, request)
-    customer_key = isinstance(own_wire.options.server_side_encryption, server_side.SseC)
+    options = with_server_side_mode_of(wire.options, request)
+    customer_key = isinstance(options.server_side_encryption, server_side.SseC)
     if exported.customer_key and not customer_key:
         raise ConfigurationError(
             "the upload was begun with SSE-C: give SSECustomerAlgorithm and SSECustomerKey, which no state holds"
         )
     if customer_key and not exported.customer_key:
         # The default of this client is not that of the one that began the upload.
-        own_wire = dataclasses.replace(wire, options=dataclasses.replace(wire.options, server_side_encryption=None))
-    return EncryptedUpload(
-        wire=own_wire,
+        options = dataclasses.replace(wire.options, server_side_encryption=None)
+    return options, EncryptedUpload(
         upload_id=exported.upload_id,
         request=request,
         content_metadata=exported.content_metadata,
@@ -205,9 +207,10 @@ def _upload_of(wire: Wire, exported: ExportedUpload, parameters: dict[str, Any])
 
 
 def _compare_with_s3(
-    upload: EncryptedUpload, snapshot: UploadSnapshot, state: UploadState
+    wire: Wire, upload: EncryptedUpload, snapshot: UploadSnapshot, state: LiveUpload
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    stored = {part["PartNumber"]: part for part in upload.list_parts()}
+    listed = wire.run(list_parts(upload.parameters(wire, "ListParts", {})))
+    stored = {part["PartNumber"]: {**recorded_part(part["PartNumber"], part), "Size": part["Size"]} for part in listed}
     last = snapshot.parts[-1][0] if snapshot.parts else 0
     known = {number for number, _, _ in snapshot.parts}
     if snapshot.sealed:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from s3ec import formats
-from s3ec.client.multipart.snapshot import UploadSnapshot
 from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.own import sealing
 from s3ec.crypto.own.ghash import GhashState
 from s3ec.errors import MalformedMetadataError
 from s3ec.formats import ContentMetadata
+from s3ec.s3.multipart.snapshot import UploadSnapshot
 from s3ec.secrets import Secret
 
 __all__ = ["ExportedUpload", "Sealing", "parse", "read_header"]

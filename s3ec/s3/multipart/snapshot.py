@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from s3ec import forks
-from s3ec.client.multipart.ledger import Ledger
-from s3ec.client.multipart.turnstile import Turnstile
 from s3ec.crypto.own.ghash import GhashState
+from s3ec.s3.flow import Flow, Wait, work
+from s3ec.s3.multipart.ledger import Ledger
+from s3ec.s3.multipart.turnstile import Turnstile
 from s3ec.secrets import Secret, Unpicklable
 
 __all__ = ["SnapshotKeeper", "UploadSnapshot", "ledger_of", "take_snapshot"]
@@ -32,7 +31,7 @@ class UploadSnapshot(Unpicklable):
     sealed: bool
 
 
-def take_snapshot(ledger: Ledger, turnstile: Turnstile, *, close: str | None = None) -> UploadSnapshot:
+def take_snapshot(ledger: Ledger, turnstile: Turnstile, *, close: str | None = None) -> Flow[UploadSnapshot]:
     """The state of an upload as it is now.
 
     Args:
@@ -43,12 +42,15 @@ def take_snapshot(ledger: Ledger, turnstile: Turnstile, *, close: str | None = N
     Raises:
         MultipartStateError: the upload has ended.
     """
-    with turnstile.exclusively():
+
+    def take() -> UploadSnapshot:
         parts = tuple((record.number, record.length, record.mac) for record in ledger if record.offset is not None)
         snapshot = UploadSnapshot(parts, ledger.mac_key, turnstile.state(), ledger.sealed)
         if close is not None:
             turnstile.close(close)
         return snapshot
+
+    return turnstile.exclusively(turnstile.step(take))
 
 
 def ledger_of(snapshot: UploadSnapshot) -> Ledger:
@@ -74,27 +76,32 @@ class SnapshotKeeper:
         self._saved: UploadSnapshot | None = None
         self._known = 0
         self._known_sealed = False
-        self._lock: threading.Lock
-        forks.make_in_each_process(self, _lock=threading.Lock)
+        self._saving = False
 
-    def begin(self, save: Callable[[UploadSnapshot], None]) -> None:
-        """Save now, and from now on before each part leaves.
+    def begin(self, save: Callable[[UploadSnapshot], None]) -> Flow[None]:
+        """Save now, and from now on before each further part leaves.
 
         Args:
             save: returns when the snapshot is safe; what it raises keeps the part from leaving.
         """
-        with self._lock:
-            self._save_now(save)
-            self._save = save
+        yield from self._turnstile.step(self._begin_saving)
+        yield from self._save_now(save)
 
-    def ensure(self, number: int) -> None:
+    def ensure(self, number: int) -> Flow[None]:
         """Return only when what is saved knows this part, and that the upload is sealed if it is."""
-        with self._lock:
-            if self._save is None or (number <= self._known and self._ledger.sealed == self._known_sealed):
-                return
-            self._save_now(self._save)
 
-    def give_way(self, taken: UploadSnapshot, reason: str) -> bool:
+        def begin_unless_known() -> Callable[[UploadSnapshot], None] | None | Wait:
+            known = number <= self._known and self._ledger.sealed == self._known_sealed
+            if not self._saving and (self._save is None or known):
+                return None
+            waits = self._begin_saving()
+            return self._save if waits is None else waits
+
+        save = yield from self._turnstile.step(begin_unless_known)
+        if save is not None:
+            yield from self._save_now(save)
+
+    def give_way(self, taken: UploadSnapshot, reason: str) -> Flow[bool]:
         """End the upload here, since another client of this process goes on from a state.
 
         Args:
@@ -105,16 +112,34 @@ class SnapshotKeeper:
             False, and the upload goes on here, where that state lacks a part that may have left since: it would be
             encrypted there without being compared.
         """
-        with self._lock:  # so that nothing is saved, and then sent, in between
+
+        def give() -> bool | Wait:
+            if self._saving:  # so that nothing is saved, and then sent, in between
+                return Wait()
             saved = self._saved
             if saved is not None and not (set(saved.parts) <= set(taken.parts) and taken.sealed >= saved.sealed):
                 return False
             self._turnstile.close(reason)
             return True
 
-    def _save_now(self, save: Callable[[UploadSnapshot], None]) -> None:
-        snapshot = take_snapshot(self._ledger, self._turnstile)
-        save(snapshot)
-        self._saved = snapshot
-        self._known = max((number for number, _, _ in snapshot.parts), default=0)
-        self._known_sealed = snapshot.sealed
+        return self._turnstile.step(give)
+
+    def _begin_saving(self) -> Wait | None:
+        if self._saving:
+            return Wait()
+        self._saving = True
+        return None
+
+    def _end_saving(self) -> None:
+        self._saving = False
+
+    def _save_now(self, save: Callable[[UploadSnapshot], None]) -> Flow[None]:
+        try:
+            snapshot = yield from take_snapshot(self._ledger, self._turnstile)
+            yield from work(lambda: save(snapshot))
+            self._save = save
+            self._saved = snapshot
+            self._known = max((number for number, _, _ in snapshot.parts), default=0)
+            self._known_sealed = snapshot.sealed
+        finally:
+            yield from self._turnstile.step(self._end_saving)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import secrets
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH
-from s3ec.client.multipart.storage import PartContent
 from s3ec.crypto import random
 from s3ec.crypto.own.mac import ChunkMac
 from s3ec.errors import ConfigurationError, MultipartStateError, ObjectTooLargeError
+from s3ec.s3.multipart.room import PartContent
 from s3ec.secrets import Secret
 
 __all__ = ["Ledger", "PartListError", "PartMac", "PartRecord", "without_quotes"]
@@ -65,7 +64,8 @@ class PartRecord:
         etags: every ETag that the caller was given for it.
         checksums: the caller's own checksums of the plaintext that were verified.
         has_tag: True if the object's tag follows its ciphertext.
-        sending: held while it is sent, so that the answer kept is that of the last ciphertext that S3 received.
+        sending: True while a flow sends it; only one at a time does, so that the answer kept is that of the last
+            ciphertext that S3 received.
     """
 
     number: int
@@ -77,7 +77,7 @@ class PartRecord:
     etags: set[str] = field(default_factory=set)
     checksums: dict[str, str] = field(default_factory=dict)
     has_tag: bool = False
-    sending: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    sending: bool = False
 
     @property
     def waits(self) -> bool:
@@ -97,7 +97,7 @@ class PartRecord:
 
 
 class Ledger:
-    """The parts of one upload. Its owner guards it with a lock of its own.
+    """The parts of one upload, entered and looked up in steps of the upload's state alone.
 
     Attributes:
         mac_key: key of the MACs.
