@@ -8,7 +8,7 @@ bytes that do not change.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Protocol
 
 from botocore.httpchecksum import AwsChunkedWrapper
 
@@ -100,10 +100,32 @@ class _Encrypting:
         self._spool.append(self._held + self._encryptor.finalize())
 
 
+class Stored(Protocol):
+    """What ciphertext is kept in."""
+
+    @property
+    def length(self) -> int:
+        """Bytes of it."""
+        ...
+
+    @property
+    def on_disk(self) -> bool:
+        """True if reading and closing it may take a while."""
+        ...
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Some bytes from an offset on, ``size`` at most; none only at the end."""
+        ...
+
+    def close(self) -> None:
+        """Forget it."""
+        ...
+
+
 class StoredCiphertext:
     """What botocore sees of it: a file that it measures and computes checksums of, and never sends itself."""
 
-    def __init__(self, spool: Spool) -> None:
+    def __init__(self, spool: Stored) -> None:
         """Take the spool, which is complete."""
         self._spool = spool
         self._position = 0

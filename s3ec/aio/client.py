@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from aiobotocore.client import AioBaseClient
 from botocore.client import BaseClient
 
-from s3ec.aio import making, operations
+from s3ec.aio import making, multipart, operations
 from s3ec.aio.ciphertext import send_independently
 from s3ec.aio.handlers import AsyncHeard, send_after_handlers
 from s3ec.aio.keys import KmsOnLoop
@@ -88,7 +88,8 @@ class EncryptionClient(AioBaseClient):  # type: ignore[misc]  # aiobotocore has 
             send_as_it_is=partial(send_after_handlers, self, sender),
             hear=partial(AsyncHeard.ask, self),
         )
-        self._s3ec_handlers = operations.handlers()
+        self._s3ec_uploads = type(self)._s3ec_maker.uploads(self)
+        self._s3ec_handlers = {**operations.handlers(), **multipart.handlers(self._s3ec_uploads)}
 
     def _s3ec_register(self) -> None:
         events = self.meta.events

@@ -19,6 +19,8 @@ from botocore.client import BaseClient
 from botocore.config import Config
 
 from s3ec.aio.keys import KmsOnLoop, kms_through
+from s3ec.aio.multipart import shared_uploads
+from s3ec.client.multipart.handlers import MultipartUploads
 from s3ec.client.options import Options
 from s3ec.client.sessions.kinds import is_asynchronous
 from s3ec.client.sessions.reference import document, signature
@@ -95,6 +97,13 @@ class Maker:
         """Take the session, and the arguments of a single client."""
         self._session = session
         self._arguments = arguments
+        self._uploads = shared_uploads()
+
+    def uploads(self, client: BaseClient) -> MultipartUploads:
+        """Return the multipart uploads that a client may go on with: its own, and those of others like it."""
+        credentials = client.__dict__["_request_signer"]._credentials
+        identity = credentials.access_key if type(credentials) is AioCredentials else credentials
+        return self._uploads.of(client.meta.endpoint_url, identity)
 
     def with_kms(self, options: Options, client: BaseClient) -> tuple[Options, KmsOnLoop | None]:
         """Return a client's options, whose KMS keyring reaches KMS as the client reaches S3."""

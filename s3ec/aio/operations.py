@@ -1,6 +1,6 @@
 """The operations of the asynchronous client that are more than a flow; each gets a wire and parameters of its own.
 
-Multipart uploads stand in the table by name and are refused: no part is ever sent in plaintext.
+Multipart uploads are in `s3ec.aio.multipart`; what has no handler is refused by name.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ def handlers() -> dict[str, Handler]:
         return await wire.run(get_object(wire, table, parameters))
 
     return {
-        "AbortMultipartUpload": _pass_on("AbortMultipartUpload"),
         "CopyObject": _copy_object,
         "DeleteObject": _flow(delete_object),
         "DeleteObjects": _flow(delete_objects),
@@ -56,13 +55,6 @@ def refused(operation_name: str) -> UnsupportedOperationError:
 def _flow(operation: Callable[[Surroundings, dict[str, Any]], Flow[dict[str, Any]]]) -> Handler:
     async def handle(wire: AsyncWire, parameters: dict[str, Any]) -> dict[str, Any]:
         return await wire.run(operation(wire, parameters))
-
-    return handle
-
-
-def _pass_on(operation_name: str) -> Handler:
-    async def handle(wire: AsyncWire, parameters: dict[str, Any]) -> dict[str, Any]:
-        return await wire.call(operation_name, parameters)
 
     return handle
 

@@ -27,6 +27,14 @@ class AsyncSource:
         length: bytes in all as the caller says, or None if only the end will tell.
     """
 
+    rewindable = False
+
+    def report_position(self, offset: int) -> None:
+        """Do nothing: reading it was its progress."""
+
+    def signal(self, name: str) -> None:
+        """Do nothing."""
+
     def __init__(self, body: Any, length: int | None) -> None:
         """Take the body; nothing is read yet."""
         self.length = length

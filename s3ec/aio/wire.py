@@ -6,7 +6,6 @@ See `s3ec.client.calls.wire`, which is the same for boto3.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -24,7 +23,6 @@ from s3ec.aio.work import off_loop
 from s3ec.client.calls.around import Around
 from s3ec.client.calls.seals import Seal, SealedBytes
 from s3ec.client.calls.wire import OwnErrorFirst
-from s3ec.client.options import Options
 from s3ec.client.server_side import rules as server_side
 from s3ec.s3.contents import WholeContent
 from s3ec.s3.flow import (
@@ -38,7 +36,9 @@ from s3ec.s3.flow import (
     Leave,
     NewDataKey,
     ReadBody,
+    Step,
     Store,
+    TakeIn,
     Together,
     UnreachableError,
     Unwrap,
@@ -80,10 +80,6 @@ class AsyncWire(Around):
     async def perform(self, effect: Effect) -> object:
         """Carry out an effect of a flow, and return the answer."""
         return await _PERFORM[type(effect)](self, effect)
-
-    def with_options(self, options: Options) -> AsyncWire:
-        """The same calls with other options of the client's."""
-        return dataclasses.replace(self, options=options, reading=options.reading(), writing=options.writing())
 
     def after(self, heard: AsyncHeard) -> AsyncWire:
         """The wire of one call, whose parameters the handlers have seen."""
@@ -199,6 +195,15 @@ async def _together(wire: AsyncWire, effect: Together) -> None:
             raise outcome
 
 
+async def _step(_: AsyncWire, effect: Step) -> object:
+    monitor: Any = effect.monitor
+    return await monitor.take(effect.function)
+
+
+async def _take_in(_: AsyncWire, effect: TakeIn) -> object:
+    return await effect.room.take_in_whole(effect.source, effect.observe, effect.check)
+
+
 async def _work(_: AsyncWire, effect: Work) -> object:
     return await off_loop(effect.function)
 
@@ -214,6 +219,8 @@ _PERFORM: dict[type, Callable[[AsyncWire, Any], Awaitable[object]]] = {
     Deliver: _deliver,
     Enter: _enter,
     Leave: _leave,
+    Step: _step,
+    TakeIn: _take_in,
     Together: _together,
     Work: _work,
 }

@@ -108,8 +108,8 @@ async def test_sessions_whose_clients_encrypt(aws: dict[str, Any], bucket: str, 
 async def test_nothing_passes_that_is_not_made_yet(open_client: Callable[..., Any], bucket: str) -> None:
     """No part in plaintext."""
     async with open_client() as s3:
-        with pytest.raises(UnsupportedOperationError, match="UploadPart is refused"):
-            await s3.upload_part(Bucket=bucket, Key="k", UploadId="u", PartNumber=1, Body=b"abc")
+        with pytest.raises(UnsupportedOperationError, match="UploadPartCopy is refused"):
+            await s3.upload_part_copy(Bucket=bucket, Key="k", UploadId="u", PartNumber=1, CopySource=f"{bucket}/k")
 
 
 @on_loop

@@ -5,11 +5,12 @@ Both clients, that of boto3 and the asynchronous one, have it in common; it is w
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
@@ -24,6 +25,7 @@ from s3ec.s3.surroundings import ReadRules, WriteRules
 
 __all__ = ["Around"]
 
+A = TypeVar("A", bound="Around")
 _LINE_BREAK = re.compile(r"[\r\n]")
 _WITH_CHECKSUMS = Config(request_checksum_calculation="when_supported")
 _CARRIED_OVER = ("RequestPayer", "ExpectedBucketOwner")
@@ -48,6 +50,10 @@ class Around:
     exceptions: Any
     reading: ReadRules
     writing: WriteRules
+
+    def with_options(self: A, options: Options) -> A:
+        """The same with other options of the client's."""
+        return dataclasses.replace(self, options=options, reading=options.reading(), writing=options.writing())
 
     def validate(self, operation_name: str, parameters: Mapping[str, Any]) -> None:
         """Refuse what botocore would refuse, before any key is touched; bodies may be of more kinds than it takes.

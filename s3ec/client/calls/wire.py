@@ -7,7 +7,6 @@ while a body was being sent back into itself. `Wire.store` does so for what was 
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -23,7 +22,6 @@ from s3ec.client.calls.handlers import Heard
 from s3ec.client.calls.retries import own_error_in
 from s3ec.client.calls.seals import Seal, SealedBytes
 from s3ec.client.calls.together import for_each
-from s3ec.client.options import Options
 from s3ec.client.server_side import rules as server_side
 from s3ec.errors import S3ECError
 from s3ec.s3.flow import (
@@ -82,10 +80,6 @@ class Wire(Around):
     def perform(self, effect: Effect) -> object:
         """Carry out an effect of a flow, and return the answer."""
         return _PERFORM[type(effect)](self, effect)
-
-    def with_options(self, options: Options) -> Wire:
-        """The same calls with other options of the client's."""
-        return dataclasses.replace(self, options=options, reading=options.reading(), writing=options.writing())
 
     def after(self, heard: Heard) -> Wire:
         """The wire of one call, whose parameters the handlers have seen.

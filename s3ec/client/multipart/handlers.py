@@ -15,21 +15,23 @@ from botocore.credentials import Credentials
 
 from s3ec import forks
 from s3ec.client.bodies.claims import take_claims
-from s3ec.client.bodies.sources import Source, open_source
-from s3ec.client.calls.monitors import ThreadMonitor
+from s3ec.client.bodies.sources import open_source
+from s3ec.client.calls.around import Around
 from s3ec.client.calls.wire import Wire
 from s3ec.client.multipart.live_upload import LiveUpload
 from s3ec.client.multipart.part_copies import Read, copy_part
 from s3ec.client.multipart.requests import with_server_side_mode_of
 from s3ec.client.multipart.resumed_uploads import resumed_uploads
+from s3ec.client.multipart.storage import PartRoom
 from s3ec.client.options import Options
 from s3ec.client.server_side import rules as server_side
 from s3ec.client.server_side.modes import SseC
 from s3ec.errors import MultipartStateError
-from s3ec.s3.flow import Flow, Monitor, call
+from s3ec.s3.flow import Flow, call
 from s3ec.s3.multipart.errors import multipart_refusal
 from s3ec.s3.multipart.ledger import PartListError
 from s3ec.s3.multipart.requests import LAST_PART_NUMBER, create_upload
+from s3ec.s3.multipart.room import Room
 from s3ec.s3.put_object import check_length
 from s3ec.s3.requests import refuse_write_suffix
 
@@ -49,29 +51,29 @@ class SharedUploads:
     identity: what a client began with credentials of its own is not for those who have others.
     """
 
-    def __init__(self, make_monitor: Callable[[], Monitor] = ThreadMonitor) -> None:
+    def __init__(self, make_room: Callable[[Options], Room] = PartRoom.for_threads) -> None:
         """Start with no table.
 
         Args:
-            make_monitor: makes what guards the state of one upload.
+            make_room: makes what the parts of one upload are kept in.
         """
-        self._make_monitor = make_monitor
+        self._make_room = make_room
         self._tables: dict[object, MultipartUploads] = {}
         self._lock: threading.Lock
         forks.make_in_each_process(self, _lock=threading.Lock)
 
-    def of(self, endpoint_url: str, credentials: Credentials | None) -> MultipartUploads:
+    def of(self, endpoint_url: str, credentials: Credentials | str | None) -> MultipartUploads:
         """The table for an endpoint and an identity.
 
         Args:
             endpoint_url: of the client.
-            credentials: of the client; those that are renewed are the same as long as the object is.
+            credentials: of the client, or the access key; those that are renewed are the same as long as the object is.
         """
         identity: object = credentials
         if type(credentials) is Credentials:  # made for each client of which they are arguments
             identity = credentials.access_key
         with self._lock:
-            return self._tables.setdefault((endpoint_url, identity), MultipartUploads(self._make_monitor))
+            return self._tables.setdefault((endpoint_url, identity), MultipartUploads(self._make_room))
 
 
 class MultipartUploads:
@@ -81,15 +83,15 @@ class MultipartUploads:
     longest ago is forgotten, and then refuses to go on.
     """
 
-    def __init__(self, make_monitor: Callable[[], Monitor]) -> None:
+    def __init__(self, make_room: Callable[[Options], Room]) -> None:
         """Start empty."""
-        self.make_monitor = make_monitor
+        self.make_room = make_room
         self._states: OrderedDict[str, LiveUpload] = OrderedDict()
         self._completed: OrderedDict[str, LiveUpload] = OrderedDict()
         self._lock: threading.Lock
         forks.make_in_each_process(self, _lock=threading.Lock)
 
-    def create(self, wire: Wire, parameters: dict[str, Any]) -> Work:
+    def create(self, wire: Around, parameters: dict[str, Any]) -> Work:
         """Begin an upload. The answer is S3's own.
 
         Raises:
@@ -103,9 +105,9 @@ class MultipartUploads:
         options = with_server_side_mode_of(wire.options, parameters)
         return options, self._create(wire.with_options(options), parameters, context)
 
-    def _create(self, wire: Wire, parameters: dict[str, Any], context: object) -> Flow[dict[str, Any]]:
+    def _create(self, wire: Around, parameters: dict[str, Any], context: object) -> Flow[dict[str, Any]]:
         upload, response = yield from create_upload(wire, parameters, context)
-        yield from self.add(LiveUpload(upload, wire.options, self.make_monitor()))
+        yield from self.add(LiveUpload(upload, wire.options, self.make_room(wire.options)))
         return response
 
     def add(self, state: LiveUpload, *, new: bool = False) -> Flow[None]:
@@ -146,7 +148,7 @@ class MultipartUploads:
             self._states.move_to_end(upload_id)
             return state
 
-    def _find_in_place(self, wire: Wire, parameters: Mapping[str, Any], operation_name: str) -> LiveUpload:
+    def _find_in_place(self, wire: Around, parameters: Mapping[str, Any], operation_name: str) -> LiveUpload:
         """The state of an upload, which is one of that bucket and key alone.
 
         Raises:
@@ -182,10 +184,10 @@ class MultipartUploads:
 
     def upload_part(
         self,
-        wire: Wire,
+        wire: Around,
         parameters: dict[str, Any],
         *,
-        open_body: Callable[[Any, int | None], Source] = open_source,
+        open_body: Callable[[Any, int | None], Any] = open_source,
     ) -> Work:
         """Encrypt and send one part; parts may come in any order and from anywhere.
 
@@ -239,7 +241,7 @@ class MultipartUploads:
         own = wire.with_options(state.options)
         return copy_part(wire, parameters, read, state, lambda flow: own.run(self._while_there(state, flow)))
 
-    def _find_part_in_place(self, wire: Wire, parameters: Mapping[str, Any], operation_name: str) -> LiveUpload:
+    def _find_part_in_place(self, wire: Around, parameters: Mapping[str, Any], operation_name: str) -> LiveUpload:
         """The state of the upload that a part belongs to, after what S3 refuses about a part.
 
         Raises:
@@ -257,7 +259,7 @@ class MultipartUploads:
         _check_customer_key(wire, operation_name, state, parameters)
         return state
 
-    def complete(self, wire: Wire, parameters: dict[str, Any]) -> Work:
+    def complete(self, wire: Around, parameters: dict[str, Any]) -> Work:
         """Make the object of its parts; after a failure of S3 it may be called again.
 
         Raises:
@@ -271,7 +273,7 @@ class MultipartUploads:
         own = wire.with_options(state.options)
         return state.options, self._while_there(state, self._complete(own, state, parameters))
 
-    def _complete(self, wire: Wire, state: LiveUpload, parameters: dict[str, Any]) -> Flow[dict[str, Any]]:
+    def _complete(self, wire: Around, state: LiveUpload, parameters: dict[str, Any]) -> Flow[dict[str, Any]]:
         parts = (parameters.pop("MultipartUpload", None) or {}).get("Parts", [])
         claims = _checksums(parameters)
         length = parameters.pop("MpuObjectSize", None)
@@ -293,7 +295,7 @@ class MultipartUploads:
                 self._completed.popitem(last=False)
         resumed_uploads.release(state)
 
-    def abort(self, wire: Wire, parameters: dict[str, Any]) -> Work:
+    def abort(self, wire: Around, parameters: dict[str, Any]) -> Work:
         """Give an upload up. The state goes first: whatever S3 answers, no part follows.
 
         Under another bucket or key it is another upload, of which S3 knows nothing, and this one goes on.
@@ -324,7 +326,7 @@ def _is_in_place(state: LiveUpload, parameters: Mapping[str, Any]) -> bool:
     return all(parameters.get(name) == state.upload.request[name] for name in ("Bucket", "Key"))
 
 
-def _check_customer_key(wire: Wire, operation_name: str, state: LiveUpload, parameters: Mapping[str, Any]) -> None:
+def _check_customer_key(wire: Around, operation_name: str, state: LiveUpload, parameters: Mapping[str, Any]) -> None:
     """Refuse a part under another SSE-C key than its upload's, or without it, while nothing of it is encrypted.
 
     Where the key is the client's default, or was given when the upload was resumed, it goes with every part.

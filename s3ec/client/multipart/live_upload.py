@@ -7,13 +7,13 @@ from typing import Any
 
 from s3ec.client.bodies.claims import PlaintextClaims
 from s3ec.client.bodies.sources import Source
-from s3ec.client.calls.wire import Wire
+from s3ec.client.calls.around import Around
 from s3ec.client.multipart.checksum import FullObjectChecksum
 from s3ec.client.multipart.requests import answer_before_sending
-from s3ec.client.multipart.storage import PartRoom
 from s3ec.client.options import Options
-from s3ec.s3.flow import Flow, Monitor
+from s3ec.s3.flow import Flow
 from s3ec.s3.multipart.requests import EncryptedUpload
+from s3ec.s3.multipart.room import Room
 from s3ec.s3.multipart.snapshot import UploadSnapshot
 from s3ec.s3.multipart.state import UploadState
 
@@ -28,17 +28,16 @@ class LiveUpload(UploadState):
     """
 
     def __init__(
-        self, upload: EncryptedUpload, options: Options, monitor: Monitor, snapshot: UploadSnapshot | None = None
+        self, upload: EncryptedUpload, options: Options, room: Room, snapshot: UploadSnapshot | None = None
     ) -> None:
         """Begin, or go on from where another process was."""
-        room = PartRoom(monitor, options.buffer_size, options.spool_directory)
         # A checksum over the plaintext cannot be taken up in the middle.
         super().__init__(upload, room, FullObjectChecksum({} if snapshot else upload.request), snapshot)
         self.options = options
 
     def give(
         self,
-        wire: Wire,
+        wire: Around,
         number: int,
         source: Source,
         claims: PlaintextClaims,

@@ -15,7 +15,9 @@ from typing import IO, Protocol
 
 from s3ec import forks
 from s3ec.client.bodies.sources import CHUNK_SIZE, Source
+from s3ec.client.calls.monitors import ThreadMonitor
 from s3ec.client.multipart.body import PartBody, pieces
+from s3ec.client.options import Options
 from s3ec.crypto.own.sealing import OVERHEAD, Sealer
 from s3ec.errors import MultipartStateError, SourceChangedError
 from s3ec.s3.flow import Monitor
@@ -115,6 +117,8 @@ class PartContent:
     def __init__(self, spool: PartSpool) -> None:
         """Start empty."""
         self.length = 0
+        self._expected: int | None = None
+        self._memory_limit = 0
         self._spool = spool
         self._memory: bytearray | None = bytearray()
         self._slots: list[_Slot] = []
@@ -147,37 +151,52 @@ class PartContent:
         """
         content = cls(spool)
         try:
-            if source.length is not None and source.length <= memory_limit:
-                content._memory = bytearray(source.length + _ROOM)
+            content.expect(source.length, memory_limit)
             while chunk := source.read_chunk(CHUNK_SIZE):
                 observe(chunk)
-                content._append(chunk, memory_limit)
-                if source.length is not None and content.length > source.length:
+                if not content.take(chunk):
                     break
-            content._check_length(source.length)
+            content.end()
             check()
         except BaseException:
             content.close()
             raise
-        if content._memory is not None:
-            content._memory[content.length :] = bytes(_ROOM)
         return content
 
-    def _check_length(self, expected: int | None) -> None:
-        if expected is not None and self.length != expected:
-            raise SourceChangedError(
-                f"the body of the part gave {self.length} bytes and has {expected}; none of them was sent"
-            )
+    def expect(self, length: int | None, memory_limit: int) -> None:
+        """Be filled with a body of that length, or of one that only its end tells."""
+        self._expected = length
+        self._memory_limit = memory_limit
+        if length is not None and length <= memory_limit:
+            self._memory = bytearray(length + _ROOM)
 
-    def _append(self, chunk: memoryview, memory_limit: int) -> None:
+    def take(self, chunk: memoryview) -> bool:
+        """Keep the next `CHUNK_SIZE` bytes; False where they are more than were expected."""
         end = self.length + len(chunk)
-        if end > memory_limit:
+        if end > self._memory_limit:
             self.move_to_spool()
         if self._memory is None:
             self._slots.append(self._spool.seal(chunk))
         else:
             self._memory[self.length : end] = chunk
         self.length = end
+        return self._expected is None or end <= self._expected
+
+    def end(self) -> None:
+        """That was all.
+
+        Raises:
+            SourceChangedError: it was not what was expected.
+        """
+        self._check_length(self._expected)
+        if self._memory is not None:
+            self._memory[self.length :] = bytes(_ROOM)
+
+    def _check_length(self, expected: int | None) -> None:
+        if expected is not None and self.length != expected:
+            raise SourceChangedError(
+                f"the body of the part gave {self.length} bytes and has {expected}; none of them was sent"
+            )
 
     @property
     def in_memory(self) -> bool:
@@ -290,6 +309,7 @@ class PartRoom:
 
     Attributes:
         monitor: guards the upload's state.
+        buffer_size: bytes that are kept in memory.
         spool: its file.
     """
 
@@ -298,11 +318,16 @@ class PartRoom:
         self.monitor = monitor
         self.spool = PartSpool(directory)
         self._memory = PartMemory(buffer_size)
-        self._buffer_size = buffer_size
+        self.buffer_size = buffer_size
+
+    @classmethod
+    def for_threads(cls, options: Options) -> PartRoom:
+        """The room of an upload of a client with these options, whose parts come from threads."""
+        return cls(ThreadMonitor(), options.buffer_size, options.spool_directory)
 
     def take_in(self, source: Source, observe: Callable[[memoryview], None], check: Callable[[], None]) -> PartContent:
         """Take a whole body; see `PartContent.read_from`."""
-        return PartContent.read_from(source, self.spool, memory_limit=self._buffer_size, observe=observe, check=check)
+        return PartContent.read_from(source, self.spool, memory_limit=self.buffer_size, observe=observe, check=check)
 
     def empty(self) -> PartContent:
         """A part without bytes."""

@@ -122,7 +122,7 @@ def resume_upload(
         raise MultipartStateError("this client has the upload already, in a state of its own")
     options, upload = _upload_of(wire, exported, parameters)
     own = wire.with_options(options)
-    state = LiveUpload(upload, options, uploads.make_monitor(), exported.snapshot)
+    state = LiveUpload(upload, options, uploads.make_room(options), exported.snapshot)
     resumed_uploads.take(state)
     entered = False
     try:
