@@ -79,6 +79,21 @@ def test_bucket_jobs_name_what_the_policy_requires(run: Any, locked: str, key: A
     assert said not in ended.err
 
 
+@pytest.mark.parametrize("target", ["in place", "elsewhere"])
+def test_a_plan_for_batch_operations_names_what_the_policy_requires(target: str, run: Any, locked: str, key: Any):
+    """The function asks no policy: what its settings do not name would be refused, object after object."""
+    words = ("migrate", f"s3://{locked}/in/")
+    words += () if target == "in place" else (f"s3://{locked}/out/",)
+    ended = run(*words, *key, "--engine", "s3-batch", "--plan")
+    settings = json.loads(ended.json["function"]["environment"]["S3EC_SETTINGS"])
+    assert settings["server_side_encryption"] == {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": KEY_ARN}
+    statements = {one["Sid"]: one for one in ended.json["function"]["role"]["policy"]["Statement"]}
+    assert statements["ServerSideKey"]["Resource"] == [KEY_ARN]
+    assert f"the policy of {locked} requires sse-kms" in ended.err
+    chosen = run(*words, *key, "--engine", "s3-batch", "--plan", "--sse", "sse-s3").json
+    assert '"AES256"' in chosen["function"]["environment"]["S3EC_SETTINGS"]
+
+
 def test_a_job_cannot_bring_a_key_that_the_policy_wants(run: Any, bucket: str, key: Any, plain_s3: Any):
     """SSE-C is a key of the caller's own: refused before the first object."""
     plain_s3.put_object(Bucket=bucket, Key="k", Body=b"x")

@@ -124,11 +124,21 @@ def through(lying: Proxy, settings: Settings) -> Settings:
     return make
 
 
+_CHANGES: dict[str, dict[str, Any]] = {
+    "reuse": {"reuse_data_keys": True},
+    "files": {"instruction_file": "always"},
+    "files when needed": {"instruction_file": "when-needed"},
+    "settled": {"settle_seconds": 0.0},
+    "read back": {"read_back": True},
+}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "versioned"),
     [("migrate", False), ("migrate", True), ("again", True), ("elsewhere", False), ("acls off", False),
-     ("settled", False), ("read back", False), ("alias", True), ("random bytes", False), ("random bytes", True)],
+     ("settled", False), ("read back", False), ("alias", True), ("random bytes", False), ("random bytes", True),
+     ("reuse", False), ("reuse", True), ("files", False), ("files", True), ("files when needed", False)],
 )  # fmt: skip
 def test_a_migration_sends_what_was_planned(
     kind: str, versioned: bool, through: Settings, lying: Proxy, tmp_path: Path, bucket: str, plain_s3: Any,
@@ -150,10 +160,9 @@ def test_a_migration_sends_what_was_planned(
     if kind == "acls off":
         rules: Any = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
         plain_s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=rules)
-    if kind == "settled":
-        changes["settle_seconds"] = 0.0
-    if kind == "read back":
-        changes["read_back"] = True
+    changes |= _CHANGES.get(kind, {})
+    if kind == "files when needed":
+        plain_s3.put_object(Bucket=bucket, Key="0/k00", Body=b"x", Metadata={"long": "x" * 1900})
     if kind == "alias":
         kms.create_alias(AliasName=f"alias/{bucket}", TargetKeyId=kms_key)
         changes["keyring"] = KeyringSpec(kind="kms", key_id=f"alias/{bucket}")
@@ -208,6 +217,25 @@ def test_an_upgrade_and_a_verification_send_what_was_planned(
         make_client(**older).put_object(Bucket=bucket, Key=f"k{number}", Body=b"x" * number)
     planned = _as_planned(through(action=action), lying, tmp_path / "j")
     assert (planned.to_do, planned.kms_calls) == (10, 20 if action is Action.UPGRADE else 10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("versioned", [False, True])
+@pytest.mark.parametrize("kind", ["away", "always", "reuse"])
+def test_an_upgrade_of_instruction_files_sends_what_was_planned(
+    kind: str, versioned: bool, through: Settings, lying: Proxy, tmp_path: Path, bucket: str, plain_s3: Any,
+    make_client: Callable[..., Any],
+) -> None:  # fmt: skip
+    """The file that held an old key is looked at and removed once the object needs it no more."""
+    if versioned:
+        keep_versions(plain_s3, bucket)
+    older = make_client(commitment_policy=CommitmentPolicy.FORBID_ENCRYPT_ALLOW_DECRYPT, instruction_file_writes=True)
+    for number in range(10):
+        older.put_object(Bucket=bucket, Key=f"k{number}", Body=b"x" * number)
+    changes: dict[str, Any] = {"away": {}, "always": {"instruction_file": "always"}, "reuse": {"reuse_data_keys": True}}
+    planned = _as_planned(through(action=Action.UPGRADE, **changes[kind]), lying, tmp_path / "j")
+    assert planned.to_do == 10
+    assert planned.formats == {"V2": 10}
 
 
 @pytest.mark.slow

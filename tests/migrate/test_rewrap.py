@@ -11,10 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
-from s3ec import AesKeyring
+from s3ec import AesKeyring, KmsKeyring
 from s3ec.algorithms import CommitmentPolicy
 from s3ec.errors import S3ECError
 from s3ec.migrate import (
@@ -31,7 +33,7 @@ from s3ec.migrate import (
 from s3ec.migrate.steps import copying
 
 from .conftest import Step
-from support.aws import create_kms_key, keep_versions
+from support.aws import client_arguments, create_kms_key, keep_versions
 
 POLICIES = {"V3": CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT, "V2": CommitmentPolicy.FORBID_ENCRYPT_ALLOW_DECRYPT}
 
@@ -45,6 +47,86 @@ def other_key(aws: dict[str, Any]) -> str:
 def _stored(plain_s3: Any, bucket: str, key: str = "k") -> tuple[bytes, dict[str, str]]:
     answer = plain_s3.get_object(Bucket=bucket, Key=key)
     return answer["Body"].read(), answer["Metadata"]
+
+
+_KEY_NAMES = ("KeyId", "SourceKeyId", "DestinationKeyId")
+
+
+def _multi_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    """KMS as AWS has it: a multi-Region key has one id everywhere, and its ARN is known in the ARN's Region alone."""
+    make = KeyringSpec.kms_client
+
+    def client(spec: KeyringSpec, *arguments: Any) -> Any:
+        made = make(spec, *arguments)
+
+        def ask(params: dict[str, Any], **_: Any) -> None:
+            for name in params.keys() & set(_KEY_NAMES):
+                if params[name].startswith("arn:") and params[name].split(":")[3] != made.meta.region_name:
+                    answer: Any = {"Error": {"Code": "NotFoundException", "Message": f"Invalid arn {params[name]}"}}
+                    raise ClientError(answer, "ReEncrypt")
+                params[name] = params[name].replace("mrk-", "")
+
+        def told(parsed: dict[str, Any], **_: Any) -> None:
+            for name in parsed.keys() & set(_KEY_NAMES):
+                parsed[name] = parsed[name].replace(":key/", ":key/mrk-")
+
+        made.meta.events.register("provide-client-params.kms", lambda params, **_: ask(params))
+        made.meta.events.register("after-call.kms", told)
+        return made
+
+    monkeypatch.setattr(KeyringSpec, "kms_client", client)
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+@pytest.mark.parametrize("context", [None, {"team": "hr"}], ids=["same context", "new context"])
+def test_a_replica_of_a_multi_region_key(
+    pinned: bool, context: dict[str, str] | None, step: Step, bucket: str, plain_s3: Any, endpoint: str,
+    make_client: Callable[..., Any], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """A replica is the same key in another Region: it opens what the primary wrapped, and a new context is written."""
+    there = boto3.client("kms", **{**client_arguments(endpoint), "region_name": "eu-west-1"})
+    key = there.create_key()["KeyMetadata"]["Arn"]
+    make_client(keyring=KmsKeyring(key, client=there)).put_object(Bucket=bucket, Key="k", Body=b"content")
+    before = _stored(plain_s3, bucket)
+    _multi_region(monkeypatch)
+    replica = key.replace(":key/", ":key/mrk-")
+    primary = replica.replace("eu-west-1", "us-east-1")
+    outcome = step(
+        "k",
+        action=Action.REWRAP,
+        keyring=KeyringSpec(kind="kms", key_id=replica),
+        source_keyring=KeyringSpec(kind="kms", key_id=primary) if pinned else None,
+        encryption_context=context,
+        read_back=True,
+    )
+    assert (outcome.message, outcome.result) == ("", Result.ALREADY if context is None else Result.DONE)
+    more = {} if context is None else {"EncryptionContext": context}
+    reader = make_client(keyring=KmsKeyring(key, client=there))
+    assert reader.get_object(Bucket=bucket, Key="k", **more)["Body"].read() == b"content"
+    assert (_stored(plain_s3, bucket) == before) is (context is None)
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_key_in_another_region(
+    dry_run: bool, step: Step, bucket: str, plain_s3: Any, endpoint: str, make_client: Callable[..., Any],
+    kms_key: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """ReEncrypt works within one Region: between two the data key is opened in the one and wrapped in the other."""
+    make_client().put_object(Bucket=bucket, Key="k", Body=b"content")
+    body, before = _stored(plain_s3, bucket)
+    there = boto3.client("kms", **{**client_arguments(endpoint), "region_name": "eu-west-1"})
+    key = there.create_key()["KeyMetadata"]["Arn"]
+    _multi_region(monkeypatch)
+    spec, pinned = KeyringSpec(kind="kms", key_id=key), KeyringSpec(kind="kms", key_id=kms_key)
+    changes = {"action": Action.REWRAP, "keyring": spec, "source_keyring": pinned, "dry_run": dry_run}
+    assert (outcome := step("k", **changes)).result is (Result.PLANNED if dry_run else Result.DONE), outcome.message
+    if dry_run:
+        assert _stored(plain_s3, bucket) == (body, before)
+        return
+    assert _stored(plain_s3, bucket)[0] == body
+    reader = make_client(keyring=KmsKeyring(key, client=there))
+    assert reader.get_object(Bucket=bucket, Key="k")["Body"].read() == b"content"
+    assert step("k", **changes).result is Result.ALREADY
 
 
 @pytest.mark.parametrize("stored_format", ["V2", "V3"])

@@ -137,15 +137,16 @@ def migrate(
 
     A DESTINATION is a folder: its prefix, a slash, and the key relative to the source folder.
     """
-    environment = Environment(options, output)
-    if direct["server_side_encryption"] is None and not plan_only:
-        direct["server_side_encryption"] = job_mode(environment, (destination or source).bucket)
-    settings = _settings(environment, source, destination, upgrade, source_key, direct)
     if (engine == "s3-batch") != plan_only:
         problem = (
             "--plan is for s3-batch" if plan_only else "--engine s3-batch runs in AWS: --plan prints what it needs"
         )
         raise click.UsageError(problem, click.get_current_context())
+    environment = Environment(options, output)
+    if direct["server_side_encryption"] is None:
+        # For a plan as well: the function writes with the settings that stand in it, and asks no policy itself.
+        direct["server_side_encryption"] = job_mode(environment, (destination or source).bucket)
+    settings = _settings(environment, source, destination, upgrade, source_key, direct)
     if plan_only:
         output.document(batch_plan(settings, batch))
         return ExitCode.DONE

@@ -7,17 +7,30 @@ order of magnitude, not the bill.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from s3ec.migrate.model import Action, Outcome, Result
 from s3ec.migrate.settings import MigrationSettings
+from s3ec.migrate.steps.instruction_files import PLACED, REMOVED
 from s3ec.migrate.steps.writing import part_length
 from s3ec.migrate.work.context import BucketFacts
 
-__all__ = ["KMS_PRICE", "StorageClass", "kms_calls_for", "price_of", "requests_for", "storage_class", "writes_file"]
+__all__ = [
+    "KMS_PRICE",
+    "StorageClass",
+    "kms_calls_for",
+    "price_of",
+    "requests_for",
+    "shared_data_keys",
+    "storage_class",
+    "writes_file",
+]
 
 KMS_PRICE = 0.03 / 10_000
 """Dollars of one request."""
+_OBJECTS_PER_DATA_KEY = 10_000
+"""The default of `s3ec.CachingMaterialsManager`."""
 
 _WRITES = frozenset(
     {"put_object", "copy_object", "create_multipart_upload", "upload_part", "upload_part_copy"}
@@ -86,10 +99,20 @@ def kms_calls_for(outcome: Outcome, settings: MigrationSettings) -> int:
     if outcome.result is not Result.PLANNED or _moves_as_it_is(outcome):
         return 0
     source = settings.source_keyring or settings.keyring
-    # Between the objects of one run a data key that is used again costs next to nothing.
+    # Data keys that many objects share are counted by `shared_data_keys`.
     wraps = settings.keyring.is_kms and not settings.reuse_data_keys
     opens = source.is_kms and outcome.format_before != "plaintext"
     return wraps + opens + (settings.keyring.is_kms and settings.read_back)
+
+
+def shared_data_keys(contexts: Mapping[frozenset[tuple[str, str]], int], settings: MigrationSettings) -> int:
+    """Requests to KMS for data keys that objects of one encryption context share, in a run of one process.
+
+    A run that lasts longer than a data key is kept asks for more of them; how long it will last is not known.
+    """
+    if not (settings.reuse_data_keys and settings.keyring.is_kms):
+        return 0
+    return sum(-(-count // _OBJECTS_PER_DATA_KEY) for count in contexts.values())
 
 
 def writes_file(outcome: Outcome, settings: MigrationSettings) -> bool:
@@ -98,7 +121,7 @@ def writes_file(outcome: Outcome, settings: MigrationSettings) -> bool:
         return False
     if settings.action is Action.REWRAP:
         return bool(outcome.requests.get("get_object"))  # it was read: there the data key lies
-    return settings.instruction_file == "always" and not _moves_as_it_is(outcome)
+    return PLACED in outcome.notes
 
 
 def requests_for(outcome: Outcome, settings: MigrationSettings, facts: BucketFacts) -> Counter[str]:
@@ -140,9 +163,12 @@ def _write(outcome: Outcome, settings: MigrationSettings, facts: BucketFacts) ->
     length = outcome.plaintext_length or 0
     # Right before the write: whether the object is still what was read.
     found = Counter({"head_object": 1}) + _look_at_target(settings)
-    if settings.instruction_file == "always":
+    if PLACED in outcome.notes:
         # Looked for, written, and looked at once more in the next list.
         found.update({"get_object": 2, "put_object": 1})
+    if REMOVED in outcome.notes:
+        # After a look at the object and at both, so that no other writer's goes.
+        found.update({"head_object": 3, "delete_object": 1})
     if length <= settings.single_request_limit:
         found["put_object"] += 1
     else:

@@ -15,6 +15,7 @@ from s3ec.migrate.jobs.estimate import (
     kms_calls_for,
     price_of,
     requests_for,
+    shared_data_keys,
     storage_class,
     writes_file,
 )
@@ -72,6 +73,7 @@ def plan(
         # A run resolves aliases at its beginning and at its end.
         resolving = 2 * (context.meter.of_this_thread - kms_before)
         total = _Total(settings, facts)
+        context.contexts.clear()
         check = _SourceKey(context)
         books = stack.enter_context(_books(listing, settings))
         context.mac_key = books.mac_key
@@ -80,6 +82,7 @@ def plan(
             check.look(outcome)
             if on_outcome is not None:
                 on_outcome(outcome)
+        resolving += shared_data_keys(context.contexts, settings)
         total.add_beside(context.overhead, resolving, is_live=listing.is_live)
         doubts = tuple(f"KMS does not tell which key {alias} is" for alias in unresolved(keys))
         return total.plan((*_warnings(settings, context), *doubts))

@@ -26,7 +26,11 @@ from s3ec.migrate.work.ending import TaskEndedError, code_of, status_of
 from s3ec.s3.carried import text_of
 from s3ec.s3.instruction_files import is_marked
 
-__all__ = ["holds_old_key", "place", "remove"]
+__all__ = ["PLACED", "REMOVED", "holds_old_key", "place", "remove"]
+
+PLACED = "an instruction file is written beside it"
+REMOVED = "its instruction file is removed after it"
+"""What a dry run notes of an object, and a plan reckons with."""
 
 _ABSENT = ("404", "NoSuchKey", "NoSuchVersion")
 _UNKNOWN_CONDITION = ("NotImplemented", "InvalidRequest", "InvalidArgument")

@@ -271,5 +271,10 @@ def _planned(source: Source, properties: Properties, context: MigrationContext, 
     if as_it_is:
         return outcome_of(source, Result.PLANNED, context, notes=properties.notes)
     encryption_context = sealing.context_for(context.settings, source)
-    sealing.check_room(properties.metadata, encryption_context, _allowed_layout(source, context))
-    return replace(outcome_of(source, Result.PLANNED, context, notes=properties.notes), format_after="V3")
+    notes = list(properties.notes)
+    if sealing.check_room(properties.metadata, encryption_context, _allowed_layout(source, context)):
+        notes.append(instruction_files.PLACED)
+    if source.location is MetadataLocation.INSTRUCTION_FILE and context.settings.in_place:
+        notes.append(instruction_files.REMOVED)
+    context.would_wrap(encryption_context)
+    return replace(outcome_of(source, Result.PLANNED, context, notes=tuple(notes)), format_after="V3")

@@ -1,15 +1,15 @@
 """The data key of an object under another wrapping key or context; its content is neither read nor changed.
 
-Between two KMS keys the data key never leaves KMS (``ReEncrypt``). Where a raw key is on either side it is opened and
-wrapped here, and the new wrapping is opened again before anything is written. V3 allows this because its commitment
-binds the data key, not the wrapping.
+Between two KMS keys of one Region the data key never leaves KMS (``ReEncrypt``). Where a raw key is on either side, or
+the keys are in two Regions, it is opened and wrapped here, and the new wrapping is opened again before anything is
+written. V3 allows this because its commitment binds the data key, not the wrapping.
 Source: AWS KMS API reference, ReEncrypt and Encrypt; S3 Encryption Client specification, materials/*.md.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -20,6 +20,7 @@ from s3ec.crypto.legacy.wrapping import WITHOUT_INTEGRITY
 from s3ec.errors import KeyringError, KeyUnwrapError
 from s3ec.formats import ContentMetadata
 from s3ec.keyrings import DefaultMaterialsManager
+from s3ec.keyrings.arn import parse_arn
 from s3ec.keyrings.kms_answers import forget_answers
 from s3ec.materials import (
     STORED_CONTEXT,
@@ -56,8 +57,9 @@ def rewrapped(source: Source, context: MigrationContext) -> ContentMetadata | No
     settings = context.settings
     description = _description(source, stored, settings)
     from_kms = stored.encrypted_data_key.wrapping_algorithm.family == "kms"
-    if from_kms and settings.keyring.is_kms:
-        return _by_kms(stored, description, context)
+    pinned = _pinned(context)
+    if from_kms and settings.keyring.is_kms and not pinned.is_elsewhere:
+        return _by_kms(stored, description, pinned.key_id, context)
     if _opens(context.keyring, stored) and dict(stored.description) == description:
         return None
     data_key = _data_key(stored, context.read_manager)
@@ -100,11 +102,40 @@ def _data_key(stored: ContentMetadata, manager: MaterialsManager) -> Secret[byte
     return checked.data_key(checked.ask().reveal())
 
 
-def _by_kms(stored: ContentMetadata, description: dict[str, str], context: MigrationContext) -> ContentMetadata | None:
+class _Pinned(NamedTuple):
+    """The key that opens what is read, as the Region of the new key knows it.
+
+    Attributes:
+        key_id: the key, or None where any may.
+        is_elsewhere: True if it is not in that Region; ``ReEncrypt`` works within one.
+    """
+
+    key_id: str | None
+    is_elsewhere: bool = False
+
+
+def _pinned(context: MigrationContext) -> _Pinned:
+    settings = context.settings
+    key_id = settings.source_keyring.key_id if settings.source_keyring else None
+    arn = parse_arn(key_id) if key_id and settings.keyring.is_kms else None
+    if key_id is None or arn is None:
+        return _Pinned(key_id)
+    region = context.kms_client(settings.keyring).meta.region_name
+    if arn.region == region:
+        return _Pinned(key_id)
+    if ":key/mrk-" in key_id:
+        # Of a multi-Region key all replicas have this id, in this account, and the same key material.
+        # Source: AWS KMS developer guide, "Multi-Region keys".
+        return _Pinned(key_id.replace(f":{arn.region}:", f":{region}:", 1))
+    return _Pinned(key_id, is_elsewhere=True)
+
+
+def _by_kms(
+    stored: ContentMetadata, description: dict[str, str], pinned: str | None, context: MigrationContext
+) -> ContentMetadata | None:
     # Between KMS keys no data key is seen here; what metadata alone refuses is refused all the same.
     _checked(stored, context.read_manager)
     settings = context.settings
-    pinned = settings.source_keyring.key_id if settings.source_keyring else None
     same_description = (
         dict(stored.description) == description
         and stored.encrypted_data_key.wrapping_algorithm is WrappingAlgorithm.KMS_CONTEXT

@@ -156,14 +156,16 @@ def layout(
     )
 
 
-def check_room(own: Mapping[str, str], encryption_context: Mapping[str, str] | None, instruction: str) -> None:
-    """Refuse in a dry run what `layout` would refuse; the encrypted data key is taken to be as long as KMS makes it.
+def check_room(own: Mapping[str, str], encryption_context: Mapping[str, str] | None, instruction: str) -> bool:
+    """Refuse in a dry run what `layout` would refuse, and tell whether it would make an instruction file.
+
+    The encrypted data key is taken to be as long as KMS makes it.
 
     Raises:
         TaskEndedError: it would fit nowhere.
     """
     suite = _POLICY.default_suite
-    layout(
+    _, body = layout(
         ContentMetadata(
             format=FormatVersion.V3,
             algorithm_suite=suite,
@@ -176,6 +178,7 @@ def check_room(own: Mapping[str, str], encryption_context: Mapping[str, str] | N
         own,
         instruction,
     )
+    return body is not None
 
 
 def context_for(settings: MigrationSettings, source: Source) -> dict[str, str] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -143,6 +143,7 @@ class MigrationContext:
         kms: makes a KMS client for ``ReEncrypt`` and ``Encrypt``.
         probe: makes an S3 client that tries each request once.
         overhead: requests to S3 that were sent beside the tasks, by operation.
+        contexts: encryption contexts of what a dry run would encrypt, by how many objects have them.
         tag_readers: folders in which the tags of an object could be read.
         mac_key: under it an outcome names its plaintext; None where no journal keeps one, and then none is named.
     """
@@ -160,6 +161,7 @@ class MigrationContext:
     dry_run: bool = False
     mac_key: bytes | None = field(default=None, repr=False)
     overhead: Counter[str] = field(default_factory=Counter)
+    contexts: Counter[frozenset[tuple[str, str]]] = field(default_factory=Counter)
     write_manager: MaterialsManager = field(init=False)
     read_manager: MaterialsManager = field(init=False)
     _lock: threading.RLock = field(init=False, default_factory=threading.RLock)
@@ -248,6 +250,11 @@ class MigrationContext:
     def mac(self, sha256: str | None) -> str | None:
         """What an outcome may say of a plaintext: a MAC of its SHA-256 (both in hex) under the key of the books."""
         return content_mac(self.mac_key, sha256)
+
+    def would_wrap(self, encryption_context: Mapping[str, str] | None) -> None:
+        """Remember in a dry run that an object would be encrypted under this context: a data key serves one alone."""
+        with self._lock:
+            self.contexts[frozenset((encryption_context or {}).items())] += 1
 
     def note_lost_file(self, bucket: str, key: str) -> None:
         """Remember that this process has removed an object's instruction file: a few bytes for each."""
