@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from s3ec.client.bodies.sources import Source, octets_of, open_source, there
-from s3ec.errors import ConfigurationError, SourceChangedError
+from s3ec.errors import SourceChangedError
 
 __all__ = ["AsyncSource", "is_async_body", "open_body"]
 
@@ -88,6 +88,4 @@ def open_body(body: Any, declared_length: int | None) -> Source | AsyncSource:
     Raises:
         ConfigurationError: the body gives text, or its length is not the declared one.
     """
-    if inspect.iscoroutine(body):
-        raise ConfigurationError("Body is a coroutine: await it, and give what it returns")
     return AsyncSource(body, declared_length) if is_async_body(body) else open_source(body, declared_length)

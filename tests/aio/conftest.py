@@ -22,6 +22,15 @@ def aio_session(_aws_environment: None) -> Any:
     return AioSession()
 
 
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """Paths of a certificate for loopback and of its key."""
+    from support.servers import write_certificate
+
+    folder = tmp_path_factory.mktemp("certificate")
+    return str(write_certificate(folder, "public.crt", "private.key")), str(folder / "private.key")
+
+
 @pytest.fixture
 def open_client(aws: dict[str, Any], aio_session: Any) -> Callable[..., Any]:
     """Gives what ``async with`` makes an encrypting client of, for moto; its default keyring has a key of zeros."""
