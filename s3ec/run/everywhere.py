@@ -177,7 +177,7 @@ class _Hook:
         if any(is_asynchronous(base) for base in base_classes):
             raise ConfigurationError(
                 "an asynchronous S3 client (aiobotocore, aioboto3, s3fs) is refused where every client is to encrypt: "
-                "this version of s3ec has no asynchronous client"
+                "give its session to s3ec.aio.install, and run the program without `s3ec run`"
             )
         if not issubclass(base_classes[0], BaseClient):
             raise ConfigurationError(

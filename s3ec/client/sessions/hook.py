@@ -77,7 +77,7 @@ class Hook:
         if self._thread is not None and (self._thread, self._process) != (threading.get_ident(), os.getpid()):
             return
         if any(is_asynchronous(base) for base in base_classes):
-            raise ConfigurationError("an asynchronous session cannot make encrypting clients; use a boto3.Session")
+            raise ConfigurationError("an asynchronous session makes other clients: s3ec.aio.install is for it")
         document(class_attributes)
         if issubclass(base_classes[0], self._own):
             # The session encrypts already; options given to one client override the session's.

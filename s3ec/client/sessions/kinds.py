@@ -34,9 +34,9 @@ def check_session(session: Any, caller: str) -> boto3.Session:
     """
     if is_asynchronous(session) or is_asynchronous(getattr(session, "_session", None)):
         raise ConfigurationError(
-            f"{caller} was given an asynchronous session ({_kind(session)}), whose clients would not encrypt: this "
-            "version of s3ec has no asynchronous client. Use a boto3.Session, and call its clients in threads "
-            "(asyncio.to_thread)"
+            f"{caller} was given an asynchronous session ({_kind(session)}), whose clients would not encrypt: s3ec.aio "
+            "has EncryptionClient(session=…), Session and install for aiobotocore and aioboto3. Or use a boto3.Session, "
+            "and call its clients in threads (asyncio.to_thread)"
         )
     if isinstance(session, boto3.Session) and isinstance(getattr(session, "_session", None), botocore.session.Session):
         return session
