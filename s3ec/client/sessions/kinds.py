@@ -35,8 +35,8 @@ def check_session(session: Any, caller: str) -> boto3.Session:
     if is_asynchronous(session) or is_asynchronous(getattr(session, "_session", None)):
         raise ConfigurationError(
             f"{caller} was given an asynchronous session ({_kind(session)}), whose clients would not encrypt: s3ec.aio "
-            "has EncryptionClient(session=…), Session and install for aiobotocore and aioboto3. Or use a boto3.Session, "
-            "and call its clients in threads (asyncio.to_thread)"
+            "has EncryptionClient(session=…), Session and install for it. Or use a boto3.Session, and its clients in "
+            "threads (asyncio.to_thread)"
         )
     if isinstance(session, boto3.Session) and isinstance(getattr(session, "_session", None), botocore.session.Session):
         return session
