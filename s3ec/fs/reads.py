@@ -1,0 +1,119 @@
+"""Reads of the file system: one pinned, verified answer each, never pieces that may be of different objects."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from s3fs.core import _error_wrapper
+
+__all__ = ["Wanted", "is_replaced", "to_file", "wanted_range", "whole_body"]
+
+MiB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A range of plaintext.
+
+    Attributes:
+        parameters: of the GetObject that gives it.
+        is_empty: nothing of the answer is wanted; it is asked for where the size that says so may be forged.
+    """
+
+    parameters: dict[str, str]
+    is_empty: bool = False
+
+
+async def wanted_range(
+    fs: Any, path: str, version_id: str | None, start: int | None, end: int | None, *, refresh: bool
+) -> Wanted | None:
+    """Return what a slice of a file asks of S3.
+
+    Args:
+        fs: the file system.
+        path: of the object.
+        version_id: of the object, or None.
+        start: first byte, from the end if negative; None means 0.
+        end: the byte behind the last, from the end if negative; None means the end.
+        refresh: ask S3 for the size that negative bounds count from, whatever a listing said.
+
+    Returns:
+        A range, with ``IfMatch`` where it was counted from a size; None if it is empty for every file.
+    """
+    if start is None and end is None:
+        return Wanted({})
+    if start is not None and start < 0 and end is None:
+        return Wanted({"Range": f"bytes={start}"})
+    start = start or 0
+    if start >= 0 and (end is None or end >= 0):
+        if end is not None and end <= start:
+            return None
+        return Wanted({"Range": f"bytes={start}-{'' if end is None else end - 1}"})
+    version = {"version_id": version_id} if version_id and fs.version_aware else {}
+    info = await fs._info(path, refresh=refresh, **version)
+    # A size belongs to one object: of its successor the same range would be other bytes.
+    pin = {"IfMatch": info["ETag"]} if info.get("ETag") else {}
+    first, behind, _ = slice(start, end).indices(info["size"])
+    if behind > first:
+        return Wanted({"Range": f"bytes={first}-{behind - 1}", **pin})
+    return Wanted({"Range": "bytes=0-0", **pin} if info["size"] else pin, is_empty=True)
+
+
+def is_replaced(error: OSError) -> bool:
+    """True for s3fs' translation of 412: the object is not the one that was looked at."""
+    return error.errno == errno.EINVAL and "pre-condition" in str(error)
+
+
+async def whole_body(fs: Any, request: Mapping[str, Any]) -> bytes:
+    """Read what a GetObject gives, verified, from the start again where the connection is lost."""
+
+    async def read() -> bytes:
+        body = (await fs._call_s3("get_object", **request))["Body"]
+        try:
+            content: bytes = await body.read()
+        finally:
+            body.close()
+        return content
+
+    content: bytes = await _error_wrapper(read, retries=fs.retries)
+    return content
+
+
+async def to_file(fs: Any, request: Mapping[str, Any], path: str, callback: Any) -> None:
+    """Write an object into a file, which gets its name when all of it has verified; a failure leaves nothing behind."""
+
+    async def fetch() -> None:
+        response = await fs._call_s3("get_object", **request)
+        body = response["Body"]
+        try:
+            callback.set_size(response.get("ContentLength"))
+            callback.absolute_update(0)
+            descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(os.path.abspath(path)))
+            try:
+                with open(descriptor, "wb", buffering=0) as file:
+                    while piece := await body.read(MiB):
+                        await asyncio.to_thread(file.write, piece)
+                        callback.relative_update(len(piece))
+                await asyncio.to_thread(_name, temporary, path)
+            except BaseException:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(temporary)
+                raise
+        finally:
+            body.close()
+
+    await _error_wrapper(fetch, retries=fs.retries)
+
+
+def _name(temporary: str, path: str) -> None:
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(temporary, 0o666 & ~umask)
+    os.replace(temporary, path)
