@@ -27,6 +27,9 @@ async def copy_file(fs: Any, source: str, target: str, *, preserve_etag: bool | 
     """
     bucket, key, version = fs.split_path(source)
     info = await fs._info(source, bucket, key, version_id=version)
+    if info["type"] == "directory":
+        # Of a folder there is nothing to copy but what is in it; `mv` of one names it as well.
+        return
     stored = info.get("Size", info["size"] + GCM_TAG_LENGTH)
     in_parts = "-" in info.get("ETag", "")
     if stored > _LARGEST_COPY or (preserve_etag and in_parts):

@@ -97,6 +97,10 @@ class S3ECFileSystem(S3FileSystem, metaclass=_ByValue):  # type: ignore[misc]
 
     protocol = ("s3ec",)
 
+    # Of s3fs, which gives no types.
+    session: Any
+    _session_is_owned: bool
+
     def __init__(
         self,
         *args: Any,

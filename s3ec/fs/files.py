@@ -23,6 +23,13 @@ class S3ECFile(S3File):  # type: ignore[misc]
     A write that fails ends the file: its upload is aborted, and closing it stores nothing.
     """
 
+    # Of s3fs and fsspec, which give no types.
+    buffer: Any
+    kwargs: dict[str, Any]
+    mpu: Any
+    parts: Any
+    read_kw: dict[str, Any]
+
     def __init__(self, *args: Any, **keywords: Any) -> None:
         """Open the file; one that is appended to is read and verified first if it is small."""
         try:
@@ -119,6 +126,8 @@ class S3ECFile(S3File):  # type: ignore[misc]
 
 class S3ECAsyncStreamedFile(S3AsyncStreamedFile):  # type: ignore[misc]
     """A file that is read from its start to its end by `await file.read()`."""
+
+    r: Any
 
     async def read(self, length: int = -1) -> bytes:
         """Return up to so many bytes of plaintext, verified, and all that are left if the number is negative."""

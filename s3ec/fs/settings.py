@@ -215,7 +215,7 @@ def _key(given: Mapping[str, Any]) -> dict[str, Any]:
     if "kms_key" in given:
         arguments = dict(given.get("kms_client_kwargs") or {})
         return {"keyring": KmsKeyring(given["kms_key"], enable_legacy_wrapping_algorithms=legacy, **arguments)}
-    settings = {name: str(given[name]) for name in (*_FILES, "rsa_passphrase_file") if name in given}
+    settings: dict[str, Any] = {name: str(given[name]) for name in (*_FILES, "rsa_passphrase_file") if name in given}
     return {"keyring": configured_keyring(Configuration(**settings, allow_legacy=legacy))}
 
 
