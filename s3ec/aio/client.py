@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from aiobotocore.client import AioBaseClient
 from botocore.client import BaseClient
 
-from s3ec.aio import making, multipart, operations
+from s3ec.aio import making, multipart, operations, transfers
 from s3ec.aio.ciphertext import send_independently
 from s3ec.aio.handlers import AsyncHeard, send_after_handlers
 from s3ec.aio.keys import KmsOnLoop
@@ -197,27 +197,68 @@ class EncryptionClient(AioBaseClient):  # type: ignore[misc]  # aiobotocore has 
             await plain.generate_presigned_post(Bucket, Key, Fields=fields, Conditions=conditions, ExpiresIn=ExpiresIn)
         )
 
-    # Managed transfers, which aioboto3's sessions give their clients: none of them goes by in plaintext, or unverified.
+    # Managed transfers: boto3's names and signatures. aioboto3's clients have others, which these replace.
 
-    async def upload_file(self, *args: Any, **keywords: Any) -> NoReturn:
-        """Refused; see `s3ec.EncryptionClient.upload_file`."""
-        raise operations.refused("upload_file")
+    async def upload_file(
+        self,
+        Filename: Any,  # noqa: N803 - boto3's name
+        Bucket: str,  # noqa: N803 - boto3's name
+        Key: str,  # noqa: N803 - boto3's name
+        ExtraArgs: Any = None,  # noqa: N803 - boto3's name
+        Callback: Any = None,  # noqa: N803 - boto3's name
+        Config: Any = None,  # noqa: N803 - boto3's name
+    ) -> None:
+        """Upload a file; see boto3. ``ExtraArgs`` takes ``EncryptionContext`` too."""
+        await transfers.upload_file(self, Filename, Bucket, Key, ExtraArgs, Callback, Config)
 
-    async def upload_fileobj(self, *args: Any, **keywords: Any) -> NoReturn:
-        """Refused; see `s3ec.EncryptionClient.upload_fileobj`."""
-        raise operations.refused("upload_fileobj")
+    async def upload_fileobj(
+        self,
+        Fileobj: Any,  # noqa: N803 - boto3's name
+        Bucket: str,  # noqa: N803 - boto3's name
+        Key: str,  # noqa: N803 - boto3's name
+        ExtraArgs: Any = None,  # noqa: N803 - boto3's name
+        Callback: Any = None,  # noqa: N803 - boto3's name
+        Config: Any = None,  # noqa: N803 - boto3's name
+    ) -> None:
+        """Upload a file-like object; see boto3. Its ``read`` may be a coroutine function."""
+        await transfers.upload_fileobj(self, Fileobj, Bucket, Key, ExtraArgs, Callback, Config)
 
-    async def download_file(self, *args: Any, **keywords: Any) -> NoReturn:
-        """Refused; see `s3ec.EncryptionClient.download_file`."""
-        raise operations.refused("download_file")
+    async def download_file(
+        self,
+        Bucket: str,  # noqa: N803 - boto3's name
+        Key: str,  # noqa: N803 - boto3's name
+        Filename: Any,  # noqa: N803 - boto3's name
+        ExtraArgs: Any = None,  # noqa: N803 - boto3's name
+        Callback: Any = None,  # noqa: N803 - boto3's name
+        Config: Any = None,  # noqa: N803 - boto3's name
+    ) -> None:
+        """Download into a file, which gets its name only after the content verified; see boto3."""
+        await transfers.download_file(self, Bucket, Key, Filename, ExtraArgs, Callback, Config)
 
-    async def download_fileobj(self, *args: Any, **keywords: Any) -> NoReturn:
-        """Refused; see `s3ec.EncryptionClient.download_fileobj`."""
-        raise operations.refused("download_fileobj")
+    async def download_fileobj(
+        self,
+        Bucket: str,  # noqa: N803 - boto3's name
+        Key: str,  # noqa: N803 - boto3's name
+        Fileobj: Any,  # noqa: N803 - boto3's name
+        ExtraArgs: Any = None,  # noqa: N803 - boto3's name
+        Callback: Any = None,  # noqa: N803 - boto3's name
+        Config: Any = None,  # noqa: N803 - boto3's name
+    ) -> None:
+        """Download into a file-like object, which gets nothing unverified; see boto3."""
+        await transfers.download_fileobj(self, Bucket, Key, Fileobj, ExtraArgs, Callback, Config)
 
-    async def copy(self, *args: Any, **keywords: Any) -> NoReturn:
-        """Refused; see `s3ec.EncryptionClient.copy`."""
-        raise operations.refused("copy")
+    async def copy(
+        self,
+        CopySource: Any,  # noqa: N803 - boto3's name
+        Bucket: str,  # noqa: N803 - boto3's name
+        Key: str,  # noqa: N803 - boto3's name
+        ExtraArgs: Any = None,  # noqa: N803 - boto3's name
+        Callback: Any = None,  # noqa: N803 - boto3's name
+        SourceClient: Any = None,  # noqa: N803 - boto3's name
+        Config: Any = None,  # noqa: N803 - boto3's name
+    ) -> None:
+        """Copy an object of any size inside S3, with its content metadata; see boto3."""
+        await transfers.copy(self, CopySource, Bucket, Key, ExtraArgs, Callback, SourceClient, Config)
 
 
 EncryptionClient.__signature__ = making.signature_of_client()

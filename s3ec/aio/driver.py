@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec.s3.flow import Effect, FailedCallError, Flow, RefusedError, UnreachableError
 
-__all__ = ["run"]
+__all__ = ["run", "to_the_end"]
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ async def _run(flow: Flow[T], perform: Callable[[Effect], Awaitable[object]]) ->
             answer = error = None
             # The error is thrown in outside of its handler: what the flow raises afterwards is no consequence of it.
             try:
-                answer = await (_to_the_end(perform(asked)) if cancelled else perform(asked))
+                answer = await (to_the_end(perform(asked)) if cancelled else perform(asked))
             except ClientError as refused:
                 error = RefusedError(refused, refused.response)
             except BotoCoreError as unreachable:
@@ -67,7 +67,7 @@ async def _run(flow: Flow[T], perform: Callable[[Effect], Awaitable[object]]) ->
         del answer, error
 
 
-async def _to_the_end(answer: Awaitable[object]) -> object:
+async def to_the_end(answer: Awaitable[object]) -> object:
     """Wait for an answer, however often the task that waits is cancelled meanwhile."""
     performing = asyncio.ensure_future(answer)
     while not performing.done():

@@ -15,7 +15,7 @@ from s3ec.s3.contents import Nothing, Span, WholeContent
 from s3ec.s3.flow import Deliver
 from s3ec.s3.receiving import CHUNK_SIZE, FromSpool, InMemory, Receiver, ThroughSpool, receive_span, receive_whole
 
-__all__ = ["AsyncRelease", "opened"]
+__all__ = ["AsyncRelease", "opened", "opened_whole"]
 
 
 class AsyncRelease(Protocol):
@@ -150,11 +150,12 @@ async def opened(options: Options, effect: Deliver, reader: AsyncReader) -> Asyn
         return _Ready()
     if not isinstance(content, WholeContent):
         return _Fed(receive_span(content), reader, drains=True)
-    release = await _open_whole(options, content, reader)
+    release = await opened_whole(options, content, reader)
     return release if content.span is None else _Slice(release, content.span)
 
 
-async def _open_whole(options: Options, content: WholeContent, reader: AsyncReader) -> AsyncRelease:
+async def opened_whole(options: Options, content: WholeContent, reader: AsyncReader) -> AsyncRelease:
+    """Return a whole object's plaintext, see `opened`; its span is not looked at."""
     receiver = receive_whole(content.cipher, content.length, delayed=content.delayed, in_memory=options.buffer_size)
     if isinstance(receiver, ThroughSpool):
         return await _through_spool(receiver, reader, options.spool_directory)

@@ -6,12 +6,14 @@ See `s3ec.client.calls.wire`, which is the same for boto3.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import aiohttp
+from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec.aio import driver, keys
 from s3ec.aio.ciphertext import StoredCiphertext, encrypted_body
@@ -24,6 +26,7 @@ from s3ec.client.calls.around import Around
 from s3ec.client.calls.seals import Seal, SealedBytes
 from s3ec.client.calls.wire import OwnErrorFirst
 from s3ec.client.server_side import rules as server_side
+from s3ec.errors import S3ECError
 from s3ec.s3.contents import WholeContent
 from s3ec.s3.flow import (
     Call,
@@ -44,6 +47,7 @@ from s3ec.s3.flow import (
     Unwrap,
     Work,
 )
+from s3ec.s3.multipart.requests import abort_named
 
 __all__ = ["AsyncWire"]
 
@@ -138,7 +142,28 @@ async def _store(wire: AsyncWire, effect: Store) -> object:
     parameters = effect.parameters
     if isinstance(parameters.get("Body"), bytes):
         parameters = {**parameters, "Body": SealedBytes(parameters["Body"])}
-    return await wire.store(effect.operation, parameters, None if effect.own else wire.heard)
+    storing = wire.store(effect.operation, parameters, None if effect.own else wire.heard)
+    if effect.operation == "CreateMultipartUpload":
+        return await _created(wire, parameters, storing)
+    return await storing
+
+
+async def _created(
+    wire: AsyncWire, parameters: Mapping[str, Any], creating: Coroutine[Any, Any, dict[str, Any]]
+) -> object:
+    """Create an upload; one whose creation is cancelled is aborted, since nobody would know its name."""
+    created = asyncio.ensure_future(creating)
+    try:
+        return await asyncio.shield(created)
+    except asyncio.CancelledError:
+        with contextlib.suppress(ClientError, BotoCoreError, S3ECError):  # then there is none
+            await driver.to_the_end(_abort(wire, parameters, created))
+        raise
+
+
+async def _abort(wire: AsyncWire, parameters: Mapping[str, Any], created: Awaitable[dict[str, Any]]) -> None:
+    upload_id = (await created)["UploadId"]
+    await wire.run(abort_named(wire, parameters, upload_id))
 
 
 async def _unwrap(_: AsyncWire, effect: Unwrap) -> object:

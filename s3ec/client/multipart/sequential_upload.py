@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from s3ec import forks
 from s3ec.client.bodies.claims import PlaintextClaims
 from s3ec.client.bodies.sources import CHUNK_SIZE, BytesSource, Source
+from s3ec.client.calls.around import Around
 from s3ec.client.calls.handlers import Heard, HeardParameters, hear_source, heard_with
 from s3ec.client.calls.wire import Wire
 from s3ec.client.multipart.body import PartBody
 from s3ec.client.multipart.requests import with_server_side_mode_of
+from s3ec.client.options import Options
 from s3ec.errors import MultipartStateError
+from s3ec.s3.flow import Flow
 from s3ec.s3.multipart.requests import (
     LAST_PART_NUMBER,
     EncryptedUpload,
@@ -25,8 +26,9 @@ from s3ec.s3.multipart.requests import (
     send_part,
 )
 from s3ec.s3.requests import refuse_write_suffix
+from s3ec.s3.surroundings import Surroundings
 
-__all__ = ["PART_ROOM", "EncryptedPart", "SequentialUpload"]
+__all__ = ["PART_ROOM", "EncryptedPart", "PartsInOrder", "SequentialUpload", "begin_upload"]
 
 PART_ROOM = 16 + 15
 """Bytes that a buffer must hold beyond the plaintext of a part: the tag, and what the cipher wants free."""
@@ -49,64 +51,35 @@ class EncryptedPart:
     parameters: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
-class SequentialUpload:
-    """One multipart upload.
+class PartsInOrder:
+    """One multipart upload, whoever makes its requests.
 
-    `encrypt_next` is called by one thread at a time, in the order of the plaintext; `send` by any number at once.
+    `encrypt_next` is called by one thread at a time, in the order of the plaintext; the flows of `sending` are run by
+    any number at once.
     """
 
     def __init__(
-        self,
-        wire: Wire,
-        parameters: Mapping[str, Any],
-        *,
-        claims: PlaintextClaims | None = None,
-        place: Mapping[str, str] | None = None,
+        self, upload: EncryptedUpload, *, claims: PlaintextClaims | None = None, place: Mapping[str, str] | None = None
     ) -> None:
-        """Create the upload.
+        """Take an upload that was created.
 
         Args:
-            wire: plain calls.
-            parameters: those of ``create_multipart_upload``, with ``EncryptionContext``.
+            upload: the upload.
             claims: what the caller says about the whole plaintext; checked against it before the tag is made.
             place: bucket and key as the caller named them, where handlers changed the request that creates the upload:
                 they will want to change those of its parts.
-
-        Raises:
-            ConfigurationError, UnsupportedOperationError: before any key is touched.
-            KeyringError: no data key could be obtained; nothing was created.
         """
+        self.upload = upload
         self._place = dict(place or {})
-        request = dict(parameters)
-        refuse_write_suffix(request)
-        context = request.pop("EncryptionContext", None)
-        wire.validate("CreateMultipartUpload", request)
-        self._wire = wire.with_options(with_server_side_mode_of(wire.options, request))
-        self._upload, self.response = self._wire.run(create_upload(self._wire, request, context))
-        self._encryptor = self._upload.cipher.encryptor()
+        self._encryptor = upload.cipher.encryptor()
         self._claims = claims
         self._encrypted = 0
         self._finished = False
-        self._lock: threading.Lock
-        forks.make_in_each_process(self, _lock=threading.Lock)
         self._sent: dict[int, dict[str, Any]] = {}
 
-    @property
-    def upload(self) -> EncryptedUpload:
-        """The upload itself."""
-        return self._upload
-
-    def hear_next(self, plaintext: memoryview) -> tuple[Heard, Source | None]:
-        """Ask the caller's handlers about the next part, as boto3 does for each ``upload_part`` of its transfers.
-
-        Args:
-            plaintext: the part; handlers may look at it only until it is encrypted.
-
-        Returns:
-            What they made of its request, and the plaintext that is to be encrypted instead, or None.
-        """
-        request = self._upload.parameters(self._wire, "UploadPart", self._place, PartNumber=self._encrypted + 1)
-        return hear_source(self._wire.hear, "UploadPart", request, BytesSource(plaintext))
+    def request_of_next(self, s3: Surroundings) -> dict[str, Any]:
+        """The request of the next part without its body, for handlers to be asked about."""
+        return self.upload.parameters(s3, "UploadPart", self._place, PartNumber=self._encrypted + 1)
 
     def encrypt_next(
         self,
@@ -152,6 +125,75 @@ class SequentialUpload:
         parameters = {} if heard is None else HeardParameters(_without_number(heard.parameters), heard)
         return EncryptedPart(self._encrypted, target[:end], length, parameters)
 
+    def sending(self, s3: Surroundings, part: EncryptedPart, body: object) -> Flow[None]:
+        """Send a part; it may be sent again.
+
+        Args:
+            s3: the client; its wire is that of the call which handlers were asked about, if they were.
+            part: as `encrypt_next` gave it.
+            body: its ciphertext.
+        """
+        own = heard_with(part.parameters) is None
+        answer = yield from send_part(s3, self.upload, part.number, body, part.parameters, own=own)
+        self._sent[part.number] = recorded_part(part.number, answer)
+
+    def completing(self, s3: Surroundings, parameters: Mapping[str, Any]) -> Flow[dict[str, Any]]:
+        """Make the object; it may be called again.
+
+        Args:
+            s3: the client.
+            parameters: more of ``complete_multipart_upload``, such as ``IfNoneMatch``.
+
+        Raises:
+            MultipartStateError: the last part was not encrypted, or a part was not sent.
+        """
+        if not self._finished or len(self._sent) != self._encrypted:
+            raise MultipartStateError(
+                f"{len(self._sent)} of {self._encrypted} parts are sent, and the last one is "
+                f"{'' if self._finished else 'not '}encrypted: completed now, the object would not open"
+            )
+        return complete_upload(s3, self.upload, [self._sent[number] for number in sorted(self._sent)], parameters)
+
+
+class SequentialUpload(PartsInOrder):
+    """One multipart upload of a client of boto3's; `send` is called by any number of threads at once."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        parameters: Mapping[str, Any],
+        *,
+        claims: PlaintextClaims | None = None,
+        place: Mapping[str, str] | None = None,
+    ) -> None:
+        """Create the upload.
+
+        Args:
+            wire: plain calls.
+            parameters: those of ``create_multipart_upload``, with ``EncryptionContext``.
+            claims: see `PartsInOrder`.
+            place: see `PartsInOrder`.
+
+        Raises:
+            ConfigurationError, UnsupportedOperationError: before any key is touched.
+            KeyringError: no data key could be obtained; nothing was created.
+        """
+        options, flow = begin_upload(wire, dict(parameters))
+        self._wire = wire.with_options(options)
+        upload, self.response = self._wire.run(flow)
+        super().__init__(upload, claims=claims, place=place)
+
+    def hear_next(self, plaintext: memoryview) -> tuple[Heard, Source | None]:
+        """Ask the caller's handlers about the next part, as boto3 does for each ``upload_part`` of its transfers.
+
+        Args:
+            plaintext: the part; handlers may look at it only until it is encrypted.
+
+        Returns:
+            What they made of its request, and the plaintext that is to be encrypted instead, or None.
+        """
+        return hear_source(self._wire.hear, "UploadPart", self.request_of_next(self._wire), BytesSource(plaintext))
+
     def send(self, part: EncryptedPart, *, source: Source | None = None) -> None:
         """Send a part; botocore's own retries send the same ciphertext.
 
@@ -165,31 +207,40 @@ class SequentialUpload:
         body = PartBody.of_view(part.ciphertext, part.plaintext_length, source)
         heard = heard_with(part.parameters)
         wire = self._wire if heard is None else self._wire.after(heard)
-        answer = wire.run(send_part(wire, self._upload, part.number, body, part.parameters, own=heard is None))
-        with self._lock:
-            self._sent[part.number] = recorded_part(part.number, answer)
+        wire.run(self.sending(wire, part, body))
 
     def complete(self, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Make the object.
-
-        Args:
-            parameters: more of ``complete_multipart_upload``, such as ``IfNoneMatch``.
+        """Make the object; see `PartsInOrder.completing`.
 
         Raises:
             MultipartStateError: the last part was not encrypted, or a part was not sent.
             botocore.exceptions.ClientError: as S3 answers; the call may be repeated.
         """
-        if not self._finished or len(self._sent) != self._encrypted:
-            raise MultipartStateError(
-                f"{len(self._sent)} of {self._encrypted} parts are sent, and the last one is "
-                f"{'' if self._finished else 'not '}encrypted: completed now, the object would not open"
-            )
-        parts = [self._sent[number] for number in sorted(self._sent)]
-        return self._wire.run(complete_upload(self._wire, self._upload, parts, parameters or {}))
+        return self._wire.run(self.completing(self._wire, parameters or {}))
 
     def abort(self) -> None:
         """Give the upload up; S3 drops what was sent."""
-        self._wire.run(abort_upload(self._wire, self._upload))
+        self._wire.run(abort_upload(self._wire, self.upload))
+
+
+def begin_upload(wire: Around, request: dict[str, Any]) -> tuple[Options, Flow[tuple[EncryptedUpload, dict[str, Any]]]]:
+    """Look at the request that creates an upload.
+
+    Args:
+        wire: the client.
+        request: the parameters, which are taken apart.
+
+    Returns:
+        The options that every request of the upload is made under, and what creates it.
+
+    Raises:
+        ConfigurationError, UnsupportedOperationError: before any key is touched.
+    """
+    refuse_write_suffix(request)
+    context = request.pop("EncryptionContext", None)
+    wire.validate("CreateMultipartUpload", request)
+    options = with_server_side_mode_of(wire.options, request)
+    return options, create_upload(wire.with_options(options), request, context)
 
 
 def _without_number(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,16 @@ from s3transfer.utils import OSUtils
 from s3ec.client.transfers.downloads import Download
 from s3ec.s3.pinning import ReplacedError
 
-__all__ = ["DownloadFailed", "deliver", "to_file", "to_fileobj"]
+__all__ = [
+    "DownloadFailed",
+    "create_private",
+    "deliver",
+    "download_failed",
+    "give_name",
+    "temporary_name",
+    "to_file",
+    "to_fileobj",
+]
 
 # s3transfer before 0.13 pinned nothing, and had no such error.
 DownloadFailed: type[Exception] = getattr(s3transfer_exceptions, "S3DownloadFailedError", ClientError)
@@ -51,14 +60,15 @@ def deliver(begin: Callable[[], Download | str], write: Callable[[Download], Non
                 write(download)
         except ReplacedError as replaced:
             if is_last or download.handed_out:
-                raise _download_failed(replaced, what) from replaced.error
+                raise download_failed(replaced, what) from replaced.error
         else:
             return None
         download.take_back_progress()
     raise AssertionError("unreachable: the last round returns or raises")  # pragma: no cover - for the type checker
 
 
-def _download_failed(replaced: ReplacedError, what: str) -> Exception:
+def download_failed(replaced: ReplacedError, what: str) -> Exception:
+    """The error of boto3's own downloads for an object that was replaced on its way."""
     if DownloadFailed is ClientError:
         return replaced.error
     return DownloadFailed(f"Contents of stored object {what} did not match expected ETag.")
@@ -75,20 +85,35 @@ def to_file(download: Download, filename: str) -> None:
         with open(filename, "wb", buffering=0) as special:
             download.write_to(_noted(download, special.write), delayed=download.delayed_by_option)
         return
-    temporary = _temporary_name(filename)
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-    except OSError as error:
-        error.filename = filename  # the name that the caller knows
-        raise
+    temporary = temporary_name(filename)
+    descriptor = create_private(temporary, filename)
     try:
         with open(descriptor, "wb", buffering=0) as file:
             download.write_to(file.write, delayed=True)
-        _open_up(temporary)
-        os.replace(temporary, filename)
+        give_name(temporary, filename)
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def create_private(temporary: str, filename: str) -> int:
+    """Create a file that only its owner may open, and return its descriptor.
+
+    Args:
+        temporary: its name.
+        filename: the name that the caller knows, for the error.
+    """
+    try:
+        return os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    except OSError as error:
+        error.filename = filename
+        raise
+
+
+def give_name(temporary: str, filename: str) -> None:
+    """Give a file that is complete its name, and the mode that the caller's umask gives to files."""
+    _open_up(temporary)
+    os.replace(temporary, filename)
 
 
 def _open_up(path: str) -> None:
@@ -113,7 +138,7 @@ def _umask() -> int:
             os.close(descriptor)
 
 
-def _temporary_name(filename: str) -> str:
+def temporary_name(filename: str) -> str:
     """A name beside the file's, no longer than names may be."""
     folder, name = os.path.split(filename)
     ending = f".{secrets.token_hex(4)}"

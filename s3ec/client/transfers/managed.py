@@ -37,10 +37,21 @@ from s3ec.s3.instruction_copies import CopiedObject, copied_with_object
 from s3ec.s3.names import location_of
 from s3ec.s3.requests import check_user_metadata
 
-__all__ = ["copy", "download_file", "download_fileobj", "upload_file", "upload_fileobj"]
+__all__ = [
+    "Manager",
+    "check_extra",
+    "classic",
+    "copy",
+    "download_file",
+    "download_fileobj",
+    "upload_file",
+    "upload_fileobj",
+    "upload_parameters",
+    "whole_metadata",
+]
 
 
-class _Manager(TransferManager):
+class Manager(TransferManager):
     """s3transfer's own manager, but it lets our parameters and newer ones of boto3's operations through."""
 
     ALLOWED_UPLOAD_ARGS = [  # noqa: RUF012 - s3transfer's own shape
@@ -80,18 +91,34 @@ def upload_fileobj(
 
 
 def _upload(wire: Wire, view: Any, body: Any, bucket: str, key: str, extra: Any, callback: Any, config: Any) -> None:
-    _check_extra(extra, _Manager.ALLOWED_UPLOAD_ARGS)
+    parameters = upload_parameters(view, bucket, key, extra)
+    try:
+        uploads.upload(wire, body, parameters, classic(config), callback)
+    except S3ECError as error:
+        raise error.locate(location_of(parameters) or "") from error.__cause__
+
+
+def upload_parameters(client: Any, bucket: str, key: str, extra: Any) -> dict[str, Any]:
+    """The request of an upload.
+
+    Args:
+        client: whose configuration says whether S3 gets a checksum that nobody named.
+        bucket: the object's.
+        key: the object's.
+        extra: the caller's ``ExtraArgs``.
+
+    Raises:
+        ValueError: one that boto3 would refuse.
+    """
+    check_extra(extra, Manager.ALLOWED_UPLOAD_ARGS)
     parameters = {**(extra or {}), "Bucket": bucket, "Key": key}
     claims = any(name.startswith("Checksum") and name != "ChecksumType" for name in parameters)
     # The type information knows no such attribute of a Config.
-    configured = getattr(view.meta.config, "request_checksum_calculation", None)
+    configured = getattr(client.meta.config, "request_checksum_calculation", None)
     if configured == "when_supported" and not claims:
         # As boto3's own uploads do: the object keeps a checksum, whether it is sent in parts or not.
         parameters["ChecksumAlgorithm"] = "CRC32"
-    try:
-        uploads.upload(wire, body, parameters, _classic(config), callback)
-    except S3ECError as error:
-        raise error.locate(location_of(parameters) or "") from error.__cause__
+    return parameters
 
 
 def download_file(
@@ -129,9 +156,9 @@ def _download(
     callback: Any,
 ) -> None:
     """Deliver an object; one that is not encrypted (and may be read) comes by way of s3transfer."""
-    _check_extra(extra, _Manager.ALLOWED_DOWNLOAD_ARGS)
+    check_extra(extra, Manager.ALLOWED_DOWNLOAD_ARGS)
     parameters = {**(extra or {}), "Bucket": bucket, "Key": key}
-    config = _classic(config)
+    config = classic(config)
     for is_last in (False, True):
         try:
             etag = download_targets.deliver(
@@ -182,7 +209,7 @@ def copy(
     config: Any,
 ) -> None:
     """Copy an object of any size inside S3, content metadata, tag and instruction file included."""
-    _check_extra(extra, _Manager.ALLOWED_COPY_ARGS)
+    check_extra(extra, Manager.ALLOWED_COPY_ARGS)
     extra = dict(extra or {})
     check_user_metadata(extra.get("Metadata"))
     from_view = view
@@ -200,7 +227,7 @@ def copy(
         def send(whole: Mapping[str, str] | None) -> None:
             # The conditions held for what was looked at, and the copy is of nothing else.
             pinned = {**copy_object.without_conditions(extra), "CopySourceIfMatch": etag_of(head)}
-            named = _whole_metadata(pinned, head, _classic(config), whole)
+            named = whole_metadata(pinned, head, classic(config), whole)
             with _manager(_keeping_view(wire, view, head.get("Metadata", {}), whole), config) as manager:
                 # The wire counts ciphertext; what the caller hears of ends with the plaintext.
                 progress = None if callback is None else downloads.Progress(callback, plaintext_length(head))
@@ -224,7 +251,7 @@ def _keeping_view(wire: Wire, view: Any, metadata: Mapping[str, str], whole: Map
     return keeping
 
 
-def _whole_metadata(
+def whole_metadata(
     extra: dict[str, Any], head: dict[str, Any], config: TransferConfig, whole: Mapping[str, str] | None
 ) -> dict[str, Any]:
     """Name all metadata if S3 or s3transfer would not carry it over on its own."""
@@ -244,7 +271,8 @@ def _whole_metadata(
     return {"Metadata": {}, **everything, **extra, "MetadataDirective": "REPLACE"}
 
 
-def _check_extra(extra: Any, allowed: list[str]) -> None:
+def check_extra(extra: Any, allowed: list[str]) -> None:
+    """Refuse extra arguments that boto3 would refuse."""
     for name in extra or {}:
         if name not in allowed:
             raise ValueError(f"Invalid extra_args key '{name}', must be one of: {', '.join(allowed)}")
@@ -263,13 +291,13 @@ def _subscribers(callback: Any) -> list[Any] | None:
 
 
 def _manager(client: Any, config: Any, more_arguments: Sequence[str] = ()) -> TransferManager:
-    config = _classic(config)
-    manager = _Manager(client, config, None, None if config.use_threads else NonThreadedExecutor)
+    config = classic(config)
+    manager = Manager(client, config, None, None if config.use_threads else NonThreadedExecutor)
     manager.ALLOWED_DOWNLOAD_ARGS = [*manager.ALLOWED_DOWNLOAD_ARGS, *more_arguments]
     return manager
 
 
-def _classic(config: TransferConfig | None) -> TransferConfig:
+def classic(config: TransferConfig | None) -> TransferConfig:
     """Return a copy of the caller's configuration that never chooses the CRT.
 
     Raises:

@@ -24,6 +24,7 @@ __all__ = [
     "MAXIMUM_PART_LENGTH",
     "MINIMUM_PART_LENGTH",
     "EncryptedUpload",
+    "abort_named",
     "abort_upload",
     "complete_upload",
     "create_upload",
@@ -180,7 +181,21 @@ def abort_upload(s3: Surroundings, upload: EncryptedUpload) -> Flow[dict[str, An
     Raises:
         RefusedError, UnreachableError: as from a plain client.
     """
-    return call("AbortMultipartUpload", upload.parameters(s3, "AbortMultipartUpload", {}))
+    return abort_named(s3, upload.request, upload.upload_id)
+
+
+def abort_named(s3: Surroundings, request: Mapping[str, Any], upload_id: str) -> Flow[dict[str, Any]]:
+    """Give an upload up of which no more is known.
+
+    Args:
+        s3: the client.
+        request: parameters of the request that created it.
+        upload_id: S3's name for it.
+
+    Raises:
+        RefusedError, UnreachableError: as from a plain client.
+    """
+    return call("AbortMultipartUpload", s3.companion("AbortMultipartUpload", request, UploadId=upload_id))
 
 
 def list_parts(parameters: Mapping[str, Any]) -> Flow[list[dict[str, Any]]]:

@@ -1,0 +1,312 @@
+"""Uploads of tasks: the parts are encrypted in order, off the loop, and several are on their way at once.
+
+A part has memory of its own until it is sent, and no more parts are begun than may be on their way: nothing of the
+object's size is ever held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from boto3.s3.transfer import TransferConfig
+from s3transfer.bandwidth import LeakyBucket, RequestExceededException, RequestToken
+from s3transfer.utils import ChunksizeAdjuster
+
+from s3ec.aio.ciphertext import StoredCiphertext
+from s3ec.aio.driver import to_the_end
+from s3ec.aio.handlers import AsyncHeard
+from s3ec.aio.sources import AsyncSource, open_body
+from s3ec.aio.wire import AsyncWire
+from s3ec.aio.work import LARGE, off_loop
+from s3ec.client.bodies.claims import take_claims
+from s3ec.client.bodies.sources import CHUNK_SIZE, BytesSource, FileSource, Source, SourceBody, open_source
+from s3ec.client.calls.seals import SealedBytes
+from s3ec.client.multipart.sequential_upload import PART_ROOM, EncryptedPart, PartsInOrder, begin_upload
+from s3ec.errors import ConfigurationError, SourceChangedError
+from s3ec.s3 import put_object as puts
+from s3ec.s3.multipart.requests import abort_upload
+
+__all__ = ["Throttle", "upload", "workers"]
+
+_ON_COMPLETE = ("IfMatch", "IfNoneMatch")
+
+
+class Throttle:
+    """Makes the tasks of one transfer keep to its bytes per second; does nothing where no limit is set."""
+
+    def __init__(self, config: TransferConfig) -> None:
+        """Take the configuration."""
+        self._bucket = LeakyBucket(config.max_bandwidth) if config.max_bandwidth else None
+
+    async def wait_for(self, size: int) -> None:
+        """Wait until this many bytes may pass."""
+        token = RequestToken()
+        while self._bucket is not None:
+            try:
+                self._bucket.consume(size, token)
+            except RequestExceededException as error:
+                await asyncio.sleep(error.retry_time)
+            else:
+                return
+
+
+def workers(config: TransferConfig) -> int:
+    """How many requests of one transfer may be on their way at once."""
+    return config.max_request_concurrency if config.use_threads else 1
+
+
+async def upload(
+    wire: AsyncWire,
+    body: Any,
+    parameters: Mapping[str, Any],
+    config: TransferConfig,
+    callback: Callable[[int], object] | None,
+) -> None:
+    """Upload a body: in one request below the configured threshold, in parts from there on.
+
+    Args:
+        wire: plain calls.
+        body: a path, or a file-like object, whose ``read`` may be a coroutine function; read from where it stands.
+        parameters: bucket, key and the extra arguments.
+        config: sizes, requests at once, and bandwidth.
+        callback: called on the loop with plaintext bytes as they are sent; their sum is exact.
+
+    Raises:
+        S3ECError: as ``put_object`` does; an upload that was begun is aborted, also where the task is cancelled.
+        botocore.exceptions.ClientError: as S3 answers.
+    """
+    if not isinstance(body, str):
+        await _upload(wire, open_body(body, None), {**parameters}, config, callback)
+        return
+    file = await off_loop(partial(open, body, "rb", buffering=0))
+    try:
+        status = os.fstat(file.fileno())
+        # As s3transfer does: a log that grows meanwhile is uploaded as far as it reached. A pipe has no size.
+        grows = stat.S_ISREG(status.st_mode)
+        source: Any = FileSource(file, 0, status.st_size, may_grow=True) if grows else open_source(file)
+        await _upload(wire, source, {**parameters}, config, callback)
+    finally:
+        file.close()
+
+
+async def _upload(
+    wire: AsyncWire,
+    source: Source | AsyncSource,
+    parameters: dict[str, Any],
+    config: TransferConfig,
+    callback: Callable[[int], object] | None,
+) -> None:
+    report = callback if callback is not None else _nobody
+    known, head = source.length, b""
+    if known is None:
+        # Whether it needs parts is known only after reading up to the threshold.
+        buffer = bytearray(config.multipart_threshold)
+        count = await _Filling(source, b"").fill(memoryview(buffer))
+        head = bytes(memoryview(buffer)[:count])
+        known = count if count < config.multipart_threshold else None
+    if known is not None and known < config.multipart_threshold:
+        small: Any = BytesSource(head) if source.length is None else source
+        await _put(wire, parameters, small)
+        if known:  # callers divide by what is reported
+            report(known)
+        return
+    puts.check_length(known)
+    await _PartedUpload(_Filling(source, head), config, report, known).run(wire, parameters)
+
+
+def _nobody(_: int) -> None:
+    """Ignore the progress: the caller gave no callback."""
+
+
+async def _put(wire: AsyncWire, parameters: dict[str, Any], source: Source) -> None:
+    parameters.pop("MpuObjectSize", None)
+    parameters.pop("ChecksumType", None)
+    heard, other = await _hear_source(wire, "PutObject", parameters, source)
+    request, of_this_call = heard.parameters, wire.after(heard)
+    context = request.pop("EncryptionContext", None)
+    claims = take_claims(request)
+    of_this_call.validate("PutObject", request)
+    found = source if other is None else other
+    await of_this_call.run(puts.put_object(of_this_call, request, context, found, claims))
+
+
+async def _hear_source(
+    wire: AsyncWire, operation_name: str, parameters: dict[str, Any], source: Source
+) -> tuple[AsyncHeard, Source | None]:
+    """Ask handlers about a request of an upload; see `s3ec.client.calls.handlers.hear_source`."""
+    body = SourceBody(source)
+    heard = await wire.hear(operation_name, {**parameters, "Body": body})
+    found = heard.parameters.pop("Body", b"")
+    return heard, None if found is body and not body.touched else open_source(found)
+
+
+class _Filling:
+    """Fills the memory of parts from a source, one after the other."""
+
+    def __init__(self, source: Source | AsyncSource, head: bytes) -> None:
+        """Take the source, and what was read of it already."""
+        self._source = source
+        self._rest = memoryview(head)
+        self.at_end = False
+
+    async def fill(self, target: memoryview) -> int:
+        """Return the bytes that were filled in: fewer than there is room for only at the end."""
+        source = self._source
+        if not isinstance(source, AsyncSource):
+            return await off_loop(partial(self._fill, source, target))
+        filled = self._take_rest(target)
+        while filled < len(target):
+            chunk = await source.read_chunk(min(CHUNK_SIZE, len(target) - filled))
+            if not chunk:
+                self.at_end = True
+                break
+            target[filled : filled + len(chunk)] = chunk
+            filled += len(chunk)
+        return filled
+
+    async def look_ahead(self) -> None:
+        """Notice whether there is more."""
+        if self._rest or self.at_end:
+            return
+        source = self._source
+        if isinstance(source, AsyncSource):
+            chunk = await source.read_chunk(CHUNK_SIZE)
+        else:
+            chunk = await off_loop(lambda: bytes(source.read_chunk(CHUNK_SIZE)))
+        self._rest = memoryview(chunk)
+        self.at_end = not chunk
+
+    def _fill(self, source: Source, target: memoryview) -> int:
+        filled = self._take_rest(target)
+        while filled < len(target):
+            chunk = source.read_chunk(min(CHUNK_SIZE, len(target) - filled))
+            if not chunk:
+                self.at_end = True
+                break
+            target[filled : filled + len(chunk)] = chunk
+            filled += len(chunk)
+        return filled
+
+    def _take_rest(self, target: memoryview) -> int:
+        piece, self._rest = self._rest[: len(target)], self._rest[len(target) :]
+        target[: len(piece)] = piece
+        return len(piece)
+
+
+class _PartedUpload:
+    """One multipart upload on its way."""
+
+    def __init__(
+        self, filling: _Filling, config: TransferConfig, report: Callable[[int], object], known: int | None
+    ) -> None:
+        self._filling = filling
+        self._report = report
+        self._known = known
+        self._part_size = ChunksizeAdjuster().adjust_chunksize(config.multipart_chunksize, known)
+        self._workers = workers(config)
+        self._throttle = Throttle(config)
+
+    async def run(self, wire: AsyncWire, parameters: dict[str, Any]) -> None:
+        """Send everything, or abort."""
+        completion = {name: parameters.pop(name) for name in _ON_COMPLETE if name in parameters}
+        declared = parameters.pop("MpuObjectSize", None)
+        if declared is not None and self._known is not None and declared != self._known:
+            raise ConfigurationError(f"MpuObjectSize says {declared} bytes, and the body has {self._known}")
+        parameters.pop("ChecksumType", None)
+        claims = take_claims(parameters)
+        place = {name: parameters[name] for name in ("Bucket", "Key")}
+        heard = await wire.hear("CreateMultipartUpload", parameters)
+        options, creating = begin_upload(wire.after(heard), heard.parameters)
+        own = wire.after(heard).with_options(options)
+        upload, _ = await own.run(creating)
+        completed = False
+        try:
+            parts = PartsInOrder(upload, claims=claims, place=place)
+            await self._send_all(own, parts)
+            await own.run(parts.completing(own, completion))
+            completed = True
+        finally:
+            if not completed:
+                await to_the_end(own.run(abort_upload(own, upload)))
+
+    async def _send_all(self, wire: AsyncWire, parts: PartsInOrder) -> None:
+        pending: set[asyncio.Task[None]] = set()
+        total = 0
+        try:
+            last = False
+            while not last:
+                buffer = bytearray(self._part_size + PART_ROOM)
+                filled = await self._filling.fill(memoryview(buffer)[: self._part_size])
+                await self._filling.look_ahead()
+                last = self._filling.at_end
+                total += filled
+                self._check_total(total, last=last)
+                part = await self._encrypted(wire, parts, buffer, filled, last=last)
+                pending.add(asyncio.ensure_future(self._send(wire, parts, part)))
+                while pending and (last or len(pending) >= self._workers):
+                    done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                    for sent in done:
+                        sent.result()
+        finally:
+            for sending in pending:
+                sending.cancel()
+            if pending:
+                await to_the_end(_ended(pending))
+
+    async def _encrypted(
+        self, wire: AsyncWire, parts: PartsInOrder, buffer: bytearray, filled: int, *, last: bool
+    ) -> EncryptedPart:
+        """Return the next part, from what the caller's handlers make of it."""
+        plaintext = memoryview(buffer)[:filled]
+        heard, other = await _hear_source(wire, "UploadPart", parts.request_of_next(wire), BytesSource(plaintext))
+        if other is not None:
+            pieces = await off_loop(lambda: list(iter(lambda: bytes(other.read_chunk(CHUNK_SIZE)), b"")))
+            plaintext = memoryview(b"".join(pieces))
+            buffer = bytearray(len(plaintext) + PART_ROOM)
+        return await off_loop(partial(parts.encrypt_next, plaintext, buffer, last=last, heard=heard))
+
+    async def _send(self, wire: AsyncWire, parts: PartsInOrder, part: EncryptedPart) -> None:
+        await self._throttle.wait_for(part.plaintext_length)
+        heard: Any = getattr(part.parameters, "heard", None)
+        of_this_call = wire if heard is None else wire.after(heard)
+        await of_this_call.run(parts.sending(of_this_call, part, _body(part.ciphertext)))
+        if part.plaintext_length:
+            self._report(part.plaintext_length)
+
+    def _check_total(self, total: int, *, last: bool) -> None:
+        if self._known is not None and (total > self._known or (last and total != self._known)):
+            raise SourceChangedError(
+                f"the body had {self._known} bytes when the upload began, and {'gave' if last else 'gives more than'} "
+                f"{total}; the upload is given up"
+            )
+
+
+async def _ended(tasks: set[asyncio.Task[None]]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _body(ciphertext: memoryview) -> Any:
+    """A part's ciphertext, whose memory is its own."""
+    return SealedBytes(bytes(ciphertext)) if len(ciphertext) < LARGE else StoredCiphertext(_InMemory(ciphertext))
+
+
+class _InMemory:
+    """Ciphertext that is in memory already."""
+
+    on_disk = False
+
+    def __init__(self, ciphertext: memoryview) -> None:
+        self._ciphertext = ciphertext
+        self.length = len(ciphertext)
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Some bytes from an offset on, ``size`` at most; none only at the end."""
+        return bytes(self._ciphertext[offset : offset + size])
+
+    def close(self) -> None:
+        """Do nothing: whoever encrypted it lets go of it."""

@@ -1,0 +1,113 @@
+"""Managed transfers as coroutines, with boto3's names and signatures; see `s3ec.client.transfers.managed`.
+
+aioboto3 gives its clients methods of these names. They would hold a whole object in memory, write what is not verified
+under the final name, and lose the content metadata of large copies: these here stand before them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from boto3.exceptions import RetriesExceededError, S3UploadFailedError
+from botocore.exceptions import ClientError
+from s3transfer.exceptions import RetriesExceededError as S3TransferRetriesExceededError
+
+from s3ec.aio import transfer_copies, transfer_downloads, transfer_uploads
+from s3ec.aio.wire import AsyncWire
+from s3ec.client.transfers.managed import Manager, check_extra, classic, upload_parameters
+from s3ec.errors import S3ECError
+from s3ec.s3.names import location_of
+
+__all__ = ["copy", "download_file", "download_fileobj", "upload_file", "upload_fileobj"]
+
+
+async def upload_file(
+    client: Any, filename: Any, bucket: str, key: str, extra: Any, callback: Any, config: Any
+) -> None:
+    """Upload a file; parts are encrypted in order and sent in parallel."""
+    name = _path(filename)
+    try:
+        await _upload(client, name, bucket, key, extra, callback, config)
+    except ClientError as error:
+        raise S3UploadFailedError(f"Failed to upload {name} to {bucket}/{key}: {error}") from error
+
+
+async def upload_fileobj(
+    client: Any, fileobj: Any, bucket: str, key: str, extra: Any, callback: Any, config: Any
+) -> None:
+    """Upload a file-like object, seekable or not; ``read`` may be a coroutine function."""
+    if not hasattr(fileobj, "read"):
+        raise ValueError("Fileobj must implement read")
+    await _upload(client, fileobj, bucket, key, extra, callback, config)
+
+
+async def _upload(client: Any, body: Any, bucket: str, key: str, extra: Any, callback: Any, config: Any) -> None:
+    parameters = upload_parameters(client, bucket, key, extra)
+    try:
+        await transfer_uploads.upload(client._s3ec_wire, body, parameters, classic(config), callback)
+    except S3ECError as error:
+        raise error.locate(location_of(parameters) or "") from error.__cause__
+
+
+async def download_file(
+    client: Any, bucket: str, key: str, filename: Any, extra: Any, callback: Any, config: Any
+) -> None:
+    """Download into a file, which gets its name only after the content verified."""
+    write = partial(transfer_downloads.to_file, _path(filename))
+    try:
+        await _download(client, bucket, key, extra, callback, config, write)
+    except S3TransferRetriesExceededError as error:
+        raise RetriesExceededError(error.last_exception) from error  # type: ignore[arg-type]  # boto3 passes the same
+
+
+async def download_fileobj(
+    client: Any, bucket: str, key: str, fileobj: Any, extra: Any, callback: Any, config: Any
+) -> None:
+    """Download into a file-like object, which gets nothing unverified; ``write`` may be a coroutine function."""
+    if not hasattr(fileobj, "write"):
+        raise ValueError("Fileobj must implement write")
+    write = partial(transfer_downloads.to_fileobj, fileobj)
+    await _download(client, bucket, key, extra, callback, config, write)
+
+
+async def _download(
+    client: Any, bucket: str, key: str, extra: Any, callback: Any, config: Any, write: Callable[..., Any]
+) -> None:
+    check_extra(extra, Manager.ALLOWED_DOWNLOAD_ARGS)
+    parameters = {**(extra or {}), "Bucket": bucket, "Key": key}
+    wire: AsyncWire = client._s3ec_wire
+    try:
+        await transfer_downloads.deliver(wire, parameters, classic(config), callback, write)
+    except S3ECError as error:
+        raise error.locate(location_of(parameters) or "") from error.__cause__
+
+
+async def copy(
+    client: Any,
+    source: Any,
+    bucket: str,
+    key: str,
+    extra: Any,
+    callback: Any,
+    source_client: Any,
+    config: Any,
+) -> None:
+    """Copy an object of any size inside S3, content metadata, tag and instruction file included."""
+    check_extra(extra, Manager.ALLOWED_COPY_ARGS)
+    target = {**(extra or {}), "Bucket": bucket, "Key": key, "CopySource": source}
+    looking = client if source_client is None else source_client
+    view = looking.__dict__.get("_s3ec_view", looking)
+    try:
+        await transfer_copies.copy(client._s3ec_wire, source, target, view, classic(config), callback)
+    except S3ECError as error:
+        raise error.locate(location_of(target) or "") from error.__cause__
+
+
+def _path(filename: Any) -> str:
+    name = os.fspath(filename) if isinstance(filename, os.PathLike) else filename
+    if not isinstance(name, str):
+        raise ValueError("Filename must be a string or a path-like object")
+    return name

@@ -1,0 +1,106 @@
+"""Downloads in parts: the gate once, then ranges of the very version that passed it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from s3ec.crypto.content import ContentCipher
+from s3ec.errors import AuthenticationError
+from s3ec.s3.answers import check_partial, etag_of, is_partial, length_of
+from s3ec.s3.flow import Flow, call, close_body, open_cipher, read_body
+from s3ec.s3.objects import ReadRequest, check, check_stored_length, resolve
+from s3ec.s3.pinning import get_pinned
+from s3ec.s3.range_header import ByteRange
+from s3ec.s3.surroundings import Surroundings
+
+__all__ = ["Downloadable", "fetch_part", "look_before_download"]
+
+_PIECE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Downloadable:
+    """An object that has passed the gate, or needs none.
+
+    Attributes:
+        cipher: opens it; None for one that is not encrypted, where the client allows such.
+        length: bytes that S3 has of it.
+        pinned: parameters of every read of it, tied to this version by its ETag.
+    """
+
+    cipher: ContentCipher | None = field(repr=False)
+    length: int
+    pinned: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def plaintext_length(self) -> int:
+        """Bytes of plaintext, or somewhat more for what is padded."""
+        return self.length if self.cipher is None else max(self.length - self.cipher.suite.tag_length, 0)
+
+    @property
+    def has_tag(self) -> bool:
+        """True if a tag covers all of it."""
+        return self.cipher is not None and not self.cipher.suite.is_legacy
+
+
+def look_before_download(s3: Surroundings, request: ReadRequest) -> Flow[Downloadable]:
+    """Look at an object, and pass the gate; nothing of its content is read.
+
+    Raises:
+        MetadataError, PolicyError, KeyringError, SecurityError: as for any read.
+        RefusedError: as from a plain client, which heads the object first too.
+    """
+    carried = {name: value for name, value in request.parameters.items() if name != "ChecksumMode"}
+    head = yield from call("HeadObject", carried)
+    found = yield from resolve(s3, request, head.get("Metadata", {}))
+    length = length_of(head)
+    # By the ETag alone: naming a version takes a permission that plain downloads do without.
+    pinned = {**carried, "IfMatch": etag_of(head)}
+    if found is None:
+        return Downloadable(None, length, pinned)
+    checked = check(s3, request, found)
+    check_stored_length(found.content_metadata, length)
+    return Downloadable((yield from open_cipher(checked)), length, pinned)
+
+
+def fetch_part(wanted: Downloadable, start: int, size: int) -> Flow[list[bytes]]:
+    """Fetch some of the stored bytes, and nothing else in their place.
+
+    Args:
+        wanted: the object.
+        start: offset of the first byte.
+        size: bytes, at least one.
+
+    Raises:
+        AuthenticationError: S3 answers with other bytes than those it was asked for.
+        ReplacedError: the object was replaced.
+        RefusedError, UnreachableError: as from a plain client.
+    """
+    request = dict(wanted.pinned)
+    whole = size == wanted.length
+    if not whole:
+        request["Range"] = f"bytes={start}-{start + size - 1}"
+    response = yield from get_pinned(request)
+    body = response["Body"]
+    try:
+        if whole:
+            fits = not is_partial(response) and length_of(response) == size
+        else:
+            fits = check_partial(response, ByteRange(start, start + size - 1)).total == wanted.length
+        if not fits:
+            raise AuthenticationError("S3 states one length of the object first, and another then")
+        if etag_of(response) != wanted.pinned["IfMatch"]:
+            raise AuthenticationError("the object was replaced while it was downloaded")
+        pieces = []
+        for offset in range(0, size, _PIECE):
+            length = min(_PIECE, size - offset)
+            pieces.append((yield from read_body(body, length, has_tag=wanted.has_tag)))
+            if len(pieces[-1]) < length:
+                raise AuthenticationError("the stored object ended early: it was cut off")
+        if (yield from read_body(body, 1, has_tag=wanted.has_tag)):
+            raise AuthenticationError("S3 answered with more bytes than it was asked for")
+    finally:
+        yield from close_body(body)
+    return pieces
