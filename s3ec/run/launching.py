@@ -67,8 +67,12 @@ def _interpreter_line(program: Path) -> list[str]:
     return head[0][2:].split()
 
 
-def refuse_command(command: Sequence[str]) -> None:
-    """Refuse a command whose Python would not meet us, as far as its words show that.
+def refuse_command(command: Sequence[str], *, through_endpoint: bool = False) -> None:
+    """Refuse a command that encryption would not reach, as far as its words show that.
+
+    Args:
+        command: its words.
+        through_endpoint: encryption is in an endpoint, and the environment alone leads there: any Python will do.
 
     Raises:
         ConfigurationError: with the reason and the way out.
@@ -77,8 +81,10 @@ def refuse_command(command: Sequence[str]) -> None:
     if name == "sudo":
         raise ConfigurationError("sudo drops the environment that encryption travels in: sudo s3ec run -- …")
     if name == "env":
-        _refuse_env(command)
+        _refuse_env(command, through_endpoint)
     python = python_of(command)
+    if through_endpoint:
+        return
     if python is None:
         if name in ("aws", "aws.exe") and _is_frozen(str(shutil.which(command[0]))):
             raise ConfigurationError(
@@ -93,16 +99,16 @@ def refuse_command(command: Sequence[str]) -> None:
             )
 
 
-def _refuse_env(command: Sequence[str]) -> None:
+def _refuse_env(command: Sequence[str], through_endpoint: bool) -> None:
     for number, word in enumerate(command[1:], 1):
         if word in ("-i", "-", "--ignore-environment") or word.startswith(("-u", "--unset")):
             raise ConfigurationError(
                 f"env {word} takes away the environment that encryption travels in: env … s3ec run -- …"
             )
-        if word.startswith(("PYTHONPATH=", "S3EC_")):
+        if word.startswith(("AWS_", "S3_ENDPOINT_URL=") if through_endpoint else ("PYTHONPATH=", "S3EC_")):
             raise ConfigurationError(f"env {word.partition('=')[0]}= comes too late: env {word} … s3ec run -- …")
         if not word.startswith("-") and "=" not in word:
-            refuse_command(command[number:])
+            refuse_command(command[number:], through_endpoint=through_endpoint)
             return
 
 

@@ -8,22 +8,17 @@ import signal
 import ssl
 import sys
 from collections.abc import Iterator
-from dataclasses import fields
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
-from botocore.config import Config
 
-from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH
-from s3ec.cli.environment import Environment, keyring_spec
+from s3ec.cli.endpoint import make_endpoint, need_extra
+from s3ec.cli.environment import Environment
 from s3ec.cli.failures import ExitCode, Failure, FailureError
 from s3ec.cli.options import Command, Options, shared_options
 from s3ec.cli.output import Output
-from s3ec.client.encryption_client import EncryptionClient
-from s3ec.rules.bucket_rules import BucketRule, load_rules
 
 if TYPE_CHECKING:
     from s3ec.serve import Server, ServeSettings
@@ -95,18 +90,9 @@ def serve(output: Output, /, options: Options, **given: Any) -> int:
     Any tool that takes an endpoint's address works with it, in any language. Clients sign with credentials of the
     endpoint's own, which open nothing at AWS. SIGTERM or Ctrl-C ends it once requests in flight are finished.
     """
-    try:
-        import h11  # noqa: F401 - the extra
-    except ImportError as error:
-        raise FailureError(
-            Failure(
-                code=ExitCode.CONFIGURATION,
-                error="ConfigurationError",
-                message="s3ec serve needs the extra: pip install 's3ec[serve]'",
-            )
-        ) from error
+    need_extra()
     settings = _settings(given)
-    server = _server(Environment(options, output), settings, given["config"])
+    server = make_endpoint(Environment(options, output), settings, given["config"])
     _announce(output, server, settings, given["credentials"])
     with _stopped_by_signals(server):
         finished = server.serve()
@@ -152,53 +138,6 @@ def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
             )
         ) from error
     return context
-
-
-def _server(environment: Environment, settings: ServeSettings, rules_file: Path | None) -> Server:
-    from s3ec.serve.assembly import count_kms, make_server
-    from s3ec.serve.doors import RuledDoors
-    from s3ec.serve.metrics import Metrics
-
-    options = environment.options
-    # First, so that an endpoint which is not a URL is refused in one place.
-    plain = environment.s3
-    rules = load_rules(
-        profile_name=options.profile,
-        file=rules_file,
-        given={
-            "kms_key": options.kms_key,
-            "aes_key_file": options.aes_key_file,
-            "rsa_private_key_file": options.rsa_private_key,
-            "rsa_public_key_file": options.rsa_public_key,
-            "rsa_passphrase_file": options.rsa_passphrase_file,
-            "context": options.context,
-            "allow_legacy": options.allow_legacy,
-        },
-    )
-    metrics = Metrics()
-    count_kms(environment.session, metrics)
-    doors = RuledDoors(rules, partial(_client, environment, settings))
-    return make_server(settings, environment.session, plain, doors, metrics)
-
-
-def _client(environment: Environment, settings: ServeSettings, rule: BucketRule) -> EncryptionClient:
-    chosen = rule.options()
-    values = {each.name: getattr(chosen, each.name) for each in fields(chosen)}
-    if rule.settings.kms_key is not None:
-        # Where the options say that KMS is.
-        spec = keyring_spec("kms", key_id=rule.settings.kms_key, allow_legacy=rule.settings.allow_legacy)
-        values["keyring"] = spec.build(environment.connection, environment.session)
-    defaults = {
-        "buffer_size": settings.buffer_size,
-        # Nobody can call s3ec.open here: a range of a large object is verified as one of a small one is.
-        "verified_range_limit": GCM_MAX_PLAINTEXT_LENGTH + 16,
-    }
-    return EncryptionClient(
-        session=environment.session,
-        endpoint_url=environment.options.endpoint_url,
-        config=Config(max_pool_connections=settings.max_requests + 4),
-        **{**values, **defaults, **rule.client_options},
-    )
 
 
 def _announce(output: Output, server: Server, settings: ServeSettings, path: Path | None) -> None:
