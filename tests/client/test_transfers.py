@@ -19,8 +19,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from s3transfer.manager import TransferManager
 
+from s3ec.client.transfers import downloads, uploads
+from s3ec.client.transfers import pace as pace_of_transfers
 from s3ec.client.transfers.download_targets import DownloadFailed
-from s3ec.client.transfers.downloads import _Pace
+from s3ec.client.transfers.pace import Pace
 from s3ec.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -626,14 +628,120 @@ class TestCopies:
             client.copy({"Bucket": bucket, "Key": "absent"}, bucket, "l")
 
 
+class TestInOneAnswer:
+    """A large object of a close server comes in one answer, with all that holds for parts."""
+
+    @pytest.fixture(autouse=True)
+    def near(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Every object is large, and every server close and fast, whatever the machine has to do."""
+        monkeypatch.setattr(downloads, "_LARGE", 1)
+        monkeypatch.setattr(pace_of_transfers, "_NEAR", 1e9)
+        monkeypatch.setattr(pace_of_transfers, "_SLOW", 0)
+
+    @staticmethod
+    def ranges(liar: LyingS3) -> list[str | None]:
+        """What was asked for."""
+        return [header for method, _, header in liar.state.requests if method == "GET"]
+
+    @pytest.mark.parametrize("options", [{}, {"buffer_size": 5}], ids=str)
+    def test_one_request(
+        self, http_liar: LyingS3, make: Callable[..., Any], tmp_path: Path, options: dict[str, Any]
+    ) -> None:
+        """And progress that adds up."""
+        client = make(**options)
+        content, told, target = put(client, DATA[: 3 * MiB + 1]), list[int](), io.BytesIO()
+        http_liar.state.requests.clear()
+        client.download_file("b", "k", str(tmp_path / "f"), Config=DOWN, Callback=told.append)
+        client.download_fileobj("b", "k", target, Config=DOWN)
+        assert (tmp_path / "f").read_bytes() == target.getvalue() == content
+        assert sum(told) == len(content)
+        assert self.ranges(http_liar) == [None, None]
+
+    def test_a_connection_that_breaks(self, http_liar: LyingS3, make: Callable[..., Any], tmp_path: Path) -> None:
+        """What has arrived is kept, and the rest asked for, as often as a part would be."""
+        client = make()
+        content, told = put(client, DATA[: 3 * MiB]), list[int]()
+        http_liar.state.requests.clear()
+        http_liar.lies.cut_answers, http_liar.lies.cut_by = 2, MiB + 5
+        client.download_file("b", "k", str(tmp_path / "f"), Config=DOWN, Callback=told.append)
+        assert (tmp_path / "f").read_bytes() == content
+        assert sum(told) == len(content)
+        assert self.ranges(http_liar) == [None, *[f"bytes={2 * MiB}-{3 * MiB + 15}"] * 2]
+        http_liar.lies.cut_answers, http_liar.lies.cut_by = 10_000, 10
+        http_liar.state.requests.clear()
+        with pytest.raises(RetriesExceededError):
+            client.download_file("b", "k", str(tmp_path / "g"), Config=DOWN)
+        assert os.listdir(tmp_path) == ["f"]
+        assert len(self.ranges(http_liar)) == DOWN.num_download_attempts
+
+    def test_a_server_that_turns_out_slow(
+        self, http_liar: LyingS3, make: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The rest is asked for in parts."""
+        monkeypatch.setattr(pace_of_transfers, "_SLOW", 1e18)
+        monkeypatch.setattr(pace_of_transfers, "_ENOUGH_TO_TELL", MiB)
+        client = make()
+        content = put(client, DATA[: MiB + 100_000])
+        http_liar.state.requests.clear()
+        client.download_file("b", "k", str(tmp_path / "f"), Config=DOWN)
+        assert (tmp_path / "f").read_bytes() == content
+        parts = [f"bytes={MiB + first}-{MiB + min(first + 30_000, 100_016) - 1}" for first in range(0, 100_016, 30_000)]
+        asked = self.ranges(http_liar)
+        assert (asked[0], sorted(map(str, asked[1:]))) == (None, sorted(parts))
+
+    def test_an_upload_holds_few_parts(
+        self, http_liar: LyingS3, make: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As many buffers as there are parts on their way."""
+        made: list[int] = []
+        run = uploads._PartedUpload.run
+
+        def noting(upload: Any) -> None:
+            run(upload)
+            made.append(upload._made)
+
+        monkeypatch.setattr(uploads._PartedUpload, "run", noting)
+        monkeypatch.setattr(uploads, "_NEAR_BUFFERS", 1)
+        client = make()
+        client.upload_fileobj(io.BytesIO(DATA), "b", "k", Config=SMALL)
+        assert made == [1]
+        assert body_of(client) == DATA
+
+    @pytest.mark.parametrize(
+        ("lie", "told"),
+        [
+            ({"tamper": lambda body: body[:-1] + bytes([body[-1] ^ 1])}, "was altered"),
+            ({"headers": {"ETag": '"other"'}}, "was replaced"),
+            ({"wrong_range": 16, "cut_answers": 1, "cut_by": MiB + 5}, "another range"),
+        ],
+        ids=["flipped", "another object", "another range after a break"],
+    )
+    def test_lies(
+        self, http_liar: LyingS3, make: Callable[..., Any], tmp_path: Path, lie: dict[str, Any], told: str
+    ) -> None:
+        """Leave no file."""
+        client = make()
+        put(client, DATA[: 3 * MiB])
+
+        def lying(_: int) -> None:
+            http_liar.lies.on_get = None
+            for name, value in lie.items():
+                setattr(http_liar.lies, name, value)
+
+        http_liar.lies.on_get = lying
+        with pytest.raises(AuthenticationError, match=told):
+            client.download_file("b", "k", str(tmp_path / "f"), Config=DOWN)
+        assert os.listdir(tmp_path) == []
+
+
 class TestPace:
     """How many requests a download keeps in flight."""
 
     @staticmethod
-    def pace(most: int, answered_in: float, seconds: list[float]) -> _Pace:
+    def pace(most: int, answered_in: float, seconds: list[float]) -> Pace:
         """A pace whose clock shows these times, one after another."""
         times = iter(seconds)
-        return _Pace(most, answered_in, lambda: next(times))
+        return Pace(most, answered_in, lambda: next(times))
 
     @pytest.mark.parametrize(("most", "answered_in", "workers"), [(10, 0.02, 10), (10, 0.001, 3), (2, 0.001, 2)])
     def test_the_first_requests(self, most: int, answered_in: float, workers: int) -> None:

@@ -20,14 +20,14 @@ from botocore.exceptions import ClientError
 from botocore.httpchecksum import AwsChunkedWrapper
 
 from s3ec.client.bodies.ciphertext import CiphertextBody, PassingBody
-from s3ec.client.bodies.ciphertext_reader import CiphertextReader
 from s3ec.client.calls.seals import SealedRequest, check_at_last
 from s3ec.client.multipart.body import PartBody
 from s3ec.errors import SourceChangedError
 
 __all__ = ["FramedBody", "PiecedBody", "end_retries_of_passing", "frame", "trail"]
 
-_FRAME_SIZE = 256 * 1024
+_FRAME_SIZE = 1024 * 1024
+_AT_ONCE = 256 * 1024
 _TRAILER = "x-amz-checksum-crc32"
 _CHECKSUM_LENGTH = 8  # four bytes in base64
 _CONNECTION_READS = frozenset({8192, 16384})  # http.client, urllib3
@@ -62,21 +62,24 @@ class FramedBody:
 
     def __iter__(self) -> Iterator[bytes]:
         """The pieces to be written to the connection: one for a small body."""
-        return iter([b"".join(self._pieces())]) if self._length <= _FRAME_SIZE else self._pieces()
+        return iter([b"".join(self._pieces())]) if self._length <= _AT_ONCE else self._pieces()
 
     def _pieces(self) -> Iterator[bytes]:
         if self._raw.tell():
             self._raw.seek(0)
-        reader = CiphertextReader(self._raw)
         checksum, left, before = 0, self._length, b""
         while left:
-            wanted = min(_FRAME_SIZE, left)
-            chunk = reader.read(wanted)
-            if len(chunk) < wanted:
-                raise SourceChangedError(f"Body ended before the {self._length} bytes that were announced")
-            checksum = zlib.crc32(chunk, checksum)
-            left -= len(chunk)
-            yield b"".join((before, b"%x\r\n" % len(chunk), chunk))
+            room = min(_FRAME_SIZE, left)
+            left -= room
+            yield b"%b%x\r\n" % (before, room)
+            # What the body gives is summed and sent as it is: to join it into a chunk first would copy every byte.
+            while room:
+                piece = self._raw.read(room)
+                if not piece:
+                    raise SourceChangedError(f"Body ended before the {self._length} bytes that were announced")
+                checksum = zlib.crc32(piece, checksum)
+                room -= len(piece)
+                yield piece
             before = b"\r\n"
         trailer = base64.b64encode(checksum.to_bytes(4, "big"))
         yield b"%b0\r\n%b:%b\r\n\r\n" % (before, _TRAILER.encode(), trailer)
@@ -215,7 +218,7 @@ def frame(request: Any, **_: Any) -> None:
         request.body = framed
         headers["Content-Length"] = str(len(framed))
     del headers["Transfer-Encoding"]
-    if int(length) <= _FRAME_SIZE:
+    if int(length) <= _AT_ONCE:
         # Asking first whether so little may be sent takes longer than sending it.
         headers.pop("Expect", None)
 

@@ -1,7 +1,8 @@
 """Downloads: parallel ranges of one version, put in order, decrypted in order, delivered after the tag verified.
 
 Parts are fetched by a few threads; one decryptor takes them in order, so that the object's own tag authenticates a
-parallel download for free. Nothing is kept but the window of parts in flight.
+parallel download for free. Nothing is kept but the window of parts in flight. From a server that is close and fast a
+large object comes in one answer, which is decrypted as it arrives: no thread has to wait for another then.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -23,6 +24,7 @@ from s3ec.client.bodies.releases import Release, open_plaintext
 from s3ec.client.bodies.sources import CHUNK_SIZE
 from s3ec.client.calls.wire import Wire
 from s3ec.client.transfers.bandwidth import Throttle
+from s3ec.client.transfers.pace import Pace
 from s3ec.crypto.content import ContentCipher
 from s3ec.errors import AuthenticationError
 from s3ec.s3.answers import check_partial, etag_of, is_partial, length_of
@@ -33,38 +35,10 @@ from s3ec.s3.range_header import ByteRange
 __all__ = ["Download", "Progress", "begin"]
 
 _MIB = 1024 * 1024
-_LARGEST_PART = 4 * _MIB  # ten of them in flight take less than ten parts of boto3's own size
-_NEAR = 0.005
 _NEAR_WORKERS = 3
-_SLOW = 200 * _MIB
-_ENOUGH_TO_TELL = 32 * _MIB
-
-
-class _Pace:
-    """How many requests are worth having in flight.
-
-    Many of them hide a distant server's latency, and add up where each connection is slow. With a server that is close
-    and fast their threads are in each other's way: a few are faster, in a fraction of the memory.
-
-    Attributes:
-        workers: requests in flight.
-    """
-
-    def __init__(self, most: int, answered_in: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin by the seconds that the server took for an answer without a body."""
-        self.workers = min(most, _NEAR_WORKERS) if answered_in < _NEAR else most
-        self._most = most
-        self._clock = clock
-        self._since = clock()
-        self._bytes = 0
-
-    def took(self, count: int) -> None:
-        """Notice that this many bytes have arrived; if they are slow to come, all requests are let loose."""
-        if self.workers == self._most or self._bytes >= _ENOUGH_TO_TELL:
-            return
-        self._bytes += count
-        if self._bytes >= _ENOUGH_TO_TELL and self._bytes < _SLOW * (self._clock() - self._since):
-            self.workers = self._most
+_LARGEST_PART = 4 * _MIB  # ten of them in flight take less than ten parts of boto3's own size
+_LARGE = 64 * _MIB
+"""Bytes from which on one answer is tried first: less comes in a few parts, which take no longer."""
 
 
 class _Parts:
@@ -90,14 +64,17 @@ class _Parts:
         self._size = max(1, min(config.multipart_chunksize, _LARGEST_PART, total))
         parallel = config.use_threads and total >= config.multipart_threshold
         workers = min(config.max_request_concurrency, -(-total // self._size)) if parallel else 1
-        self._pace = _Pace(workers, answered_in)
+        self._pace = Pace(workers, answered_in, near=_NEAR_WORKERS)
         self._executor = ThreadPoolExecutor(workers, "s3ec-download") if workers > 1 else None
         self._next = 0
         self._window: deque[Future[deque[bytes]] | tuple[int, int]] = deque()
         self._current: deque[bytes] = deque()
         self._stopped = threading.Event()
         self._throttle = Throttle(config, self._stopped)
-        self._refill()
+        self._in_one = workers > 1 and self._pace.is_near and total >= _LARGE
+        self._stream: Iterator[bytes] | None = None
+        if not self._in_one:
+            self._refill()
 
     def read(self, size: int) -> bytes:
         pieces: list[bytes] = []
@@ -114,6 +91,7 @@ class _Parts:
 
     def close(self) -> None:
         self._stopped.set()
+        self._end_stream()
         if self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
         self._window.clear()
@@ -122,6 +100,11 @@ class _Parts:
     def _ready(self) -> bool:
         """Make sure that there is a chunk to read; False at the end."""
         while not self._current:
+            if self._in_one and self._pace.is_near and self._next < self._total:
+                self._current.append(self._next_of_stream())
+                self._pace.took(len(self._current[0]))
+                continue
+            self._end_stream()
             self._refill()
             if not self._window:
                 return False
@@ -129,6 +112,27 @@ class _Parts:
             self._current = self._fetch(*pending) if isinstance(pending, tuple) else pending.result()
             self._pace.took(sum(map(len, self._current)))
         return True
+
+    def _next_of_stream(self) -> bytes:
+        """Return the next chunk of the one answer, and of another one from there on if the connection broke."""
+        for left in range(self._attempts - 1, -1, -1):
+            try:
+                if self._stream is None:
+                    self._stream = self._chunks(self._next, self._total - self._next)
+                chunk = next(self._stream)
+            except S3_RETRYABLE_DOWNLOAD_ERRORS as error:
+                self._end_stream()
+                if not left:
+                    raise RetriesExceededError(error) from error
+            else:
+                self._next += len(chunk)
+                return chunk
+        raise AssertionError("unreachable: the last round returns or raises")  # pragma: no cover - for the type checker
+
+    def _end_stream(self) -> None:
+        stream, self._stream = self._stream, None
+        if isinstance(stream, Generator):
+            stream.close()
 
     def _refill(self) -> None:
         while self._next < self._total and len(self._window) < self._pace.workers:
@@ -147,12 +151,15 @@ class _Parts:
             raise RetriesExceededError(error) from error
 
     def _fetch_once(self, start: int, size: int) -> deque[bytes]:
+        return deque(self._chunks(start, size))
+
+    def _chunks(self, start: int, size: int) -> Iterator[bytes]:
+        """Ask for some bytes of the pinned version, and yield them as they come; fewer only where all is stopped."""
         request = dict(self._pinned)
         whole = size == self._total
         if not whole:
             request["Range"] = f"bytes={start}-{start + size - 1}"
         response = self._wire.run(get_pinned(request))
-        chunks: deque[bytes] = deque()
         with response["Body"]:
             if whole:
                 fits = not is_partial(response) and length_of(response) == size
@@ -165,15 +172,15 @@ class _Parts:
             reader = CiphertextReader(response["Body"], has_tag=self._has_tag)
             for offset in range(0, size, CHUNK_SIZE):
                 if self._stopped.is_set():
-                    return chunks
+                    return
                 wanted = min(CHUNK_SIZE, size - offset)
                 self._throttle.wait_for(wanted)
-                chunks.append(reader.read(wanted))
-                if len(chunks[-1]) < wanted:
+                chunk = reader.read(wanted)
+                if len(chunk) < wanted:
                     raise AuthenticationError("the stored object ended early: it was cut off")
-            if reader.read(1):
-                raise AuthenticationError("S3 answered with more bytes than it was asked for")
-        return chunks
+                if offset + wanted == size and reader.read(1):
+                    raise AuthenticationError("S3 answered with more bytes than it was asked for")
+                yield chunk
 
 
 class Download:

@@ -11,6 +11,7 @@ import queue
 import stat
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -26,11 +27,13 @@ from s3ec.client.calls.handlers import hear_source
 from s3ec.client.calls.wire import Wire
 from s3ec.client.multipart.sequential_upload import PART_ROOM, EncryptedPart, SequentialUpload
 from s3ec.client.transfers.bandwidth import Throttle
+from s3ec.client.transfers.pace import Pace
 from s3ec.errors import ConfigurationError, SourceChangedError
 from s3ec.s3.put_object import check_length
 
 __all__ = ["upload"]
 
+_NEAR_BUFFERS = 4
 _ON_COMPLETE = ("IfMatch", "IfNoneMatch")
 
 
@@ -156,7 +159,10 @@ class _PartedUpload:
         claims = take_claims(parameters)
         place = {name: parameters[name] for name in ("Bucket", "Key")}
         heard = wire.hear("CreateMultipartUpload", parameters)
+        asked = time.monotonic()
         self._upload = SequentialUpload(wire.after(heard), heard.parameters, claims=claims, place=place)
+        # A KMS call is part of it, too: what takes longer than an answer of a close server has all requests at once.
+        self._pace = Pace(self._workers, time.monotonic() - asked, near=_NEAR_BUFFERS)
         self._buffers: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
         self._made = 0
         self._lock: threading.Lock
@@ -213,6 +219,7 @@ class _PartedUpload:
         self._upload.send(part)
         if part.plaintext_length:
             with self._lock:
+                self._pace.took(part.plaintext_length)
                 self._report(part.plaintext_length)
 
     def _parts(self) -> Iterator[tuple[EncryptedPart, bytearray]]:
@@ -254,7 +261,7 @@ class _PartedUpload:
         try:
             return self._buffers.get_nowait()
         except queue.Empty:
-            if self._made < self._workers:
+            if self._made < self._pace.workers:
                 self._made += 1
                 return bytearray(self._part_size + PART_ROOM)
             return self._buffers.get()
