@@ -200,7 +200,7 @@ def frame(request: Any, **_: Any) -> None:
         request: botocore's prepared request.
     """
     check_at_last(request)
-    if isinstance(request, SealedRequest) and isinstance(request.body, _LONG) and len(request.body) > _FRAME_SIZE:
+    if isinstance(request, SealedRequest) and isinstance(request.body, _LONG) and len(request.body) > _AT_ONCE:
         request.frame(PiecedBody(request.body), len(request.body))
         return
     # s3transfer looks behind this wrapper by the same attribute.
