@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import threading
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 from s3ec.aio.ciphertext import StoredCiphertext
+from s3ec.aio.monitors import TaskMonitor
 from s3ec.aio.sources import AsyncSource, is_async_body, open_body
 from s3ec.aio.wire import AsyncWire
 from s3ec.aio.work import LARGE, off_loop, work_on
@@ -19,54 +16,10 @@ from s3ec.client.calls.seals import SealedBytes
 from s3ec.client.multipart.handlers import MultipartUploads, SharedUploads, Work
 from s3ec.client.multipart.storage import PartContent, PartRoom
 from s3ec.client.options import Options
-from s3ec.s3.flow import Wait
 
-__all__ = ["Monitor", "Room", "handlers", "shared_uploads"]
+__all__ = ["Room", "handlers", "shared_uploads"]
 
 Handler = Callable[[AsyncWire, dict[str, Any]], Awaitable[dict[str, Any]]]
-
-
-class Monitor:
-    """Guards the state of one upload, for tasks of any loop; see `s3ec.s3.flow.Step`.
-
-    Its lock is held while a step is taken, which waits for nothing.
-    """
-
-    def __init__(self) -> None:
-        """Nobody waits."""
-        self._lock = threading.Lock()
-        self._waiting: set[asyncio.Future[None]] = set()
-
-    def now(self) -> float:
-        """Seconds on a clock that only goes on."""
-        return time.monotonic()
-
-    async def take(self, function: Callable[[], object]) -> object:
-        """Take a step as soon as it can be taken; at once, if that is now."""
-        while True:
-            with self._lock:
-                answer = function()
-                if not isinstance(answer, Wait):
-                    self._wake_all()
-                    return answer
-                changed = asyncio.get_running_loop().create_future()
-                self._waiting.add(changed)
-            try:
-                await asyncio.wait([changed], timeout=answer.seconds)
-            finally:
-                with self._lock:
-                    self._waiting.discard(changed)
-
-    def _wake_all(self) -> None:
-        for changed in self._waiting:
-            with contextlib.suppress(RuntimeError):  # its loop was closed meanwhile, and nobody waits there any more
-                changed.get_loop().call_soon_threadsafe(_wake, changed)
-        self._waiting.clear()
-
-
-def _wake(changed: asyncio.Future[None]) -> None:
-    if not changed.done():
-        changed.set_result(None)
 
 
 class Room(PartRoom):
@@ -74,7 +27,7 @@ class Room(PartRoom):
 
     def __init__(self, options: Options) -> None:
         """Keep as much in memory as the options say."""
-        super().__init__(Monitor(), options.buffer_size, options.spool_directory)
+        super().__init__(TaskMonitor(), options.buffer_size, options.spool_directory)
 
     def empty(self) -> PartContent:
         """A part without bytes."""
