@@ -157,7 +157,7 @@ def _placed(text: str, location: str) -> str:
 
 
 def _with(text: str, step: str) -> str:
-    return f"{text}: {step}" if step else text
+    return f"{text.rstrip('.')}: {step}" if step else text
 
 
 def _family(error: BaseException) -> ExitCode:

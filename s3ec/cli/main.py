@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -122,7 +123,7 @@ def _run(words: list[str], output: Output) -> int:
     except FailureError as error:
         return _fail(error.failure, output)
     except click.UsageError as error:
-        failure = Failure(code=ExitCode.USAGE, error="UsageError", message=error.format_message())
+        failure = Failure(code=ExitCode.USAGE, error="UsageError", message=_lines_joined(error.format_message()))
         where = f" ({error.ctx.command_path if error.ctx else 's3ec'} --help)"
         return _fail(failure, output, where)
     except click.ClickException as error:
@@ -134,6 +135,11 @@ def _run(words: list[str], output: Output) -> int:
     except ERRORS as error:
         return _fail(describe(error), output)
     return result if isinstance(result, int) else ExitCode.DONE
+
+
+def _lines_joined(text: str) -> str:
+    """One line of a message that click lays out on several: a list of choices."""
+    return re.sub(r"\s*\n\s*", " ", text)
 
 
 def _fail(failure: Failure, output: Output, hint: str = "") -> int:

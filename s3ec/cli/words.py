@@ -109,6 +109,7 @@ _OPTIONS: tuple[tuple[str, str], ...] = (
     (r"VersionId names one version", "--version-id names one version"),
     (r"Shorten Metadata or EncryptionContext, or keep content metadata in an instruction file "
      r"\(instruction_file_writes=True\)", "Shorten the metadata or --context"),
+    (r"accept_moved \(--accept-moved\)", "--accept-moved"),
     (r"with bind_object=True", "with --bind-object"),
     (r"bind_object=True", "--bind-object"),
     (r"\bEncryptionContext must\b", "--context must"),

@@ -57,6 +57,8 @@ ABSENT = "bucket-that-is-not-there"
         ("sse", "set", "s3://bucket", "--yes"),
         ("sse", "set", "s3://bucket", "--mode", "dsse-kms", "--bucket-key", "--yes"),
         ("sse", "set", "s3://bucket", "--mode", "sse-s3", "--sse-kms-key", "k", "--yes"),
+        ("completion",),
+        ("completion", "powershell"),
     ],
 )
 def test_two_is_for_usage_alone(run: Any, words: tuple[str, ...]):
@@ -65,6 +67,8 @@ def test_two_is_for_usage_alone(run: Any, words: tuple[str, ...]):
     assert ended.code == 2
     assert "--help)" in ended.line
     assert ended.line.startswith("s3ec: ")
+    # Nor an escaped line break, of a message that was laid out for a terminal.
+    assert "\\n" not in ended.line
     if "--json" in words:
         assert ended.json["error"]["code"] == 2
     else:

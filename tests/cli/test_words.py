@@ -262,6 +262,7 @@ def test_credentials_region_and_network_are_four_with_a_next_step(error: Excepti
     failure = describe(error, "s3://b/k")
     assert failure.code is ExitCode.SERVICE
     assert step in failure.message
+    assert ".:" not in failure.message
     assert failure.message.startswith("s3://b/k: ")
 
 

@@ -26,6 +26,7 @@ from s3ec.migrate import (
     plan,
     run,
 )
+from s3ec.migrate.journal.listing import look_at_journal
 
 from .conftest import Settings
 from support.aws import create_kms_key, keep_versions
@@ -279,6 +280,8 @@ def test_finished_books_are_put_aside(settings: Settings, tmp_path: Path, bucket
     assert (second.this_run, second.counts) == ({"already": 3}, {"already": 3})
     assert any("looked at again" in event.message for event in said)
     (archive,) = tmp_path.glob("books.2*.journal")
+    # The run that put them aside is not at work on them.
+    assert look_at_journal(archive).state == "finished"
     with Journal.open(archive, settings()) as old:
         assert [outcome.result for outcome in old.outcomes()] == [Result.DONE] * 3
         with Journal.open(path, settings()) as journal:

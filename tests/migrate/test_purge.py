@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from s3ec import CommitmentPolicy
 from s3ec.errors import ConfigurationError
 from s3ec.migrate import Action, Purge, purge_plaintext_versions
 
@@ -89,6 +90,23 @@ def test_versions_that_may_be_encrypted_by_an_instruction_file_stay(
     step("k")
     entries = [entry for entry in _purge(settings) if entry.key == "k"]
     assert [(entry.action, entry.leaves_undone) for entry in entries] == [("kept", True)]
+
+
+def test_an_old_version_under_a_files_name_is_looked_at_itself(
+    settings: Settings, step: Step, versioned: str, plain_s3: Any, make_client: Callable[..., Any]
+) -> None:
+    """The name ends like an instruction file's: what decides is the old version, and not the one that is current."""
+    plain_s3.put_object(Bucket=versioned, Key="own.instruction", Body=b"somebody's own")
+    step("own.instruction")
+    older = make_client(commitment_policy=CommitmentPolicy.FORBID_ENCRYPT_ALLOW_DECRYPT, instruction_file_writes=True)
+    older.put_object(Bucket=versioned, Key="k", Body=b"x")
+    body = plain_s3.get_object(Bucket=versioned, Key="k.instruction")["Body"].read()
+    # Without the marker, which not all writers set, and overwritten since.
+    plain_s3.put_object(Bucket=versioned, Key="file.instruction", Body=body)
+    plain_s3.put_object(Bucket=versioned, Key="file.instruction", Body=b"other")
+    found = {entry.key: (entry.action, entry.because) for entry in _purge(settings)}
+    assert found["own.instruction"][0] == "removed"
+    assert found["file.instruction"] == ("kept", "it is an instruction file")
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import socket
@@ -99,6 +100,9 @@ class JournalRuns(JournalViews):
         Path(f"{copy}.key").write_bytes(self.mac_key)
         with self._lock, self._faults():
             self._database.execute("VACUUM INTO ?", (str(copy),))
+            # Nobody is at work on the copy, however long this run lasts.
+            with contextlib.closing(sqlite3.connect(copy)) as archive, archive:
+                archive.execute("DELETE FROM runs")
         return str(copy)
 
     def _reopen(self, database: sqlite3.Connection, *, everything: bool) -> int:

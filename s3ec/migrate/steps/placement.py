@@ -72,8 +72,8 @@ def compare_place(
     pairs = _without_place(stored)
     if asserted and pairs not in [_without_place(each) for each in asserted]:
         raise MisplacedObjectError(
-            f"the object has another encryption context than the one asserted: stored {_names(pairs)}, asserted "
-            f"{_names(asserted[0])}: was it put there in place of another one?"
+            f"the object has another encryption context than the one asserted: {_difference(pairs, asserted[0])}: was "
+            "it put there in place of another one?"
         )
 
 
@@ -90,6 +90,15 @@ def _wanted(settings: MigrationSettings) -> list[Mapping[str, str]]:
 
 def _without_place(pairs: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in pairs.items() if name != OBJECT_ARN_PAIR}
+
+
+def _difference(stored: Mapping[str, str], asserted: Mapping[str, str]) -> str:
+    """What differs, by names alone: values may be nobody's business."""
+    wanted = _without_place(asserted)
+    if stored.keys() != wanted.keys():
+        return f"stored {_names(stored)}, asserted {_names(wanted)}"
+    others = {name: value for name, value in stored.items() if wanted[name] != value}
+    return f"another value of {_names(others)}"
 
 
 def _names(pairs: Mapping[str, str]) -> str:

@@ -131,8 +131,7 @@ def open_source(
         s3ec.errors.MisplacedObjectError: it is bound to another place, or has another context than the one asserted.
     """
     condition = {"IfMatch": task.etag} if task.etag and not is_etag_mac(task.etag) else {}
-    if task.version_id and context.settings.action.value == "verify":
-        condition["VersionId"] = task.version_id
+    condition |= _version(task, context)
     if with_body:
         # S3 tells its checksum only where asked, and botocore compares it with what arrives.
         condition["ChecksumMode"] = "ENABLED"
@@ -187,7 +186,7 @@ def _recognised(source: Source, context: MigrationContext, calls: Calls) -> Sour
             # Left there by an upgrade that was killed before its last request, or by a careless copy.
             instruction_file=_instruction_file(source, context, calls) if source.task.has_instruction_file else None,
         )
-    if detection is Detection.NONE and is_instruction_file(source, calls):
+    if detection is Detection.NONE and is_instruction_file(source, context, calls):
         raise TaskEndedError.skip(SkipReason.INSTRUCTION_FILE)
     suspicious: bool | None = None
     if detection is Detection.NONE and context.settings.action in (Action.MIGRATE, Action.UPGRADE):
@@ -240,7 +239,13 @@ def _beginning(source: Source, calls: Calls) -> bytes:
         return bytes(body.read())
 
 
-def is_instruction_file(source: Source, calls: Calls) -> bool:
+def _version(task: Task, context: MigrationContext) -> dict[str, str]:
+    """The version to read, where it may be an old one; else the current one is read, and no right to others needed."""
+    is_named = task.version_id and context.settings.action is Action.VERIFY
+    return {"VersionId": str(task.version_id)} if is_named else {}
+
+
+def is_instruction_file(source: Source, context: MigrationContext, calls: Calls) -> bool:
     """True if the object is the instruction file of another: by its marker, or, as not all write one, its body."""
     if not source.task.key.endswith(_SUFFIXES):
         return False
@@ -249,7 +254,8 @@ def is_instruction_file(source: Source, calls: Calls) -> bool:
     if source.length > formats.INSTRUCTION_FILE_MAX_LENGTH:
         return False
     # A request of its own, so that the body of the source's answer stays unread.
-    answer = calls("get_object", Bucket=source.task.bucket, Key=source.task.key, IfMatch=source.etag)
+    task = source.task
+    answer = calls("get_object", Bucket=task.bucket, Key=task.key, IfMatch=source.etag, **_version(task, context))
     return formats.is_instruction_file_body(read_whole(answer["Body"]))
 
 
