@@ -7,6 +7,7 @@ ours: code that takes them for encrypting ones stores plaintext. So each kind is
 from __future__ import annotations
 
 import inspect
+import sys
 import types
 from typing import Any
 
@@ -16,7 +17,7 @@ from botocore.client import BaseClient
 
 from s3ec.errors import ConfigurationError
 
-__all__ = ["check_session", "is_asynchronous"]
+__all__ = ["check_session", "encrypts_asynchronously", "is_asynchronous"]
 
 _ASYNCHRONOUS_PACKAGES = frozenset({"aioboto3", "aiobotocore"})
 _COROUTINES = ("client", "create_client", "_create_client", "get_credentials", "__aenter__")
@@ -54,6 +55,14 @@ def is_asynchronous(thing: Any) -> bool:
     return any(inspect.iscoroutinefunction(inspect.getattr_static(kind, name, None)) for name in names) or hasattr(
         kind, "__aenter__"
     )
+
+
+def encrypts_asynchronously(thing: Any) -> bool:
+    """True for a client of ours for aiobotocore, and for a session whose clients are such; nothing is imported."""
+    if getattr(thing, "_s3ec_aio_installed", None) is not None:
+        return True
+    module = sys.modules.get("s3ec.aio.client")
+    return module is not None and isinstance(thing, module.EncryptionClient)
 
 
 def _kind(thing: Any) -> str:

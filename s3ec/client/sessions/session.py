@@ -15,7 +15,7 @@ from botocore.client import BaseClient
 from s3ec.client.encryption_client import EncryptionClient
 from s3ec.client.options import Options
 from s3ec.client.sessions.hook import EVENT, Hook, checked
-from s3ec.client.sessions.kinds import check_session, is_asynchronous
+from s3ec.client.sessions.kinds import check_session, encrypts_asynchronously, is_asynchronous
 from s3ec.client.sessions.reference import described, signature
 from s3ec.errors import ConfigurationError
 
@@ -83,9 +83,11 @@ def is_encrypting(client_or_session: Any) -> bool:
     """
     thing = client_or_session
     if isinstance(thing, BaseClient):
-        return isinstance(thing, EncryptionClient)
+        return isinstance(thing, EncryptionClient) or encrypts_asynchronously(thing)
     if isinstance(thing, boto3.Session):
         thing = thing._session
+    if encrypts_asynchronously(thing):
+        return True
     if isinstance(thing, botocore.session.Session):
         installed = getattr(thing, "_s3ec_installed", None) is not None or hasattr(thing, "_s3ec_everywhere")
         return installed and not is_asynchronous(thing)
