@@ -21,7 +21,7 @@ from s3ec.aio.handlers import AsyncHeard
 from s3ec.aio.plaintext import DecryptedBody
 from s3ec.aio.reader import AsyncReader
 from s3ec.aio.releases import opened
-from s3ec.aio.work import off_loop
+from s3ec.aio.work import off_loop, work_on
 from s3ec.client.calls.around import Around
 from s3ec.client.calls.seals import Seal, SealedBytes
 from s3ec.client.calls.wire import OwnErrorFirst
@@ -230,7 +230,7 @@ async def _take_in(_: AsyncWire, effect: TakeIn) -> object:
 
 
 async def _work(_: AsyncWire, effect: Work) -> object:
-    return await off_loop(effect.function)
+    return await (off_loop(effect.function) if effect.size is None else work_on(effect.size, effect.function))
 
 
 _PERFORM: dict[type, Callable[[AsyncWire, Any], Awaitable[object]]] = {

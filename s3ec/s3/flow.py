@@ -178,9 +178,11 @@ class Work:
 
     Attributes:
         function: it.
+        size: bytes that it works on; None where something else takes the time.
     """
 
     function: Callable[[], object] = field(repr=False)
+    size: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,9 +399,9 @@ def encrypt(source: object, cipher: ContentCipher, claims: object) -> Flow[Any]:
     return body
 
 
-def work(function: Callable[[], T]) -> Flow[T]:
-    """Do something that takes its time."""
-    result: T = yield Work(function)
+def work(function: Callable[[], T], size: int | None = None) -> Flow[T]:
+    """Do something that takes its time; with a number of bytes, as much as these take."""
+    result: T = yield Work(function, size)
     return result
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import Any
 
 from s3ec.algorithms import BLOCK_LENGTH, GCM_TAG_LENGTH
@@ -13,7 +14,7 @@ from s3ec.formats import ContentMetadata
 from s3ec.s3 import cbc_ranges
 from s3ec.s3.answers import check_partial, etag_of, is_partial, length_of
 from s3ec.s3.contents import Nothing, UnverifiedSpan, VerifiedSpan
-from s3ec.s3.flow import Flow, RefusedError, call, close_body, enter, leave, open_cipher, read_body
+from s3ec.s3.flow import Flow, RefusedError, call, close_body, enter, leave, open_cipher, read_body, work
 from s3ec.s3.head_object import head_parameters
 from s3ec.s3.objects import ReadRequest, check, check_stored_length, describe_unencrypted, resolve
 from s3ec.s3.pinning import ReplacedError, get_pinned
@@ -198,7 +199,8 @@ def authenticate(
     check_stored_length(content_metadata, total)
     reading = Authentication(etag_of(response), total, content_metadata, cipher)
     while reading.wanted:
-        reading.feed((yield from read_body(response["Body"], reading.wanted)))
+        block = yield from read_body(response["Body"], reading.wanted)
+        yield from work(partial(reading.feed, block), len(block))
     # One byte more than a tag has, so that the end is read.
     return reading.finish((yield from read_body(response["Body"], GCM_TAG_LENGTH + 1)))
 

@@ -1,15 +1,13 @@
-"""Tests that are coroutines, and what they measure of their loop."""
+"""Tests that are coroutines."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-__all__ = ["on_loop", "stalls"]
+__all__ = ["on_loop"]
 
 
 def on_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
@@ -20,23 +18,3 @@ def on_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Non
         asyncio.run(asyncio.wait_for(test(*args, **keywords), 120))
 
     return run
-
-
-@contextlib.asynccontextmanager
-async def stalls() -> AsyncIterator[list[float]]:
-    """How long the loop was held each time, in seconds; the longest is what matters."""
-    held: list[float] = []
-
-    async def watch() -> None:
-        while True:
-            before = time.perf_counter()
-            await asyncio.sleep(0)
-            held.append(time.perf_counter() - before)
-
-    watching = asyncio.ensure_future(watch())
-    try:
-        yield held
-    finally:
-        watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
