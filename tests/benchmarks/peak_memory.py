@@ -1,13 +1,15 @@
 """Peak memory of putting and getting one large object, beside plain boto3.
 
-    python tests/benchmarks/peak_memory.py [MiB]
+    python tests/benchmarks/peak_memory.py [MiB] [FILE]
 
 Each measurement is a process of its own, whose peak resident memory the kernel counts; the S3 is another process on
-loopback. Prints MiB for plain boto3 and for s3ec, and the difference, which does not grow with the object.
+loopback. Prints MiB for plain boto3 and for s3ec, and the difference, which does not grow with the object. FILE gets
+the same as JSON, for `table.py`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import subprocess
@@ -62,9 +64,10 @@ def serve() -> None:
         threading.Thread(target=sys.stdin.read).run()
 
 
-def main(size: int) -> None:
+def main(size: int, report: str | None = None) -> None:
     """Measure everything and print the table."""
     this = [sys.executable, __file__]
+    found: dict[str, list[float]] = {}
     with (
         tempfile.NamedTemporaryFile() as file,
         subprocess.Popen([*this, "serve"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server,
@@ -79,8 +82,11 @@ def main(size: int) -> None:
             for kind in ("boto3", "s3ec"):
                 command = [*this, "measure", kind, operation, url, file.name]
                 peaks.append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+            found[operation] = peaks
             print(f"{operation:<12} {peaks[0]:>8.0f} {peaks[1]:>8.0f} {peaks[1] - peaks[0]:>+8.0f}")
         server.stdin.close()
+    if report:
+        Path(report).write_text(json.dumps(found))
 
 
 if __name__ == "__main__":
@@ -89,4 +95,4 @@ if __name__ == "__main__":
     elif sys.argv[1:2] == ["measure"]:
         measure(*sys.argv[2:6])
     else:
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else 1024)
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 1024, *sys.argv[2:3])

@@ -1,6 +1,6 @@
 """Throughput beside plain boto3, and beside the official Python client where it is installed, in one run.
 
-    python tests/benchmarks/throughput.py [--rounds 7] [--large 256]
+    python tests/benchmarks/throughput.py [--rounds 7] [--large 256] [--json FILE]
 
 MinIO over https stores the objects, in memory where there is a place for that, and `prompt_kms.py` answers as KMS, over
 http. All of them share this machine, and machines are noisy: so every round measures every client, in turns, and what
@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import gc
 import importlib.util
+import json
 import os
 import random
 import shutil
@@ -23,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,12 @@ import boto3
 from prompt_kms import KEY_ARN
 
 from s3ec import CachingMaterialsManager, EncryptionClient, KmsKeyring
+from s3ec.materials import (
+    DecryptionMaterials,
+    DecryptionMaterialsRequest,
+    EncryptionMaterials,
+    EncryptionMaterialsRequest,
+)
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -127,39 +135,75 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--large", type=int, default=256, metavar="MIB", help="size of the large object")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write ratios and KMS calls, for table.py")
     options = parser.parse_args()
     memory = Path("/dev/shm")  # noqa: S108  # a folder of our own is made in it
     base = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="s3ec-benchmark-", dir=base)))
         server = stack.enter_context(servers.minio(folder / "minio", tls=True))
-        clients = _clients(server.arguments(), stack.enter_context(_kms_endpoint()))
+        calls: Counter[str] = Counter()
+        clients = _clients(server.arguments(), stack.enter_context(_kms_endpoint()), calls)
+        found: dict[str, dict[str, Any]] = {}
         clients["boto3"].create_bucket(Bucket=BUCKET)
         print(f"{'':40} {'client':14} {'/ boto3':>8}   lowest..highest")
         for case in _cases(options.large):
-            _report(case, _measure(case, clients, folder, server.data / _TRASH, options.rounds))
+            calls.clear()
+            seconds = _measure(case, clients, folder, server.data / _TRASH, options.rounds, calls)
+            _report(case, seconds)
+            operations = options.rounds * case.repeats
+            found[case.name] = {
+                name: {"ratios": _ratios(seconds, name), "kms_calls": calls[name] / operations}
+                for name in seconds
+                if name != "boto3"
+            }
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1))
     return 0
 
 
-def _clients(arguments: dict[str, Any], kms_url: str) -> dict[str, Any]:
+class _Counting:
+    """A keyring that counts what it is asked; an event of the client's would be heard, and change how it is asked."""
+
+    def __init__(self, keyring: KmsKeyring, name: str, calls: Counter[str]) -> None:
+        self._keyring, self._name, self._calls = keyring, name, calls
+        self.capabilities = keyring.capabilities
+
+    def on_encrypt(self, request: EncryptionMaterialsRequest) -> EncryptionMaterials:
+        self._calls[self._name] += 1
+        return self._keyring.on_encrypt(request)
+
+    def on_decrypt(self, request: DecryptionMaterialsRequest) -> DecryptionMaterials:
+        self._calls[self._name] += 1
+        return self._keyring.on_decrypt(request)
+
+
+def _clients(arguments: dict[str, Any], kms_url: str, calls: Counter[str]) -> dict[str, Any]:
+    def keyring(name: str) -> _Counting:
+        return _Counting(KmsKeyring(KEY_ARN, client=kms), name, calls)
+
     kms = boto3.client("kms", **client_arguments(kms_url))
     clients: dict[str, Any] = {
         "boto3": boto3.client("s3", **arguments),
-        "s3ec": EncryptionClient(keyring=KmsKeyring(KEY_ARN, client=kms), **arguments),
+        "s3ec": EncryptionClient(keyring=keyring("s3ec"), **arguments),
         "s3ec, cached": EncryptionClient(
-            materials_manager=CachingMaterialsManager(KmsKeyring(KEY_ARN, client=kms)), **arguments
+            materials_manager=CachingMaterialsManager(keyring("s3ec, cached")), **arguments
         ),
     }
     if importlib.util.find_spec("s3_encryption"):
         from s3_encryption import S3EncryptionClient, S3EncryptionClientConfig
         from s3_encryption.materials.kms_keyring import KmsKeyring as OfficialKeyring
 
-        config = S3EncryptionClientConfig(keyring=OfficialKeyring(kms, KEY_ARN))
+        own = boto3.client("kms", **client_arguments(kms_url))
+        own.meta.events.register("before-call.kms", lambda **_: calls.update(["official"]))
+        config = S3EncryptionClientConfig(keyring=OfficialKeyring(own, KEY_ARN))
         clients["official"] = S3EncryptionClient(boto3.client("s3", **arguments), config)
     return clients
 
 
-def _measure(case: Case, clients: dict[str, Any], folder: Path, trash: Path, rounds: int) -> dict[str, list[float]]:
+def _measure(
+    case: Case, clients: dict[str, Any], folder: Path, trash: Path, rounds: int, calls: Counter[str]
+) -> dict[str, list[float]]:
     """Seconds of each round, by client; the order is turned round every round."""
     work = Work(os.urandom(case.size), folder / "source", folder / "target")
     work.source.write_bytes(work.body)
@@ -167,6 +211,7 @@ def _measure(case: Case, clients: dict[str, Any], folder: Path, trash: Path, rou
     for name in able:
         clients[name].put_object(Bucket=BUCKET, Key=f"{name}/source", Body=work.body)
         case.run(clients[name], name, work)
+    calls.clear()
     seconds: dict[str, list[float]] = {name: [] for name in able}
     for number in range(rounds):
         for name in able if number % 2 else reversed(able):
@@ -182,12 +227,16 @@ def _measure(case: Case, clients: dict[str, Any], folder: Path, trash: Path, rou
 
 
 def _report(case: Case, seconds: dict[str, list[float]]) -> None:
-    for name, own in seconds.items():
+    for name in seconds:
         if name == "boto3":
             continue
-        ratios = [plain / encrypted for plain, encrypted in zip(seconds["boto3"], own, strict=True)]
+        ratios = _ratios(seconds, name)
         spread = f"{min(ratios):.2f}..{max(ratios):.2f}"
         print(f"{case.name:40} {name:14} {statistics.median(ratios):8.2f}   {spread}", flush=True)
+
+
+def _ratios(seconds: dict[str, list[float]], name: str) -> list[float]:
+    return [plain / encrypted for plain, encrypted in zip(seconds["boto3"], seconds[name], strict=True)]
 
 
 @contextlib.contextmanager
