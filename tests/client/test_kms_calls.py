@@ -29,8 +29,8 @@ from moto.core.models import botocore_stubber
 
 from s3ec.client.calls.shortcuts import kms as shortcut
 from s3ec.client.calls.shortcuts.kms import KmsRequests
-from s3ec.client.calls.shortcuts.signature import signed
 from s3ec.errors import KeyringError, KeyUnwrapError
+from s3ec.exchanges.signature import signed
 from s3ec.keyrings import KmsKeyring
 
 from support.keyrings import COMMITTING, read_back, write_request
@@ -214,7 +214,7 @@ def test_the_signature_is_that_of_botocore(monkeypatch: pytest.MonkeyPatch) -> N
     request = AWSRequest("POST", "https://kms.eu-west-1.amazonaws.com/", data=b"{}", headers=headers)
     SigV4Auth(by, "kms", "eu-west-1").add_auth(request)
     moment = time.strptime(request.headers["X-Amz-Date"], "%Y%m%dT%H%M%SZ")
-    monkeypatch.setattr("s3ec.client.calls.shortcuts.signature.time.gmtime", lambda: moment)
+    monkeypatch.setattr("s3ec.exchanges.signature.time.gmtime", lambda: moment)
     sent = signed("POST", "/", "", headers, b"{}", region="eu-west-1", by=by, service="kms")
     assert sent["authorization"] == request.headers["Authorization"]
     assert "x-amz-content-sha256" not in sent

@@ -19,8 +19,8 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from s3ec import AesKeyring, EncryptionClient
-from s3ec.client.calls.shortcuts.signature import signed
-from s3ec.client.calls.shortcuts.wire import Address, Connections, WireError
+from s3ec.exchanges.signature import signed
+from s3ec.exchanges.wire import Address, Connections, WireError
 from s3ec.migrate import KeyringSpec, MigrationContext, Outcome, Result, Task, migrate_one
 
 from .conftest import Settings
@@ -301,7 +301,7 @@ def test_the_signature_is_that_of_botocore(token: str | None, monkeypatch: pytes
     request.context["payload_signing_enabled"] = True
     S3SigV4Auth(by, "s3", "eu-west-1").add_auth(request)
     moment = time.strptime(request.headers["X-Amz-Date"], "%Y%m%dT%H%M%SZ")
-    monkeypatch.setattr("s3ec.client.calls.shortcuts.signature.time.gmtime", lambda: moment)
+    monkeypatch.setattr("s3ec.exchanges.signature.time.gmtime", lambda: moment)
     sent = signed("PUT", "/a%20b/~c", "", headers, b"body", region="eu-west-1", by=by)
     assert sent["authorization"] == request.headers["Authorization"]
     assert sent.get("x-amz-security-token") == token

@@ -27,7 +27,7 @@ from botocore.serialize import create_serializer
 
 from s3ec.client.calls.shortcuts.user_agents import UserAgents
 from s3ec.client.calls.shortcuts.way import OutOfTheOrdinary, Way, is_unpatched, is_usual, module_of
-from s3ec.client.calls.shortcuts.wire import Connections, WireError
+from s3ec.exchanges.wire import Connections, WireError
 
 __all__ = ["KmsRequests", "kms_calls"]
 

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from botocore.awsrequest import AWSHTTPSConnectionPool, HeadersDict
 from botocore.httpsession import get_cert_path
 
-from s3ec.client.calls.shortcuts.signature import signed
-from s3ec.client.calls.shortcuts.wire import Address, Connections
+from s3ec.exchanges.signature import signed
+from s3ec.exchanges.wire import Address, Connections
 
 __all__ = ["OutOfTheOrdinary", "Way", "is_unpatched", "is_usual", "module_of"]
 

@@ -31,8 +31,8 @@ from botocore.awsrequest import AWSPreparedRequest
 from botocore.client import BaseClient
 from botocore.httpsession import get_cert_path
 
-from s3ec.client.calls.shortcuts.signature import Credentials, signed
-from s3ec.client.calls.shortcuts.wire import Address, Connections, WireError
+from s3ec.exchanges.signature import Credentials, signed
+from s3ec.exchanges.wire import Address, Connections, WireError
 from s3ec.migrate.work.requests.messages import Operation, crc32, error_of, headers_of, metadata_of, read
 
 __all__ = ["MOST", "DirectRequests"]

@@ -22,7 +22,7 @@ from botocore.awsrequest import HeadersDict
 from botocore.parsers import ResponseParserError, create_parser
 from botocore.utils import parse_timestamp
 
-from s3ec.client.calls.shortcuts.wire import Answer
+from s3ec.exchanges.wire import Answer
 
 __all__ = ["Operation", "crc32", "error_of", "headers_of", "metadata_of", "read"]
 
