@@ -35,9 +35,12 @@ from dataclasses import dataclass
 import click
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+from s3transfer.exceptions import RetriesExceededError
 
 from s3ec import errors
 from s3ec.cli.words import CREDENTIAL_CODES, THROTTLING_CODES, in_options, next_step, service_text
+from s3ec.client.transfers.download_targets import DownloadFailed
+from s3ec.transport import UnreadableAnswerError
 
 __all__ = ["ERRORS", "ExitCode", "Failure", "FailureError", "combined", "describe", "family_of", "located"]
 
@@ -73,13 +76,19 @@ _FAMILIES: tuple[tuple[type[BaseException], ExitCode], ...] = (
     (errors.KeyringError, ExitCode.KEYRING),
     (errors.SecurityError, ExitCode.SECURITY),
     (errors.MigrationError, ExitCode.MIGRATION),
+    (UnreadableAnswerError, ExitCode.SERVICE),
     (errors.S3ECError, ExitCode.CONTENT),
     (BotoCoreError, ExitCode.SERVICE),
     (Boto3Error, ExitCode.SERVICE),
+    (DownloadFailed, ExitCode.SERVICE),
+    (RetriesExceededError, ExitCode.SERVICE),
     (OSError, ExitCode.NOT_FOUND),
     (UnicodeError, ExitCode.CONFIGURATION),
 )
-ERRORS = (errors.S3ECError, ClientError, BotoCoreError, Boto3Error, OSError, UnicodeError)
+ERRORS = (
+    errors.S3ECError, ClientError, BotoCoreError, Boto3Error, DownloadFailed, RetriesExceededError,
+    OSError, UnicodeError,
+)  # fmt: skip
 """Every error of a single object, which must not end a run over many."""
 
 _ABSENT = frozenset({"404", "NotFound", "NoSuchBucket", "NoSuchKey", "NoSuchVersion", "NoSuchUpload"})

@@ -10,6 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec.cli.environment import Environment
+from s3ec.transport import UnreadableAnswerError, make_sound
 
 __all__ = ["version", "who_looks"]
 
@@ -37,8 +38,9 @@ def who_looks(environment: Environment) -> dict[str, str | None]:
         sts = environment.session.client("sts", **options)
         if _is_amazon(sts) != _is_amazon(environment.s3):
             return found
+        make_sound(sts)
         answer = sts.get_caller_identity()
-    except (BotoCoreError, ClientError, ValueError):
+    except (BotoCoreError, ClientError, UnreadableAnswerError, ValueError):
         return found
     return {**found, "account": answer.get("Account"), "identity": answer.get("Arn")}
 

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from s3ec.cli.failures import ExitCode, Failure, FailureError
 from s3ec.cli.urls import S3Url
 from s3ec.migrate.audit.survey_object import INSTRUCTION_FILE, SUFFIXES, look
+from s3ec.migrate.work.pages import pages
 
 __all__ = ["is_instruction_file", "nothing_there", "rows", "single_object", "under"]
 
@@ -19,7 +20,7 @@ _ABSENT = frozenset({"404", "NotFound", "NoSuchKey"})
 
 def rows(client: Any, url: S3Url) -> Iterator[dict[str, Any]]:
     """Yield the rows of everything in the folder ``url``, instruction files among them."""
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket=url.bucket, Prefix=url.folder):
+    for page in pages(client, "list_objects_v2", Bucket=url.bucket, Prefix=url.folder):
         yield from page.get("Contents", ())
 
 

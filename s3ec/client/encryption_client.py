@@ -45,6 +45,7 @@ from s3ec.s3.flow import Flow
 from s3ec.s3.head_object import head_object
 from s3ec.s3.names import location_of
 from s3ec.s3.surroundings import Surroundings
+from s3ec.transport import make_sound
 
 if TYPE_CHECKING:
     from s3ec.client.sessions.typing import TypedClient as _Base
@@ -154,6 +155,7 @@ class EncryptionClient(_Base):
         carried.send_carried(self)
         shortcuts.remember_user_agent(self)
         shortcuts.parse_dates_quickly(self)
+        make_sound(self)
 
     def _s3ec_for(self, bucket: Any) -> EncryptionClient:
         """Return the client that works with a bucket: this one, but where buckets have rules of their own."""

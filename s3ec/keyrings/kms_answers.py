@@ -25,8 +25,13 @@ def forget_answers(error: BaseException) -> None:
 
 
 def is_of_parser(error: BaseException) -> bool:
-    """True if botocore failed to read an answer, which it shows by whatever error its parser runs into."""
-    return any(frame.f_globals.get("__name__") == "botocore.parsers" for frame, _ in walk_tb(error.__traceback__))
+    """True if botocore failed to read an answer, which it shows by whatever error its parser runs into.
+
+    An answer that is JSON, and no object, passes its parser, and is the next function's error.
+    """
+    modules = [str(frame.f_globals.get("__name__")) for frame, _ in walk_tb(error.__traceback__)]
+    in_botocore = isinstance(error, (AttributeError, TypeError)) and modules[-1].startswith("botocore.")
+    return "botocore.parsers" in modules or in_botocore
 
 
 def translate(error: Any, key_id: str) -> KeyringError:

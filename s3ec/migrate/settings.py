@@ -18,6 +18,7 @@ from s3ec.formats import is_content_metadata_key
 from s3ec.key_files import read_file, read_passphrase
 from s3ec.migrate.jsonable import Jsonable
 from s3ec.migrate.model import Action
+from s3ec.transport import make_sound
 
 if TYPE_CHECKING:
     from s3ec.materials import Keyring
@@ -72,9 +73,12 @@ class Connection(Jsonable):
         )
         arguments = {"endpoint_url": self.endpoint_url} if self.endpoint_url else {}
         try:
-            return session.client(service, region_name=self.region_name, config=config, **arguments)  # type: ignore[call-overload]  # the stubs know literal names only
+            client = session.client(service, region_name=self.region_name, config=config, **arguments)  # type: ignore[call-overload]  # the stubs know literal names only
         except ValueError as error:
             raise ConfigurationError(f"no client for {service} can be made: {error}") from error
+        if service == "s3":
+            make_sound(client)  # what KMS answers is the keyring's to judge
+        return client
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,13 @@ from typing import Any
 from urllib.parse import unquote
 
 from s3ec import formats
-from s3ec.errors import ConfigurationError, MetadataError, SecurityError, UnsupportedOperationError
+from s3ec.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    MetadataError,
+    SecurityError,
+    UnsupportedOperationError,
+)
 from s3ec.s3.carried import carried
 from s3ec.s3.flow import Flow, RefusedError, call, close_body, store
 from s3ec.s3.instruction_copies import CopiedObject, copied_with_object, refuse_bound
@@ -46,6 +52,9 @@ CONTENT_HEADERS = (
 _SOURCE_CONDITIONS = frozenset(
     {"CopySourceIfMatch", "CopySourceIfModifiedSince", "CopySourceIfNoneMatch", "CopySourceIfUnmodifiedSince"}
 )
+
+
+_WHOLE = (formats.Detection.V1, formats.Detection.V2, formats.Detection.V3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +207,9 @@ def copy_object(s3: Surroundings, parameters: dict[str, Any], looked: LookedAt |
         raise looked.failure
     head = looked.head
     metadata = head.get("Metadata", {})
+    if not head.get("ETag"):
+        # Without it nothing would say that what is copied is what was looked at.
+        raise AuthenticationError("S3's answer about the source of the copy has no ETag")
     refuse_bound_copy(metadata, source, parameters)
     # The conditions held for what was looked at, and the copy is of nothing else.
     request = {**without_conditions(parameters), "CopySource": source.parameters(), "CopySourceIfMatch": head["ETag"]}
@@ -257,8 +269,13 @@ def with_metadata(
 
     Raises:
         ConfigurationError: it is too much for S3.
+        MetadataError, SecurityError: the source's content metadata is damaged.
     """
-    own = own_metadata(head.get("Metadata", {})) if whole is None else dict(whole)
+    stored = head.get("Metadata", {})
+    if whole is None and formats.detect(stored) in _WHOLE:
+        # What a HEAD said is written down here: damaged, it would make a copy that nobody can read.
+        formats.parse_object(stored)
+    own = own_metadata(stored) if whole is None else dict(whole)
     if parameters.get("MetadataDirective") == "REPLACE":
         members, users = {}, parameters.get("Metadata") or {}
     else:

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
+from s3transfer.exceptions import RetriesExceededError
 
 from s3ec import errors
-from s3ec.cli.failures import ExitCode, combined, describe, family_of
+from s3ec.cli.failures import ERRORS, ExitCode, combined, describe, family_of
+from s3ec.client.transfers.download_targets import DownloadFailed
+from s3ec.transport import UnreadableAnswerError
 
 ABSENT = "bucket-that-is-not-there"
 
@@ -249,3 +252,17 @@ def test_messages_are_one_line_of_printable_text():
     assert failure.message == "s3://b/k: Odd: a b\\x1b[31m (GetObject)"
     assert describe(NoCredentialsError()).code is ExitCode.SERVICE
     assert json.dumps(failure.document())
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UnreadableAnswerError("what came back cannot be read"), ExitCode.SERVICE),
+        (RetriesExceededError(ValueError("text")), ExitCode.SERVICE),
+        (DownloadFailed("did not match expected ETag"), ExitCode.SERVICE),
+    ],
+)
+def test_what_a_lying_server_brings(error: Exception, code: ExitCode):
+    """An answer that is none, and an object that is replaced all the time, are the service's doing, and one line."""
+    assert isinstance(error, ERRORS)
+    assert describe(error, "s3://b/k").code is code

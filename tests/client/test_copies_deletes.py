@@ -14,7 +14,13 @@ from botocore.exceptions import ClientError
 
 from s3ec import CommitmentPolicy, EncryptionClient
 from s3ec.client.calls.copies import CopySource, parse_copy_source
-from s3ec.errors import ConfigurationError, InstructionFileError, NotEncryptedError, UnsupportedOperationError
+from s3ec.errors import (
+    ConfigurationError,
+    InstructionFileError,
+    MalformedMetadataError,
+    NotEncryptedError,
+    UnsupportedOperationError,
+)
 
 from support.interference import Interference
 from support.lying_s3 import LyingS3, Stored
@@ -494,3 +500,14 @@ class TestInstructionFiles:
         with pytest.raises(UnsupportedOperationError, match="InstructionFileSuffix"):
             put(make(instruction_file_writes=True), "b", InstructionFileSuffix=".other")
         assert http_liar.state.attempts == []
+
+
+def test_damaged_metadata_is_not_copied(http_liar: LyingS3, make: Callable[..., EncryptionClient]) -> None:
+    """A copy that states its metadata writes down what a HEAD said; damaged, nobody could read the copy."""
+    client = make()
+    client.put_object(Bucket="b", Key="k", Body=b"hello")
+    http_liar.lies.replace_metadata = lambda metadata: {**metadata, "x-amz-meta-x-amz-i": "not base64!"}
+    source = {"Bucket": "b", "Key": "k"}
+    with pytest.raises(MalformedMetadataError):
+        client.copy_object(Bucket="b", Key="copy", CopySource=source, MetadataDirective="REPLACE", Metadata={})
+    assert list(http_liar.state.objects) == ["b/k"]

@@ -210,7 +210,7 @@ def test_real_refusals(aws: dict[str, Any], kms: Any, kms_key: str) -> None:
         KmsKeyring(kms_key, client=kms).on_decrypt(read_request(damaged, description=written.description))
 
 
-@pytest.mark.parametrize("content", [b'{"Plaintext": 5}', b'{"Plaintext": "A"}', b'{"CiphertextBlob": {}}'])
+@pytest.mark.parametrize("content", [b'{"Plaintext": 5}', b'{"Plaintext": "A"}', b'{"CiphertextBlob": {}}', b"null"])
 def test_an_answer_that_cannot_be_read(kms: Any, content: bytes) -> None:
     """Whatever botocore's parser runs into is a keyring error, with that as its cause; another error passes."""
 

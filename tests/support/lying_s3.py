@@ -165,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             raw = self._exactly(int(self.headers.get("Content-Length", 0)))
         if "aws-chunked" in self.headers.get("Content-Encoding", ""):
-            raw = _unframe(raw)
+            raw = unframe(raw)
         return raw
 
     def _exactly(self, size: int) -> bytes:
@@ -422,7 +422,7 @@ def _error(code: str, **details: object) -> bytes:
     return f"<Error><Code>{code}</Code><Message>{code}</Message>{more}</Error>".encode()
 
 
-def _unframe(raw: bytes) -> bytes:
+def unframe(raw: bytes) -> bytes:
     """Take botocore's aws-chunked framing off."""
     pieces, offset = [], 0
     while True:

@@ -12,6 +12,7 @@ from s3ec.cli.failures import ExitCode, Failure, FailureError, located
 from s3ec.cli.options import Command, Options, shared_options
 from s3ec.cli.output import Output
 from s3ec.cli.urls import S3_URL, S3Url
+from s3ec.migrate.work.pages import pages
 
 __all__ = ["mb", "rb"]
 
@@ -83,7 +84,7 @@ def _empty(client: Any, url: S3Url) -> int:
         botocore.exceptions.ClientError: S3 lists or deletes nothing.
     """
     deleted = 0
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket=url.bucket):
+    for page in pages(client, "list_objects_v2", Bucket=url.bucket):
         keys = [{"Key": row["Key"]} for row in page.get("Contents", ())]
         if not keys:
             continue

@@ -15,6 +15,7 @@ from s3ec.cli.output import Output, Table, human_bytes
 from s3ec.cli.urls import S3_URL, S3Url
 from s3ec.migrate.audit.survey import SurveyedObject, bounded_map
 from s3ec.migrate.audit.survey_object import INSTRUCTION_FILE, SUFFIXES, UNREADABLE, Entry, look_at_entry
+from s3ec.migrate.work.pages import pages
 
 __all__ = ["ls"]
 
@@ -118,7 +119,7 @@ def _list(client: Any, url: S3Url, recursive: bool) -> tuple[list[str], list[Ent
         arguments["Delimiter"] = "/"
     prefixes: list[str] = []
     entries: list[Entry] = []
-    for page in client.get_paginator("list_objects_v2").paginate(**arguments):
+    for page in pages(client, "list_objects_v2", **arguments):
         prefixes += [row["Prefix"] for row in page.get("CommonPrefixes", ())]
         entries += [
             Entry(row["Key"], row["Size"], row.get("ETag"), row.get("LastModified"), row.get("StorageClass"))

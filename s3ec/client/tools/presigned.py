@@ -22,6 +22,8 @@ from botocore.awsrequest import AWSRequest, AWSResponse
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from botocore.httpsession import URLLib3Session
+from botocore.response import StreamingBody
+from urllib3.exceptions import HTTPError
 
 from s3ec import decryption, formats
 from s3ec.algorithms import AlgorithmSuite
@@ -47,6 +49,7 @@ from s3ec.s3.objects import check_stored_length
 from s3ec.s3.put_object import check_length
 from s3ec.s3.writing import begin_write
 from s3ec.secrets import Secret
+from s3ec.transport import broken_off
 
 __all__ = ["PresignedUpload", "decrypt_presigned", "presigned_upload"]
 
@@ -291,7 +294,8 @@ def decrypt_presigned(
     except BaseException:
         answer.raw.close()
         raise
-    reader = CiphertextReader(answer.raw)
+    # Not the connection itself, whose errors are urllib3's own.
+    reader = CiphertextReader(StreamingBody(answer.raw, None))  # type: ignore[arg-type]  # a length that is not known
 
     def opener() -> Any:
         return open_plaintext(
@@ -339,8 +343,11 @@ def _send(method: str, url: str, headers: dict[str, str], body: Any, verify: boo
     session = URLLib3Session(verify=verify)  # type: ignore[arg-type]  # a path of a CA bundle too, unknown to its stubs
     answer: AWSResponse = session.send(request.prepare())
     if answer.status_code >= 300:
-        with closing(answer.raw):
-            text = answer.raw.read(_LONGEST_ERROR).decode("utf-8", "replace")
+        try:
+            with closing(answer.raw):
+                text = answer.raw.read(_LONGEST_ERROR).decode("utf-8", "replace")
+        except HTTPError as error:
+            raise broken_off(error, request) from error
         code = text.partition("<Code>")[2].partition("</Code>")[0] or str(answer.status_code)
         parsed: Any = {
             "Error": {"Code": code, "Message": "the presigned request was refused"},

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from s3ec.formats import MetadataLocation
 from s3ec.migrate.audit.survey_object import INSTRUCTION_FILE, SUFFIXES, Entry, SurveyedObject, look_at_entry
+from s3ec.migrate.work.pages import pages
 
 __all__ = ["Survey", "SurveyedObject", "bounded_map"]
 
@@ -94,14 +95,12 @@ class Survey:
             yield from self._current()
 
     def _current(self) -> Iterator[Entry]:
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)
-        for page in pages:
+        for page in pages(self.client, "list_objects_v2", Bucket=self.bucket, Prefix=self.prefix):
             for row in page.get("Contents", ()):
                 yield Entry(row["Key"], row["Size"], row.get("ETag"), row.get("LastModified"), row.get("StorageClass"))
 
     def _versions(self) -> Iterator[Entry]:
-        pages = self.client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=self.prefix)
-        for page in pages:
+        for page in pages(self.client, "list_object_versions", Bucket=self.bucket, Prefix=self.prefix):
             self.delete_markers += len(page.get("DeleteMarkers", ()))
             for row in page.get("Versions", ()):
                 if not row["IsLatest"]:

@@ -115,7 +115,7 @@ def look(client: Any, bucket: str, key: str, version_id: str | None = None) -> S
     """
     pinned = {"VersionId": version_id} if version_id else {}
     head = client.head_object(Bucket=bucket, Key=key, **pinned)
-    entry = Entry(key, head["ContentLength"], head["ETag"], head["LastModified"], None, version_id)
+    entry = Entry(key, head["ContentLength"], head.get("ETag"), head.get("LastModified"), None, version_id)
     return _describe(client, bucket, entry, head, {key + suffix for suffix in SUFFIXES} | {key})
 
 
@@ -176,8 +176,8 @@ def _describe(
         version_id=entry.version_id,
         is_current=entry.is_current,
         size=head["ContentLength"],
-        last_modified=_iso(head["LastModified"]),
-        etag=head["ETag"],
+        last_modified=_iso(head.get("LastModified")),
+        etag=head.get("ETag"),
         server_side_encryption="SSE-C"
         if head.get("SSECustomerAlgorithm")
         else head.get("ServerSideEncryption", "none"),

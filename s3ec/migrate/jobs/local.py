@@ -29,6 +29,7 @@ from s3ec.migrate.work.context import MigrationContext
 from s3ec.migrate.work.ending import code_of
 from s3ec.migrate.work.key_names import key_names, unresolved
 from s3ec.migrate.work.object_lists import ListedObjects, ObjectList
+from s3ec.migrate.work.pages import pages
 
 __all__ = ["Engine", "Summary", "run"]
 
@@ -221,7 +222,7 @@ def _unnoted_uploads(s3: Any, bucket: str, key: str, since: float) -> list[str]:
     Another writer's upload is left alone: it was begun before, or has parts, which ours without an id cannot have.
     """
     found = []
-    for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=key):
+    for page in pages(s3, "list_multipart_uploads", Bucket=bucket, Prefix=key):
         for upload in page.get("Uploads", []):
             named = {"Bucket": bucket, "Key": key, "UploadId": upload["UploadId"]}
             if upload["Key"] != key or upload["Initiated"].timestamp() < since - _CLOCK_SKEW:

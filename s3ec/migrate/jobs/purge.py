@@ -23,7 +23,8 @@ from s3ec.migrate.steps import plaintext
 from s3ec.migrate.steps.source import Source, open_source
 from s3ec.migrate.work.context import Calls, MigrationContext
 from s3ec.migrate.work.ending import PASSING_ERRORS, TaskEndedError, ended_by
-from s3ec.migrate.work.object_lists import check_page, task_from
+from s3ec.migrate.work.object_lists import task_from
+from s3ec.migrate.work.pages import check_page, pages
 
 __all__ = ["Purge", "purge_plaintext_versions"]
 
@@ -100,12 +101,9 @@ def purge_plaintext_versions(
 
 
 def _versions(context: MigrationContext, settings: MigrationSettings) -> Iterator[dict[str, Any]]:
-    pages = context.s3.get_paginator("list_object_versions").paginate(
-        Bucket=settings.source.bucket, Prefix=settings.source.prefix
-    )
+    place = {"Bucket": settings.source.bucket, "Prefix": settings.source.prefix}
     # Newest first within a key; delete markers hold nothing and are not evidence of anything.
-    for page in pages:
-        check_page(page)
+    for page in pages(context.s3, "list_object_versions", **place):
         yield from page.get("Versions", [])
 
 

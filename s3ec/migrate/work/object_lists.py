@@ -17,8 +17,9 @@ from urllib.parse import unquote_plus
 
 from s3ec.errors import MigrationError
 from s3ec.migrate.model import Task
+from s3ec.migrate.work.pages import pages
 
-__all__ = ["KeyFile", "ListedObjects", "ListedVersions", "ObjectList", "check_page", "task_from"]
+__all__ = ["KeyFile", "ListedObjects", "ListedVersions", "ObjectList", "task_from"]
 
 
 class ObjectList(Protocol):
@@ -56,9 +57,7 @@ class ListedObjects:
 
     def __iter__(self) -> Iterator[Task]:
         """One task per object."""
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self.prefix)
-        for page in pages:
-            check_page(page)
+        for page in pages(self.client, "list_objects_v2", Bucket=self.bucket, Prefix=self.prefix):
             for entry in page.get("Contents", []):
                 yield task_from(self.bucket, entry)
 
@@ -83,22 +82,10 @@ class ListedVersions:
 
     def __iter__(self) -> Iterator[Task]:
         """One task per version; its null version is ``"null"``."""
-        pages = self.client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=self.prefix)
-        for page in pages:
-            check_page(page)
+        for page in pages(self.client, "list_object_versions", Bucket=self.bucket, Prefix=self.prefix):
             for entry in page.get("Versions", []):
                 if entry["IsLatest"] or not self.current_only:
                     yield task_from(self.bucket, entry)
-
-
-def check_page(page: Mapping[str, Any]) -> None:
-    """Refuse an answer that is none: an empty one would pass for the end of the list, and the rest for done.
-
-    Raises:
-        s3ec.errors.MigrationError: S3 did not say whether the list goes on.
-    """
-    if "IsTruncated" not in page:
-        raise MigrationError("S3 answered a listing without saying whether it is complete; run it again")
 
 
 def task_from(bucket: str, entry: Mapping[str, Any]) -> Task:

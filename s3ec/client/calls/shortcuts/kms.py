@@ -27,6 +27,7 @@ from botocore.serialize import create_serializer
 
 from s3ec.client.calls.shortcuts.user_agents import UserAgents
 from s3ec.client.calls.shortcuts.way import OutOfTheOrdinary, Way, is_unpatched, is_usual, module_of
+from s3ec.errors import KeyringError
 from s3ec.exchanges.wire import Connections, WireError
 
 __all__ = ["KmsRequests", "kms_calls"]
@@ -221,6 +222,8 @@ class _Operation:
             parsed: dict[str, Any] = self._parser.parse(response, self._model.output_shape)
         except (BotoCoreError, WireError):
             return None
+        if not isinstance(parsed, dict):
+            raise KeyringError(f"AWS KMS answered {self._model.name} with something that cannot be read")
         parsed["ResponseMetadata"]["RetryAttempts"] = 0
         if response["status_code"] == 200:
             return parsed

@@ -1,0 +1,168 @@
+"""Answers of S3 that are none: refused where botocore would run into them, or read them without an end.
+
+A server that stumbles, a proxy that answers in its place, or one that lies can send a page of HTML, a date that is not
+a date, a list in the place of a number, or a document that never ends. botocore has an error for broken XML alone. For
+all else it raises whatever its parser runs into, reads answers that are not streamed without limit, and lets through
+what its HTTP library raises where the text of an error is cut. `make_sound` gives these errors names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ConnectionClosedError, HTTPClientError, ReadTimeoutError
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
+from urllib3.exceptions import ReadTimeoutError as SlowReadError
+
+from s3ec.errors import AuthenticationError, S3ECError, escaped
+
+__all__ = ["LONGEST_ANSWER", "UnreadableAnswerError", "broken_off", "make_sound"]
+
+LONGEST_ANSWER = 32 * 1024 * 1024
+"""Bytes that an answer may have which is not an object's content. A full page of a list has a few million."""
+
+_LONGEST_SHOWN = 100
+_OF_PARSER = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, ResponseParserError)
+"""What botocore's parser runs into."""
+_SURE: Mapping[str, tuple[str, ...]] = {
+    "CreateMultipartUploadOutput": ("UploadId",),
+    "UploadPartCopyOutput": ("CopyPartResult",),
+    "UploadPartOutput": ("ETag",),
+}
+"""What each of these answers has wherever S3 is meant, and without which nobody can go on."""
+_ROWS: Mapping[str, str] = {
+    "CommonPrefixes": "Prefix",
+    "Contents": "Key",
+    "DeleteMarkers": "Key",
+    "Uploads": "Key",
+    "Versions": "Key",
+}
+"""What botocore itself takes for granted in the rows of lists, and decodes."""
+_TEXTS = ("Delimiter", "KeyMarker", "Marker", "NextKeyMarker", "NextMarker", "Prefix", "StartAfter")
+"""What it decodes beside them."""
+
+
+class UnreadableAnswerError(S3ECError, ResponseParserError):
+    """What came back is not S3's answer to the request. It is botocore's error for that, and one of ours."""
+
+
+def make_sound(client: Any) -> None:
+    """Let a client of our own refuse answers that are none. Where botocore is not made as expected, nothing changes."""
+    endpoint = getattr(client, "_endpoint", None)
+    factory = getattr(endpoint, "_response_parser_factory", None)
+    session = getattr(endpoint, "http_session", None)
+    if endpoint is not None and factory is not None and session is not None:
+        endpoint._response_parser_factory = _ParserFactory(factory)
+        endpoint.http_session = _Session(session)
+
+
+def broken_off(error: HTTPError, request: Any) -> BotoCoreError:
+    """What botocore raises for an error of its HTTP library; it does so for headers and content, not for all texts."""
+    if isinstance(error, SlowReadError):
+        return ReadTimeoutError(endpoint_url=request.url, error=error)
+    return ConnectionClosedError(endpoint_url=request.url, error=error, request=request)
+
+
+class _ParserFactory:
+    """Stands before botocore's own."""
+
+    def __init__(self, factory: Any) -> None:
+        self._factory = factory
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._factory, name)
+
+    def create_parser(self, name: str) -> _Parser:
+        return _Parser(self._factory.create_parser(name))
+
+
+class _Parser:
+    """A parser whose errors have a name."""
+
+    __slots__ = ("_parser",)
+
+    def __init__(self, parser: Any) -> None:
+        self._parser = parser
+
+    def parse(self, response: Any, shape: Any) -> Any:
+        try:
+            parsed = self._parser.parse(response, shape)
+        except _OF_PARSER as error:
+            said = f"{type(error).__name__}: {escaped(str(error)[:_LONGEST_SHOWN])}"
+            raise UnreadableAnswerError(
+                f"what came back cannot be read as an answer ({said}); whether the request was carried out is not known"
+            ) from error
+        if response["status_code"] >= 300:
+            _check_refusal(parsed)
+        elif shape is not None:
+            _check(parsed, shape)
+        return parsed
+
+
+def _check(parsed: Mapping[str, Any], shape: Any) -> None:
+    if shape.name == "HeadObjectOutput" and "ContentLength" not in parsed:
+        raise AuthenticationError("the answer does not say how long the object is")
+    lacking = [name for name in _SURE.get(shape.name, ()) if not parsed.get(name)]
+    lacking += [name for name in _TEXTS if not isinstance(parsed.get(name, ""), str)]
+    # Where an element stands twice, botocore makes a list of what should be one value.
+    lists = [name for name, value in parsed.items() if isinstance(value, list) and name in shape.members]
+    lacking += [name for name in lists if shape.members[name].type_name != "list"]
+    for rows, name in _ROWS.items():
+        if rows in parsed and not all(isinstance(row.get(name), str) for row in parsed[rows]):
+            lacking.append(f"{name} in {rows}")
+    if lacking:
+        raise UnreadableAnswerError(f"what came back as {shape.name} is not an answer: {', '.join(lacking)}")
+
+
+def _check_refusal(parsed: dict[str, Any]) -> None:
+    code = parsed.get("Error", {}).get("Code", "")
+    if not isinstance(code, str):
+        raise UnreadableAnswerError("what came back says no, and has no error code that could be read")
+    parsed.pop("EncodingType", None)  # else botocore decodes the rows of a list that is none
+
+
+class _Session:
+    """Sends as botocore's HTTP session does, and reads what is not content within limits."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def send(self, request: Any) -> Any:
+        is_content = request.stream_output
+        request.stream_output = True  # botocore would read it all here and now
+        response = self._session.send(request)
+        request.stream_output = is_content
+        if not is_content or response.status_code >= 300:
+            response.raw = _Bounded(response.raw, request)
+            _ = response.content
+        return response
+
+
+class _Bounded:
+    """A body that ends at some time."""
+
+    def __init__(self, raw: Any, request: Any) -> None:
+        self._raw = raw
+        self._request = request
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+    def stream(self, *arguments: Any, **keywords: Any) -> Iterator[bytes]:
+        left = LONGEST_ANSWER
+        try:
+            for piece in self._raw.stream(*arguments, **keywords):
+                left -= len(piece)
+                if left < 0:
+                    self._raw.close()
+                    raise UnreadableAnswerError(f"what came back is not content, and has over {LONGEST_ANSWER:,} bytes")
+                yield piece
+        except HTTPError as error:
+            raise broken_off(error, self._request) from error
+        except OSError as error:
+            raise HTTPClientError(error=error) from error
