@@ -26,6 +26,8 @@ def test_page_runs(page: Path, endpoint: str, tmp_path: Path, monkeypatch: pytes
     """The Python of a page runs from top to bottom as its reader would run it."""
     if "import s3ec.aio" in page.read_text("utf-8") and importlib.util.find_spec("aiobotocore") is None:
         pytest.skip("aiobotocore is not installed: tox -e aio runs this page")
+    if "s3ec://" in page.read_text("utf-8") and importlib.util.find_spec("s3fs") is None:
+        pytest.skip("s3fs is not installed: tox -e fs runs this page")
     monkeypatch.chdir(tmp_path)
     with documents.documented_account(endpoint) as environment:
         for variable, value in environment.items():
