@@ -356,6 +356,11 @@ class S3ECFileSystem(S3FileSystem, metaclass=_ByValue):  # type: ignore[misc]
     async def _cp_file(self, path1: str, path2: str, preserve_etag: bool | None = None, **kwargs: Any) -> None:
         await copies.copy_file(self, self._strip_protocol(path1), path2, preserve_etag=preserve_etag, **kwargs)
 
+    async def _copy_managed(self, path1: str, path2: str, size: int, block: int = 50 * MiB, **kwargs: Any) -> None:
+        if not 5 * MiB <= block <= _LONGEST_PUT:
+            raise ValueError("Copy block size must be 5MB<=block<=5GB")
+        await copies.copy_in_parts(self, self._strip_protocol(path1), path2, block=block, **kwargs)
+
 
 def _condition(mode: str) -> dict[str, str]:
     return {"IfNoneMatch": "*"} if mode == "create" else {}

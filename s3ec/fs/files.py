@@ -67,6 +67,8 @@ class S3ECFile(S3File):  # type: ignore[misc]
         if not self.append_block:
             super()._initiate_upload()
             return
+        if self.mpu:
+            return
         acl = {"ACL": self.acl} if self.acl else {}
         self.parts = []
         self.mpu = self._call_s3("create_multipart_upload", Bucket=self.bucket, Key=self.key, **acl)
@@ -92,7 +94,7 @@ class S3ECFile(S3File):  # type: ignore[misc]
         async def whole_ones() -> Any:
             nonlocal rest
             async for piece in uploads.pieces_of_objects(self.fs, [source], size):
-                if len(piece) < size:
+                if len(piece) < (size if self.fs.fixed_upload_size else self.part_min):
                     rest = piece
                 else:
                     yield piece

@@ -109,7 +109,7 @@ def by_value(keywords: Mapping[str, Any]) -> dict[str, Any]:
             f"kms_client_kwargs holds {', '.join(sorted(secret))}, which storage options would show and pickle: KMS is "
             "asked with the file system's own credentials, and a keyring of yours (keyring=) may have others"
         )
-    if not any(values.get(name) is not None for name in KEY_NAMES) and values.get("session") is None:
+    if not any(values.get(name) is not None for name in KEY_NAMES):
         values.update(_of_surroundings(values))
     return values
 

@@ -16,6 +16,8 @@ __all__ = ["abort", "in_parts", "pieces_of_bytes", "pieces_of_file", "pieces_of_
 _log = logging.getLogger("s3ec")
 
 MiB = 1024 * 1024
+PATIENCE = 10.0
+"""Seconds that a cancelled task waits for the name of the upload that it has asked for, to abort it."""
 
 
 async def in_parts(
@@ -56,6 +58,9 @@ async def in_parts(
         raise
     try:
         parts = await send_parts(fs, upload, pieces, concurrency=concurrency, sent=sent)
+        if not parts:
+            await abort(fs, upload)
+            return dict(await fs._call_s3("put_object", arguments, Bucket=bucket, Key=key, Body=b"", **condition))
         answer: dict[str, Any] = await fs._call_s3(
             "complete_multipart_upload", **upload, MultipartUpload={"Parts": parts}, **condition
         )
@@ -67,8 +72,13 @@ async def in_parts(
 
 async def _abort_when_made(fs: Any, upload: Mapping[str, str], creating: asyncio.Future[Any]) -> None:
     async def finish() -> None:
+        await asyncio.wait([creating], timeout=PATIENCE)
+        if not creating.done():
+            creating.cancel()
         try:
             made = await creating
+        except asyncio.CancelledError:
+            return
         except (OSError, S3ECError, ClientError, BotoCoreError):
             return
         await abort(fs, {**upload, "UploadId": made["UploadId"]})

@@ -1,8 +1,8 @@
 """Runs s3fs' own test suite on our file system: ``python tests/fs/s3fs_suite.py [pytest options]``.
 
-The suite comes from s3fs' source distribution, of the version that is installed; wheels do not have it. It is used as it
-is, but for the name ``S3FileSystem``, which is ours there, with a key from a file and everything allowed that the suite
-takes for granted: objects that a plain client has written, and URLs.
+The suite comes from s3fs' source distribution, of the version that is installed; wheels do not have it. It is used as
+it is, but for the name ``S3FileSystem``, which is ours there, with a key from a file and everything allowed that the
+suite takes for granted: objects that a plain client has written, and URLs.
 """
 
 from __future__ import annotations

@@ -67,7 +67,9 @@ def test_zarr(bucket: str, storage_options: dict[str, Any]) -> None:
     zarr = pytest.importorskip("zarr")
     np = pytest.importorskip("numpy")
     url = f"s3ec://{bucket}/array.zarr"
-    array = zarr.open_array(url, mode="w", shape=(100, 10), chunks=(30, 10), dtype="i4", storage_options=storage_options)
+    array = zarr.open_array(
+        url, mode="w", shape=(100, 10), chunks=(30, 10), dtype="i4", storage_options=storage_options
+    )
     array[:] = np.arange(1000).reshape(100, 10)
     again = zarr.open_array(url, mode="r", storage_options=storage_options)
     assert again[40:60].tolist() == np.arange(400, 600).reshape(20, 10).tolist()
@@ -97,8 +99,6 @@ def test_duckdb(fs: Any, bucket: str, table: Any, storage_options: dict[str, Any
 def test_pyarrow(fs: Any, bucket: str, table: Any) -> None:
     """Tables and data sets."""
     pa = pytest.importorskip("pyarrow")
-    import pyarrow.dataset
-    import pyarrow.parquet
 
     written = pa.Table.from_pandas(table)
     pa.parquet.write_table(written, f"{bucket}/people.parquet", filesystem=fs)
@@ -148,5 +148,3 @@ def test_every_library_is_here() -> None:
         pytest.skip("outside of CI a library may be missing")
     names = ("pandas", "dask", "distributed", "zarr", "xarray", "duckdb", "pyarrow", "upath")
     assert [name for name in names if importlib.util.find_spec(name) is None] == []
-
-
