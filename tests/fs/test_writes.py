@@ -179,6 +179,8 @@ class _Held:
     def __init__(self, fs: Any, operation: str, number: int = 1, error: Exception | None = None) -> None:
         self.reached = threading.Event()
         self._number, self._error = number, error
+        # Kept here: a task that waits for what nobody else knows of is collected as it waits.
+        self._never = asyncio.Event()
         fs.s3.meta.events.register(f"before-call.s3.{operation}", self._stop)
 
     async def _stop(self, **_: Any) -> None:
@@ -188,7 +190,7 @@ class _Held:
         self.reached.set()
         if self._error is not None:
             raise self._error
-        await asyncio.Event().wait()
+        await self._never.wait()
 
 
 CANCELLED = ["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"]
