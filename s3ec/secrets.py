@@ -20,7 +20,9 @@ class Unpicklable:
     __slots__ = ()
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError(f"{type(self).__name__} holds secret keys and cannot be pickled or copied")
+        name = type(self).__name__
+        del self  # or this frame would carry the keys to whoever reports the error
+        raise TypeError(f"{name} holds secret keys and cannot be pickled or copied")
 
 
 class Secret(Unpicklable, Generic[S]):

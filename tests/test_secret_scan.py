@@ -5,12 +5,17 @@ from __future__ import annotations
 import base64
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from s3ec.algorithms import AlgorithmSuite
+from s3ec.crypto.content import ContentCipher
 
 from support import secret_plugin
 from support.secret_scan import Drawn, Lines, in_files, in_text, pattern
@@ -38,6 +43,58 @@ def test_it_finds_a_key(tmp_path: Path, written: Callable[[bytes], str]) -> None
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "journal").write_bytes(b"\0" + (KEY if written is repr else text.encode()))
     assert len(scan(tmp_path)) == 1
+
+
+def test_it_finds_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a cipher was given, at once or in a stream: in a line, in the text of an error, in a temporary file."""
+    # With quotes of which a repr escapes one, and a backslash.
+    at_once, streamed = (b"'\"\\" + os.urandom(97) for _ in range(2))
+    drawn, cipher = Drawn(), ContentCipher(AlgorithmSuite.ALG_AES_256_GCM_IV12_TAG16_NO_KDF, KEY, bytes(12))
+    secret_plugin._watch_content(drawn, monkeypatch)
+    cipher.encrypt(at_once)
+    cipher.encryptor().update(streamed)
+    cipher.decryptor().update(b"ciphertext is nobody's affair: " * 3)
+    cipher.encrypt(b"\0" * 100)
+    for content in (at_once, streamed):
+        seen = secret_plugin._Errors()
+        assert list(secret_plugin._content_left_behind(drawn, ["nothing"], seen, tmp_path)) == []
+        seen.seen.append(ValueError(content))
+        assert len(list(secret_plugin._content_left_behind(drawn, [f"sends {content!r}"], seen, tmp_path))) == 2
+        (tmp_path / "spool").write_bytes(b"before " + content)
+        seen.seen.clear()
+        assert len(list(secret_plugin._content_left_behind(drawn, [], seen, tmp_path))) == 1
+        (tmp_path / "spool").unlink()
+    assert len(drawn.contents) == 2
+
+
+@pytest.mark.slow
+def test_the_option_fails_a_test_that_leaks(tmp_path: Path) -> None:
+    """A run with the option is red for a test that logs a data key, or what it encrypts, and for no other."""
+    (tmp_path / "conftest.py").write_text("from support.secret_plugin import *\n")
+    (tmp_path / "test_leaks.py").write_text(
+        "import logging, os\n"
+        "from s3ec.algorithms import AlgorithmSuite\n"
+        "from s3ec.crypto import content, random\n"
+        "def seal(): \n"
+        "    data = os.urandom(64)\n"
+        "    key = random.data_key()\n"
+        "    content.ContentCipher(AlgorithmSuite.ALG_AES_256_GCM_IV12_TAG16_NO_KDF, key, bytes(12)).encrypt(data)\n"
+        "    return key, data\n"
+        "def test_key(): logging.getLogger('s3ec').debug('key %s', seal()[0].hex())\n"
+        "def test_content(): logging.getLogger('s3ec').debug('body %r', seal()[1])\n"
+        "def test_neither(): seal()\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--scan-secrets", "-rA", f"--rootdir={tmp_path}"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert "ERROR test_leaks.py::test_key - AssertionError: a key" in run.stdout
+    assert "ERROR test_leaks.py::test_content - AssertionError: content" in run.stdout
+    assert "3 passed, 2 errors" in run.stdout, run.stdout
 
 
 def test_it_finds_a_key_in_the_frames_of_a_chained_error(tmp_path: Path) -> None:

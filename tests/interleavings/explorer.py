@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from botocore.config import Config
 
-from s3ec import AesKeyring, EncryptionClient
+from s3ec import AesKeyring, EncryptionClient, resume_upload
 
 from interleavings.scheduler import Choice, Scheduler, controlled, explore, set_everywhere
 from interleavings.store import Store
-from interleavings.uploads import SENT_AT_ONCE, WRAPPING_KEY, Moment, Scenario, Upload, go_on
+from interleavings.uploads import REFUSALS, SENT_AT_ONCE, WRAPPING_KEY, Moment, Scenario, Upload, go_on
 from support.aws import client_arguments
 from support.forking import in_child
 
@@ -113,6 +113,11 @@ class Explorer:
         assert not upload.complete()
         assert not upload.export(keep=True)
         assert not upload.export(keep=False)
+        if upload.saved:
+            # That it is resumed twice is what the caller has to prevent; it may not hang.
+            upload.store.listen(self._other)
+            with contextlib.suppress(*REFUSALS):
+                resume_upload(self._other, upload.saved[-1], save=upload.saved.append)
         assert len(upload.store.log) == received
 
     def _note(self, upload: Upload, seen: Seen) -> None:

@@ -53,6 +53,7 @@ def test_forks_at_every_point(model: Explorer) -> None:
     """A child may neither encrypt, nor complete, nor hand over, wherever its parent stood."""
     assert model.fork_everywhere(SCENARIOS["two parts"], (1,)) > 20
     assert model.fork_everywhere(SCENARIOS["complete, and one more part"]) > 10
+    assert model.fork_everywhere(SCENARIOS["die amid other bytes for one part"]) > 10
 
 
 def test_it_notices_other_bytes(model: Explorer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from interleavings.scheduler import set_everywhere
 from interleavings.store import Store
 from support.one_shot import COMMITTING_IV, COMMITTING_NUMBER, content_key, one_shot
 
-__all__ = ["SCENARIOS", "SENT_AT_ONCE", "WRAPPING_KEY", "Moment", "Scenario", "Upload", "go_on"]
+__all__ = ["REFUSALS", "SCENARIOS", "SENT_AT_ONCE", "WRAPPING_KEY", "Moment", "Scenario", "Upload", "go_on"]
 
 WRAPPING_KEY = bytes(range(32))
 PLACE = {"Bucket": "b", "Key": "k"}

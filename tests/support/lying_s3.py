@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import re
 import ssl
 import threading
@@ -93,6 +94,7 @@ class State:
 
     objects: dict[str, Stored] = field(default_factory=dict)
     uploads: dict[str, tuple[str, dict[str, str], dict[int, bytes]]] = field(default_factory=dict)
+    upload_numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     attempts: list[Attempt] = field(default_factory=list)
     requests: list[tuple[str, str, str | None]] = field(default_factory=list)
     lies: Lies = field(default_factory=Lies)
@@ -249,7 +251,7 @@ class _Handler(BaseHTTPRequestHandler):
         state = self.state
         with state.lock:
             if "uploads" in self._query:
-                upload_id = f"upload-{len(state.uploads) + 1}"
+                upload_id = f"upload-{next(state.upload_numbers)}"
                 state.uploads[upload_id] = (self._key, self._metadata(), {})
                 text = (
                     f"<InitiateMultipartUploadResult><UploadId>{upload_id}</UploadId></InitiateMultipartUploadResult>"

@@ -43,6 +43,7 @@ def no_secret_is_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     drawn, lines, errors = Drawn(), Lines(), _Errors()
     monkeypatch.setattr(s3ec.crypto.random, "os", drawn)
+    _watch_content(drawn, monkeypatch)
     # The class of `pytest.raises` has had two names.
     raises = getattr(pytest, "RaisesExc", None) or importlib.import_module("_pytest.python_api").RaisesContext
     monkeypatch.setattr(raises, "__exit__", errors.watching(raises.__exit__))
@@ -58,6 +59,28 @@ def no_secret_is_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest
     printed = [content for _, _, content in request.node._report_sections]
     found = list(_left_behind(drawn, [*lines.lines, *printed], errors, (folder, temporary)))
     assert found == [], f"a key that s3ec drew is in {found[:_SHOWN]}"
+    found = list(_content_left_behind(drawn, lines.lines, errors, temporary))
+    assert found == [], f"content that s3ec encrypted is in {found[:_SHOWN]}"
+
+
+def _watch_content(drawn: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Note whatever is given to a cipher to be encrypted."""
+    from s3ec.crypto import content
+
+    admit, encrypt = content._Stream._admit, content.ContentCipher.encrypt
+
+    def admitting(stream: Any, data: Any) -> memoryview:
+        view = admit(stream, data)
+        if isinstance(stream, (content.ContentEncryptor, content.CtrEncryptor)):
+            drawn.note_content(view)
+        return view
+
+    def encrypting(cipher: Any, plaintext: Any) -> Any:
+        drawn.note_content(plaintext)
+        return encrypt(cipher, plaintext)
+
+    monkeypatch.setattr(content._Stream, "_admit", admitting)
+    monkeypatch.setattr(content.ContentCipher, "encrypt", encrypting)
 
 
 class _Errors:
@@ -88,3 +111,14 @@ def _left_behind(drawn: Drawn, lines: list[str], errors: _Errors, folders: Itera
             if in_text(needles, f"{one} {one!r}"):
                 yield f"the text of {type(one).__name__}"
         yield from (f"{type(error).__name__}: {place}" for place in leaks(error, drawn.keys))
+
+
+def _content_left_behind(drawn: Drawn, lines: list[str], errors: _Errors, temporary: Path) -> Iterator[str]:
+    """Content in the log, in the text of an error, or in a temporary file; a test's own files are its own affair."""
+    needles = pattern(drawn.contents)
+    if needles is None:
+        return
+    yield from (f"the log: {line[:40]}" for line in lines if in_text(needles, line))
+    yield from (f"the temporary file {name}" for name in in_files(needles, temporary))
+    for error in errors.seen:
+        yield from (f"the text of {type(one).__name__}" for one in chain(error) if in_text(needles, f"{one} {one!r}"))

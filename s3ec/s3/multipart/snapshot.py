@@ -114,7 +114,8 @@ class SnapshotKeeper:
         """
 
         def give() -> bool | Wait:
-            if self._saving:  # so that nothing is saved, and then sent, in between
+            # So that nothing is saved, and then sent, in between; what a forked process inherited never ends there.
+            if self._saving and self._turnstile.in_its_process:
                 return Wait()
             saved = self._saved
             if saved is not None and not (set(saved.parts) <= set(taken.parts) and taken.sealed >= saved.sealed):
@@ -126,6 +127,7 @@ class SnapshotKeeper:
 
     def _begin_saving(self) -> Wait | None:
         if self._saving:
+            self._turnstile.check_process()
             return Wait()
         self._saving = True
         return None

@@ -292,6 +292,7 @@ class UploadState:
 
     def _begin_completing(self) -> Wait | None:
         if self._completing:
+            self._turnstile.check_process()
             return Wait()
         self._completing = True
         return None

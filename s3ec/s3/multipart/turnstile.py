@@ -90,6 +90,11 @@ class Turnstile:
         """The highest part number that is encrypted."""
         return self._next - 1
 
+    @property
+    def in_its_process(self) -> bool:
+        """False in a process that was forked since the upload was begun."""
+        return os.getpid() == self._process
+
     def step(self, function: Callable[[], T | Wait]) -> Flow[T]:
         """Take a step of the upload's state."""
         return step(self._room.monitor, function)
@@ -104,7 +109,15 @@ class Turnstile:
         """
         if self._closed is not None:
             raise MultipartStateError(self._closed)
-        if os.getpid() != self._process:
+        self.check_process()
+
+    def check_process(self) -> None:
+        """Refuse a forked process, in which nobody ends what was under way when it was forked.
+
+        Raises:
+            MultipartStateError: with the reason.
+        """
+        if not self.in_its_process:
             # A forked process has a copy of the ledger, so that each could give the same counters other bytes.
             raise MultipartStateError(
                 "the upload was begun before this process was forked, and belongs to its parent; upload its parts "
