@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from botocore.awsrequest import AWSResponse
 
-from support.lying_s3 import _unframe
+from support.lying_s3 import unframe
 
 __all__ = ["Store"]
 
@@ -109,4 +109,4 @@ def _body(request: Any) -> bytes:
     pieces = [body] if isinstance(body, (bytes, bytearray)) else list(iter(lambda: body.read(65536), b""))
     whole = b"".join(pieces)
     framed = "aws-chunked" in _text(request.headers.get("Content-Encoding", ""))
-    return _unframe(whole) if framed else whole
+    return unframe(whole) if framed else whole
