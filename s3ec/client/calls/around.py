@@ -53,6 +53,8 @@ class Around:
 
     def with_options(self: A, options: Options) -> A:
         """The same with other options of the client's."""
+        if options is self.options:
+            return self
         return dataclasses.replace(self, options=options, reading=options.reading(), writing=options.writing())
 
     def validate(self, operation_name: str, parameters: Mapping[str, Any]) -> None:

@@ -89,6 +89,8 @@ class SnapshotKeeper:
 
     def ensure(self, number: int) -> Flow[None]:
         """Return only when what is saved knows this part, and that the upload is sealed if it is."""
+        if self._save is None and not self._saving:
+            return  # Whoever begins to save from now on will know this part, which is encrypted.
 
         def begin_unless_known() -> Callable[[UploadSnapshot], None] | None | Wait:
             known = number <= self._known and self._ledger.sealed == self._known_sealed

@@ -144,7 +144,7 @@ class UploadState:
             MultipartStateError, ObjectTooLargeError, SourceChangedError: before a byte of it leaves.
         """
         step = self._turnstile.step
-        yield from step(lambda: self._turnstile.arrive(number))
+        yield from step(lambda: self._begin_part(number, source.length))
         try:
             content, mac = yield from self._read(number, source, claims)
             length = content.length
@@ -158,11 +158,14 @@ class UploadState:
         answer = yield from self._send(s3, record, ready, source, given, own=own)
         return GivenPart(answer, answer["ETag"], length, checksums)
 
+    def _begin_part(self, number: int, length: int | None) -> None:
+        self._turnstile.check_open()
+        if length is not None:
+            _check_part_length(number, length)
+            self._ledger.check_room(number, length)
+        self._turnstile.arrive(number)
+
     def _read(self, number: int, source: Plaintext, claims: Claims) -> Flow[tuple[PartContent, bytes]]:
-        known = source.length
-        if known is not None:
-            _check_part_length(number, known)
-            yield from self._turnstile.step(lambda: self._ledger.check_room(number, known))
         mac = self._ledger.mac_for(number)
         length = 0
 
