@@ -182,8 +182,8 @@ def test_a_range_is_verified_once(s3: Surroundings, stored: tuple[dict[str, str]
     assert hand.answer(unwrapped(hand)) == flow.Call("GetObject", {**PLACE, "IfMatch": '"e"'})
     whole = response(metadata, body)
     read = hand.answer(whole)
-    while isinstance(read, flow.ReadBody):
-        read = hand.answer(read.body.read(read.size))
+    while isinstance(read, (flow.ReadBody, flow.Work)):
+        read = hand.answer(read.body.read(read.size) if isinstance(read, flow.ReadBody) else read.function())
     assert read == flow.CloseBody(whole["Body"])
     assert isinstance(hand.answer(), flow.Leave)
     assert hand.answer() == flow.CloseBody(first["Body"])
