@@ -6,71 +6,17 @@ skipped with its name, or fails where ``S3EC_CLIENTS=required`` says that all sh
 
 from __future__ import annotations
 
-import importlib
 import io
 import os
-import shutil
-import subprocess
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from s3ec.serve import Server
-
-from support.serving import CREDENTIALS
+from support.places import Place, package, program
 
 pytestmark = [pytest.mark.library, pytest.mark.slow]
 BIG = 13 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a client is sent."""
-
-    url: str
-    access_key: str
-    secret_key: str
-    bucket: str
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """What the SDKs read."""
-        return {
-            "PATH": os.environ["PATH"],
-            "HOME": os.environ.get("HOME", "/"),
-            "AWS_ENDPOINT_URL_S3": self.url,
-            "AWS_ACCESS_KEY_ID": self.access_key,
-            "AWS_SECRET_ACCESS_KEY": self.secret_key,
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_REGION": "us-east-1",
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
-
-
-@pytest.fixture(params=["plain", "serve"])
-def place(
-    request: pytest.FixtureRequest,
-    serve: Callable[..., Server],
-    endpoint: str,
-    bucket: str,
-    make_client: Any,
-    plain_s3: Any,
-) -> Iterator[Place]:
-    """The backend itself, and the endpoint in front of it; afterwards everything must be encrypted, or nothing."""
-    encrypted = request.param == "serve"
-    pair = (CREDENTIALS.access_key, CREDENTIALS.secret_key) if encrypted else ("testing", "testing")
-    yield Place(serve().url if encrypted else endpoint, *pair, bucket)
-    client = make_client(unencrypted_objects="allow")
-    stored = plain_s3.list_objects_v2(Bucket=bucket).get("Contents", [])
-    assert stored
-    for each in stored:
-        answer = client.get_object(Bucket=bucket, Key=each["Key"])
-        how = answer["ResponseMetadata"]["ClientSideEncryption"]["format"]
-        assert (how, each["Size"] - len(answer["Body"].read())) == (("V3", 16) if encrypted else (None, 0)), each
 
 
 @pytest.fixture
@@ -85,36 +31,6 @@ def files(tmp_path: Path) -> Path:
         # S3 cuts its times to whole seconds: of the same second a file would be newer than its own copy.
         os.utime(path, (1_700_000_000, 1_700_000_000))
     return folder
-
-
-def absent(name: str) -> Any:
-    """Skip, or fail where everything was to be installed."""
-    stop = pytest.fail if os.environ.get("S3EC_CLIENTS") == "required" else pytest.skip
-    return stop(f"{name} is not installed")
-
-
-def program(name: str, place: Place) -> Callable[..., str]:
-    """Runs a command; answers with what it printed."""
-    path = shutil.which(name)
-    if path is None:
-        absent(name)
-
-    def run(*words: str | Path, stdin: bytes | None = None) -> str:
-        ended = subprocess.run(
-            [str(path), *map(str, words)], env=place.environment, input=stdin, capture_output=True, timeout=300
-        )
-        assert ended.returncode == 0, ended.stderr.decode()
-        return ended.stdout.decode() + ended.stderr.decode()
-
-    return run
-
-
-def package(name: str) -> Any:
-    """Import a package."""
-    try:
-        return importlib.import_module(name)
-    except ImportError:
-        return absent(name)
 
 
 def same(left: Path, right: Path) -> None:

@@ -396,3 +396,11 @@ def test_headers_are_ascii(server: Server, plain_s3: Any, bucket: str, name: str
     answer = converse(server.url, raw.head("Connection: close", "Content-Length: 1") + b"1")
     assert status_and_code(answer) == (400, "InvalidArgument")
     assert plain_s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+
+
+def test_a_customers_key_never_goes_over_plain_http(s3: Any, plain_s3: Any, bucket: str):
+    """The client's own rule for the way to S3 holds for what comes through the endpoint as well."""
+    with pytest.raises(ClientError, match="https") as caught:
+        s3.put_object(Bucket=bucket, Key="k", Body=b"x", SSECustomerAlgorithm="AES256", SSECustomerKey=b"k" * 32)
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    assert plain_s3.list_objects_v2(Bucket=bucket).get("Contents") is None
