@@ -289,3 +289,29 @@ async def test_copies_that_are_refused_or_cancelled(
         with pytest.raises(asyncio.CancelledError):
             await copying
         assert not uploads_of(plain_s3, bucket)
+
+
+@on_loop
+async def test_methods_that_a_session_gives_its_clients(aws: dict[str, Any], bucket: str, plain_s3: Any) -> None:
+    """As aioboto3's sessions do, by the same event: this client's own stand before them."""
+    from aiobotocore.session import AioSession
+
+    import s3ec.aio
+
+    async def stores_plaintext(*_: Any, **__: Any) -> None:
+        raise AssertionError("another method was called")
+
+    def inject(class_attributes: dict[str, Any], **_: Any) -> None:
+        names = ("upload_file", "upload_fileobj", "download_file", "download_fileobj", "copy")
+        class_attributes.update(dict.fromkeys(names, stores_plaintext))
+
+    session = AioSession()
+    session.get_component("event_emitter").register("creating-client-class.s3", inject)
+    s3ec.aio.install(session, keyring=AesKeyring(bytes(32)))
+    async with session.create_client("s3", **aws) as s3:
+        await s3.upload_fileobj(io.BytesIO(b"text"), bucket, "k")
+        await s3.copy({"Bucket": bucket, "Key": "k"}, bucket, "copy")
+        target = io.BytesIO()
+        await s3.download_fileobj(bucket, "copy", target)
+        assert target.getvalue() == b"text"
+        assert b"text" not in plain_s3.get_object(Bucket=bucket, Key="copy")["Body"].read()
