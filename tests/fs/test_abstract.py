@@ -14,35 +14,42 @@ from s3ec.fs import S3ECFileSystem
 from support import aws
 
 
+@pytest.fixture(scope="module")
+def shared_bucket(endpoint: str) -> Iterator[str]:
+    """A bucket for all tests."""
+    client = boto3.client("s3", **aws.client_arguments(endpoint))
+    name = aws.new_bucket_name()
+    client.create_bucket(Bucket=name)
+    yield name
+    aws.empty_bucket(client, name)
+    client.close()
+
+
+@pytest.fixture(scope="module")
+def shared_fs(endpoint: str, key_file: str) -> Any:
+    """The file system with no option turned on."""
+    return S3ECFileSystem(
+        aes_key_file=key_file,
+        endpoint_url=endpoint,
+        key="testing",
+        secret="testing",
+        client_kwargs={"region_name": "us-east-1"},
+        skip_instance_cache=True,
+    )
+
+
 class Fixtures(abstract.AbstractFixtures):
     """What the suite wants to know of a file system."""
 
-    @pytest.fixture(scope="class")
-    def bucket_of_class(self, endpoint: str) -> Iterator[str]:
-        """A bucket for all tests of a class."""
-        client = boto3.client("s3", **aws.client_arguments(endpoint))
-        name = aws.new_bucket_name()
-        client.create_bucket(Bucket=name)
-        yield name
-        aws.empty_bucket(client, name)
-        client.close()
-
-    @pytest.fixture(scope="class")
-    def fs(self, endpoint: str, key_file: str, bucket_of_class: str) -> Any:
-        """The file system with no option turned on."""
-        return S3ECFileSystem(
-            aes_key_file=key_file,
-            endpoint_url=endpoint,
-            key="testing",
-            secret="testing",
-            client_kwargs={"region_name": "us-east-1"},
-            skip_instance_cache=True,
-        )
+    @pytest.fixture
+    def fs(self, shared_fs: Any) -> Any:
+        """The file system."""
+        return shared_fs
 
     @pytest.fixture
-    def fs_path(self, bucket_of_class: str) -> str:
+    def fs_path(self, shared_bucket: str) -> str:
         """Where the tests write."""
-        return bucket_of_class
+        return shared_bucket
 
     @pytest.fixture
     def supports_empty_directories(self) -> bool:
