@@ -130,6 +130,7 @@ class Matrix:
                 f"{cells.get('serve', 'was not run')} |\n"
             )
         if self._cells:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(_HEAD + "".join(rows), "utf-8")
 
 
