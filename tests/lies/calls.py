@@ -298,7 +298,8 @@ def _export(world: World) -> None:
 def _resume(world: World) -> str:
     client = world.client()
     resumed = s3ec.resume_upload(client, world.notes["states"][-1], save=world.notes["states"].append)
-    return _send_and_complete(world, client, resumed["UploadId"], first=3)
+    world.notes["parts"] = [{"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for part in resumed["Parts"]]
+    return _send_and_complete(world, client, resumed["UploadId"], first=len(resumed["Parts"]) + 1)
 
 
 # Buckets

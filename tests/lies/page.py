@@ -44,9 +44,12 @@ def _tables(tallies: Mapping[str, Mapping[str, Counter[str]]], seconds: float) -
     for tally in tallies.values():
         for counts in tally.values():
             total.update(counts)
-    cells = f"{sum(total.values()):,}"
-    yield f"On {date.today().isoformat()}, {cells} lies in {seconds / 60:.0f} minutes on two busy cores:"
-    yield ", ".join(f"{total[word]:,} {letter}" for word, letter in LETTERS.items() if total[word]) + "."
+    if total:
+        cells = f"{sum(total.values()):,}"
+        yield f"On {date.today().isoformat()}, {cells} lies in {seconds / 60:.0f} minutes:"
+        yield ", ".join(f"{total[word]:,} {letter}" for word, letter in LETTERS.items() if total[word]) + "."
+    else:
+        yield "The whole table has not been filled yet; parts of it were run while it was built, see below."
     for group in dict.fromkeys(call.group for call in CALLS):
         names = [call.name for call in CALLS if call.group == group]
         yield ""
@@ -56,8 +59,7 @@ def _tables(tallies: Mapping[str, Mapping[str, Counter[str]]], seconds: float) -
         yield "| --- " * (len(names) + 1) + "|"
         for row in ROWS:
             cells_of_row = [_cell(tallies.get(name, {}).get(row)) for name in names]
-            if any(cells_of_row):
-                yield f"| {row} | {' | '.join(cell or '·' for cell in cells_of_row)} |"
+            yield f"| {row} | {' | '.join(cell or '·' for cell in cells_of_row)} |"
 
 
 def _cell(counts: Counter[str] | None) -> str:
