@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from s3ec.migrate import Location, Outcome, Result, SkipReason, Task
-from s3ec.migrate.macs import etag_mac
 from s3ec.migrate.steps.step import next_task
+from s3ec.migrate.work.macs import etag_mac
 
 from .conftest import Step
 from support.macs import MAC_KEY, mac_of

@@ -16,7 +16,7 @@ import pytest
 from s3ec.errors import MigrationError
 from s3ec.migrate import Action, KeyringSpec, Location, MigrationSettings, Outcome, Result, SkipReason, Task
 from s3ec.migrate.journal.journal import Journal, default_path
-from s3ec.migrate.macs import etag_mac
+from s3ec.migrate.work.macs import etag_mac
 
 KMS = KeyringSpec(kind="kms", key_id="alias/payroll")
 SETTINGS = MigrationSettings(action=Action.MIGRATE, source=Location(bucket="b"), keyring=KMS)

@@ -36,9 +36,9 @@ from s3ec.migrate.journal.schema import (
     task_of,
     values_of,
 )
-from s3ec.migrate.macs import etag_mac, hide_digests
 from s3ec.migrate.model import Action, Outcome, Result, Task
 from s3ec.migrate.settings import MigrationSettings
+from s3ec.migrate.work.macs import etag_mac, hide_digests
 
 __all__ = ["Journal", "default_path"]
 

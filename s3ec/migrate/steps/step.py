@@ -10,7 +10,6 @@ from dataclasses import replace
 from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec.errors import S3ECError
-from s3ec.migrate.macs import hide_digests
 from s3ec.migrate.model import Action, Outcome, Result, Task
 from s3ec.migrate.settings import MigrationSettings
 from s3ec.migrate.steps.reencrypt import reencrypt
@@ -18,6 +17,7 @@ from s3ec.migrate.steps.rewrap import rewrap
 from s3ec.migrate.steps.verify import verify
 from s3ec.migrate.work.context import Calls, MigrationContext
 from s3ec.migrate.work.ending import TaskEndedError, ended_by
+from s3ec.migrate.work.macs import hide_digests
 
 __all__ = ["job_text", "migrate_one", "next_task", "run_json"]
 

@@ -14,7 +14,6 @@ from botocore.parsers import ResponseParserError
 
 from s3ec.keyrings import CachingMaterialsManager, DefaultMaterialsManager
 from s3ec.materials import Keyring, MaterialsManager
-from s3ec.migrate.macs import content_mac
 from s3ec.migrate.model import Result
 from s3ec.migrate.settings import KeyringSpec, MigrationSettings
 from s3ec.migrate.work.bucket_facts import BucketFacts, bucket_facts
@@ -23,6 +22,7 @@ from s3ec.migrate.work.ending import TaskEndedError, code_of, status_of
 from s3ec.migrate.work.folders import FirstOfFolder
 from s3ec.migrate.work.heads import explain_heads
 from s3ec.migrate.work.limits import KmsMeter, MemoryBudget, MeteredKeyring
+from s3ec.migrate.work.macs import content_mac
 from s3ec.migrate.work.requests.direct import DirectRequests
 
 __all__ = ["BucketFacts", "Calls", "MigrationContext", "UploadLog"]
