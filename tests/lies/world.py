@@ -167,7 +167,7 @@ def prepared(server: Server, profile: Profile) -> Cloud:
         client.put_object(**world.place("other"), Body=OTHER, **metadata)
         _put_parts(client, world.place("parts"), PLAIN)
         plain = world.plain()
-        for body in (OLDER, PLAIN):
+        for body in (PLAIN, PLAIN):
             plain.put_object(**versioned, Body=body)
         if profile.name.startswith("V3, KMS"):
             client.put_object(**versioned, Body=PLAIN)
