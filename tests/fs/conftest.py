@@ -32,10 +32,16 @@ def _protocol() -> None:
 @pytest.fixture(autouse=True)
 def _no_file_system_is_left() -> Iterator[None]:
     """fsspec keeps file systems; each test makes its own."""
+    from fsspec.asyn import sync
+
     from s3ec.fs import S3ECFileSystem
 
     S3ECFileSystem.clear_instance_cache()
     yield
+    for fs in list(S3ECFileSystem._cache.values()):
+        if not fs.asynchronous and fs._s3 is not None:
+            # s3fs itself gives connections a tenth of a second to end, which a busy machine has not.
+            sync(fs.loop, fs._s3.__aexit__, None, None, None, timeout=60)
     S3ECFileSystem.clear_instance_cache()
 
 

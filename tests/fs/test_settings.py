@@ -21,6 +21,8 @@ from s3ec import AesKeyring, CachingMaterialsManager, CommitmentPolicy, KmsKeyri
 from s3ec.errors import ConfigurationError, KeyringError, S3ECError, UnsupportedOperationError
 from s3ec.fs import S3ECFileSystem
 
+from support import reading_elsewhere
+
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
@@ -132,23 +134,10 @@ class TestNothingSecret:
             make_fs(server_side_encryption=SseC(secrets.token_bytes(32)))
 
 
-def _read(pickled: bytes, path: str) -> bytes:
-    return bytes(pickle.loads(pickled).cat(path))  # noqa: S301 - our own
-
-
-def _read_by_options(options: dict[str, Any], path: str) -> bytes:
-    return bytes(fsspec.filesystem("s3ec", **options).cat(path)) if _registered() else b""
-
-
-def _registered() -> bool:
-    fsspec.register_implementation("s3ec", "s3ec.fs.S3ECFileSystem", clobber=True)
-    return True
-
-
 def _in_child(kind: str, function: Callable[..., Any], *arguments: Any) -> Any:
     context = multiprocessing.get_context(kind)
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(function, *arguments).result(60)
+        return pool.submit(function, *arguments).result(300)
 
 
 class TestOtherProcesses:
@@ -163,11 +152,11 @@ class TestOtherProcesses:
     @pytest.mark.parametrize("kind", ["spawn", "forkserver"])
     def test_pickled(self, fs: Any, path: str, kind: str) -> None:
         """A pickled file system works elsewhere."""
-        assert _in_child(kind, _read, pickle.dumps(fs), path) == b"content"
+        assert _in_child(kind, reading_elsewhere.read, pickle.dumps(fs), path) == b"content"
 
     def test_options(self, fs: Any, path: str, storage_options: dict[str, Any]) -> None:
         """So do its options."""
-        assert _in_child("spawn", _read_by_options, storage_options, path) == b"content"
+        assert _in_child("spawn", reading_elsewhere.read_by_options, storage_options, path) == b"content"
 
     def test_json(self, fs: Any, path: str) -> None:
         """And its JSON."""
@@ -183,7 +172,7 @@ class TestOtherProcesses:
         child = os.fork()
         if child == 0:  # pragma: no cover - in the child
             try:
-                os.write(sender, _read(pickled, path))
+                os.write(sender, reading_elsewhere.read(pickled, path))
             finally:
                 os._exit(0)
         os.close(sender)
@@ -197,7 +186,7 @@ class TestOtherProcesses:
         fs = make_fs(keyring=AesKeyring(secrets.token_bytes(32)))
         assert pickle.loads(pickle.dumps(fs)) is fs  # noqa: S301 - our own
         with pytest.raises(ConfigurationError, match="aes_key_file="):
-            _in_child("spawn", _read, pickle.dumps(fs), "bucket/file")
+            _in_child("spawn", reading_elsewhere.read, pickle.dumps(fs), "bucket/file")
 
 
 class TestNames:
