@@ -375,10 +375,11 @@ UNREACHABLE = (
 
 
 def texts() -> Iterator[tuple[str, str]]:
-    """Every text of an error in the package outside the command line, with its place; values stand as "x"."""
+    """Every text of an error that a command can meet, with its place; values stand as "x"."""
     root = Path(s3ec.__file__).parent
     for path in sorted(root.rglob("*.py")):
-        if "cli" in path.relative_to(root).parts:
+        # The command line's own are in its words, and no command makes an asynchronous client or a file system.
+        if {"cli", "aio", "fs"} & set(path.relative_to(root).parts):
             continue
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("Error", "skip")):

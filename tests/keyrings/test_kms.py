@@ -4,7 +4,7 @@ import contextlib
 import copy
 import pickle
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -377,6 +377,23 @@ class TestDefaults:
         for arguments in ({"client": kms}, {"session": boto3.Session()}, {"aws_access_key_id": "mine"}):
             keyring = KmsKeyring("alias/a", **arguments)
             assert keyring.with_client_defaults(**self.DEFAULTS) is keyring
+
+    def test_a_client_that_is_made_in_another_way(self, kms: Any) -> None:
+        """It is made of the same arguments; a keyring that has a client, or a session, keeps it."""
+        asked: list[Mapping[str, Any]] = []
+
+        def make(arguments: Mapping[str, Any]) -> Any:
+            asked.append(arguments)
+            return kms
+
+        bare = KmsKeyring("alias/a", grant_tokens=["t"], endpoint_url="http://kms")
+        keyring = bare.with_client_made_by(make, **self.DEFAULTS, session=None)
+        assert asked == [{**self.DEFAULTS, "endpoint_url": "http://kms"}]
+        assert (keyring._given_client, keyring._settings()) == (kms, bare._settings())
+        for arguments in ({"client": kms}, {"session": boto3.Session()}):
+            own = KmsKeyring("alias/a", **arguments)
+            assert own.with_client_made_by(make, **self.DEFAULTS) is own
+        assert len(asked) == 1
 
 
 @pytest.mark.parametrize(

@@ -384,6 +384,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _give(self, stored: Stored, body: bytes, status: int, extra: dict[str, str]) -> None:
         lies = self.state.lies
         metadata = lies.replace_metadata(stored.metadata) if lies.replace_metadata is not None else stored.metadata
+        with self.state.lock:
+            # Before a byte is sent: who has read the headers may ask for what is to be lied about in another way.
+            cut = lies.cut_answers > 0 and self.command != "HEAD"
+            lies.cut_answers -= cut
         self.send_response(status)
         extra = {name.replace("_", "-"): value for name, value in extra.items()}
         headers = {**metadata, "ETag": stored.etag, "Accept-Ranges": "bytes", **extra, "Content-Length": str(len(body))}
@@ -395,9 +399,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection |= "Content-Length" in lies.without
         if self.command == "HEAD":
             return
-        with self.state.lock:
-            cut = lies.cut_answers > 0
-            lies.cut_answers -= cut
         if cut:
             self.wfile.write(body[: -lies.cut_by])
             self.close_connection = True
