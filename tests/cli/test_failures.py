@@ -259,7 +259,8 @@ def test_messages_are_one_line_of_printable_text():
     [
         (UnreadableAnswerError("what came back cannot be read"), ExitCode.SERVICE),
         (RetriesExceededError(ValueError("text")), ExitCode.SERVICE),
-        (DownloadFailed("did not match expected ETag"), ExitCode.SERVICE),
+        # An older s3transfer has no error of its own for it, and S3's is among the others.
+        *([] if DownloadFailed is ClientError else [(DownloadFailed("did not match expected ETag"), ExitCode.SERVICE)]),
     ],
 )
 def test_what_a_lying_server_brings(error: Exception, code: ExitCode):

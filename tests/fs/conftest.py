@@ -20,6 +20,14 @@ def pytest_report_header() -> str | None:
     return None if HAS_S3FS else "tests/fs IS NOT RUN: s3fs is not installed (tox -e fs)"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """s3fs gives connections a tenth of a second to end, which a busy machine has not, and then cuts them."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.filterwarnings("ignore:Unclosed (client session|connector):ResourceWarning"))
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _protocol() -> None:
     """In a checkout that is not installed there is no entry point for fsspec to find."""
@@ -40,7 +48,6 @@ def _no_file_system_is_left() -> Iterator[None]:
     yield
     for fs in list(S3ECFileSystem._cache.values()):
         if not fs.asynchronous and fs._s3 is not None:
-            # s3fs itself gives connections a tenth of a second to end, which a busy machine has not.
             sync(fs.loop, fs._s3.__aexit__, None, None, None, timeout=60)
     S3ECFileSystem.clear_instance_cache()
 
