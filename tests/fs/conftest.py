@@ -20,14 +20,6 @@ def pytest_report_header() -> str | None:
     return None if HAS_S3FS else "tests/fs IS NOT RUN: s3fs is not installed (tox -e fs)"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """s3fs gives connections a tenth of a second to end, which a busy machine has not, and then cuts them."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.filterwarnings("ignore:Unclosed (client session|connector):ResourceWarning"))
-
-
 @pytest.fixture(autouse=True, scope="session")
 def _protocol() -> None:
     """In a checkout that is not installed there is no entry point for fsspec to find."""
