@@ -110,8 +110,13 @@ def _check(parsed: Mapping[str, Any], shape: Any) -> None:
     lists = [name for name, value in parsed.items() if isinstance(value, list) and name in shape.members]
     lacking += [name for name in lists if shape.members[name].type_name != "list"]
     for rows, name in _ROWS.items():
-        if rows in parsed and not all(isinstance(row.get(name), str) for row in parsed[rows]):
+        if rows not in parsed:
+            continue
+        if not all(isinstance(row.get(name), str) for row in parsed[rows]):
             lacking.append(f"{name} in {rows}")
+        members = shape.members[rows].member.members
+        doubled = {name for row in parsed[rows] for name, value in row.items() if isinstance(value, list)}
+        lacking += [f"{name} in {rows}" for name in sorted(doubled) if members[name].type_name != "list"]
     if lacking:
         raise UnreadableAnswerError(f"what came back as {shape.name} is not an answer: {', '.join(lacking)}")
 

@@ -67,6 +67,7 @@ class TestUnreadable:
             b"<ListBucketResult><Contents><Size>1</Size><Size>2</Size></Contents></ListBucketResult>",
             b"<ListBucketResult><Contents><Key>k</Key><LastModified>soon</LastModified></Contents></ListBucketResult>",
             b"<ListBucketResult><Contents><LastModified>99999999999999999999</LastModified></Contents></ListBucketResult>",
+            b"<ListBucketResult><Contents><Key>k</Key><ETag>1</ETag><ETag>2</ETag></Contents></ListBucketResult>",
             b"<ListBucketResult><EncodingType>url</EncodingType><Contents><Size>1</Size></Contents></ListBucketResult>",
             b"<ListBucketResult><EncodingType>url</EncodingType><Prefix>a</Prefix><Prefix>b</Prefix></ListBucketResult>",
         ],

@@ -67,7 +67,7 @@ def rb(output: Output, options: Options, url: S3Url, force: bool) -> None:
         try:
             client.delete_bucket(Bucket=url.bucket)
         except ClientError as error:
-            if error.response["Error"]["Code"] != "BucketNotEmpty":
+            if error.response["Error"].get("Code", "Unknown") != "BucketNotEmpty":
                 raise
             raise FailureError(_not_empty(url, force)) from error
     if output.as_json:

@@ -70,7 +70,7 @@ def _required(output: Output, client: Any, url: S3Url) -> RequiredEncryption | N
     try:
         return buckets.required_encryption(client, Bucket=url.bucket)
     except ClientError as error:
-        reason = error.response["Error"]["Code"]
+        reason = error.response["Error"].get("Code", "Unknown")
         output.note(f"s3ec: {url}: whether a policy requires a mode is unknown: it may not be read ({reason})")
         return None
 

@@ -256,7 +256,7 @@ def _bucket_policy(client: Any, bucket: str) -> dict[str, Any] | None:
     try:
         policy: dict[str, Any] = json.loads(client.get_bucket_policy(Bucket=bucket)["Policy"])
     except ClientError as error:
-        if error.response["Error"]["Code"] == "NoSuchBucketPolicy":
+        if error.response["Error"].get("Code", "Unknown") == "NoSuchBucketPolicy":
             return None
         raise
     return policy

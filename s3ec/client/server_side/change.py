@@ -238,7 +238,7 @@ def _update(view: Any, named: Mapping[str, Any], mode: SseKms) -> bool:
             **{name: value for name, value in named.items() if value is not None}, ObjectEncryption={"SSEKMS": wanted}
         )
     except ClientError as error:
-        if error.response["Error"]["Code"] not in _UPDATE_REFUSALS:
+        if error.response["Error"].get("Code", "Unknown") not in _UPDATE_REFUSALS:
             raise
         place = escaped(f"s3://{named['Bucket']}/{named['Key']}")
         _log.info("UpdateObjectEncryption of %s: %s; copying instead", place, escaped(str(error)))

@@ -64,7 +64,7 @@ def grants(view: Any, named: Mapping[str, Any]) -> dict[str, str]:
     try:
         acl = view.get_object_acl(**named)
     except ClientError as error:
-        if error.response["Error"]["Code"] in _NO_SUCH_FEATURE:
+        if error.response["Error"].get("Code", "Unknown") in _NO_SUCH_FEATURE:
             return {}
         raise
     owner = acl.get("Owner", {}).get("ID")
@@ -170,7 +170,7 @@ def _tags(view: Any, named: Mapping[str, Any]) -> dict[str, str]:
     try:
         tags = view.get_object_tagging(**named)["TagSet"]
     except ClientError as error:
-        if error.response["Error"]["Code"] in _NO_SUCH_FEATURE:
+        if error.response["Error"].get("Code", "Unknown") in _NO_SUCH_FEATURE:
             return {}
         raise
     return {"Tagging": urlencode({tag["Key"]: tag["Value"] for tag in tags})} if tags else {}

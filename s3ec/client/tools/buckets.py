@@ -119,7 +119,7 @@ def _default_rule(client: Any, bucket: str) -> dict[str, Any]:
     try:
         answer = client.get_bucket_encryption(Bucket=bucket)
     except ClientError as error:
-        if error.response["Error"]["Code"] == "ServerSideEncryptionConfigurationNotFoundError":
+        if error.response["Error"].get("Code", "Unknown") == "ServerSideEncryptionConfigurationNotFoundError":
             return {}
         raise
     rules: list[dict[str, Any]] = answer["ServerSideEncryptionConfiguration"]["Rules"]

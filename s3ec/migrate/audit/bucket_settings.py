@@ -48,7 +48,7 @@ def _setting(client: Any, bucket: str, name: str, operation: str, member: str) -
     try:
         value = getattr(client, operation)(Bucket=bucket).get(member)
     except ClientError as error:
-        return "none" if error.response["Error"]["Code"] in _ABSENT else "unknown"
+        return "none" if error.response["Error"].get("Code", "Unknown") in _ABSENT else "unknown"
     return _WORDS.get(name, str)(value) if value else "none"
 
 

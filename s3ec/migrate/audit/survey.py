@@ -89,7 +89,11 @@ class Survey:
                 if entry.is_current or self.all_versions:
                     yield entry
         except ClientError as error:
-            if error.response["Error"]["Code"] not in _NO_VERSIONING or self.noncurrent or self.delete_markers:
+            if (
+                error.response["Error"].get("Code", "Unknown") not in _NO_VERSIONING
+                or self.noncurrent
+                or self.delete_markers
+            ):
                 raise
             self.versions_unreadable = True
             yield from self._current()
@@ -121,7 +125,7 @@ def _versioning(client: Any, bucket: str) -> str | None:
     try:
         status: str | None = client.get_bucket_versioning(Bucket=bucket).get("Status")
     except ClientError as error:
-        if error.response["Error"]["Code"] not in _NO_VERSIONING:
+        if error.response["Error"].get("Code", "Unknown") not in _NO_VERSIONING:
             raise
         return None
     return status

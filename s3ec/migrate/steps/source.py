@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from s3ec import formats
 from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH, FormatVersion
 from s3ec.bodies import read_whole
-from s3ec.errors import InstructionFileError
+from s3ec.errors import AuthenticationError, InstructionFileError
 from s3ec.formats import ContentMetadata, Detection, MetadataLocation
 from s3ec.migrate.model import Action, Result, SkipReason, Task
 from s3ec.migrate.steps import suspicion
@@ -84,7 +84,13 @@ class Source:
 
     @property
     def length(self) -> int:
-        """Bytes stored."""
+        """Bytes stored.
+
+        Raises:
+            AuthenticationError: S3 did not say, as it does of every object.
+        """
+        if "ContentLength" not in self.response:
+            raise AuthenticationError("the answer does not say how long the object is")
         return int(self.response["ContentLength"])
 
     @property

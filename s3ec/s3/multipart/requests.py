@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from s3ec.crypto.content import ContentCipher
+from s3ec.errors import AuthenticationError
 from s3ec.formats import ContentMetadata, MetadataLocation
 from s3ec.s3.flow import Flow, call, store
 from s3ec.s3.instruction_writes import InstructionFileWrite, written_with_object
@@ -205,16 +206,22 @@ def list_parts(parameters: Mapping[str, Any]) -> Flow[list[dict[str, Any]]]:
         parameters: those of ``list_parts``.
 
     Raises:
+        AuthenticationError: the list goes in circles.
         RefusedError: S3's own errors.
     """
     parts: list[dict[str, Any]] = []
     marker: dict[str, Any] = {}
+    last = -1
     while True:
         page = yield from call("ListParts", {**parameters, **marker})
         parts += page.get("Parts", [])
         if not page.get("IsTruncated"):
             return parts
-        marker = {"PartNumberMarker": page["NextPartNumberMarker"]}
+        behind = page.get("NextPartNumberMarker")
+        # Parts have at most five digits: a marker that grows comes to an end.
+        if not isinstance(behind, int) or behind <= last:
+            raise AuthenticationError("S3's list of the upload's parts goes in circles")
+        last, marker = behind, {"PartNumberMarker": behind}
 
 
 def without_checksums(response: Mapping[str, Any]) -> dict[str, Any]:
