@@ -71,5 +71,7 @@ def test_the_largest_folders_open_on_few_things() -> None:
     """Who opens one of them sees at a glance where to go on."""
     package = Path(s3ec.__file__).parent
     for name in ("client", "migrate"):
-        found = {path.name for path in (package / name).iterdir()} - {"__init__.py", "__pycache__"}
+        # A folder that moved away leaves its compiled modules behind.
+        things = [path for path in (package / name).iterdir() if path.is_file() or any(path.rglob("*.py"))]
+        found = {path.name for path in things} - {"__init__.py"}
         assert len(found) < 10, (name, sorted(found))
