@@ -19,7 +19,6 @@ from s3ec.client.calls import answers, carried, presigning, retries, seals, shor
 from s3ec.client.calls.handlers import make_sender
 from s3ec.client.calls.operations import Treatment, refuse_unless_supported, treatment
 from s3ec.client.options import Options
-from s3ec.client.server_side import presigned as server_side_presigned
 from s3ec.client.server_side.copying import speaks_to_aws
 from s3ec.client.sessions.reference import described
 from s3ec.errors import S3ECError
@@ -160,16 +159,7 @@ class EncryptionClient(AioBaseClient):  # type: ignore[misc]  # aiobotocore has 
             ConfigurationError: a server-side mode that S3 would refuse.
             UnsupportedOperationError: the holder of the URL would store plaintext.
         """
-        wire = self._s3ec_wire
-        operation_name = self._PY_TO_OP_NAME.get(ClientMethod)
-        parameters = presigning.strip_read_parameters(Params)
-        if operation_name is not None:
-            presigning.check_presigned_operation(operation_name, wire.options)
-            own_method = self._service_model.operation_model(operation_name).http.get("method")
-            presigning.check_presigned_method(operation_name, own_method, HttpMethod, wire.options)
-            parameters = server_side_presigned.apply_to_url(
-                operation_name, parameters or {}, wire.options.server_side_encryption, secure=wire.secure
-            )
+        parameters = presigning.check_url(self, self._s3ec_wire, ClientMethod, Params, HttpMethod)
         plain: Any = super()
         url = await plain.generate_presigned_url(
             ClientMethod, Params=parameters, ExpiresIn=ExpiresIn, HttpMethod=HttpMethod
@@ -189,9 +179,7 @@ class EncryptionClient(AioBaseClient):  # type: ignore[misc]  # aiobotocore has 
         Raises:
             UnsupportedOperationError: the holder of the form would store plaintext.
         """
-        options = self._s3ec_wire.options
-        presigning.check_presigned_post(options)
-        fields, conditions = server_side_presigned.apply_to_form(Fields, Conditions, options.server_side_encryption)
+        fields, conditions = presigning.check_form(self._s3ec_wire, Fields, Conditions)
         plain: Any = super()
         return dict(
             await plain.generate_presigned_post(Bucket, Key, Fields=fields, Conditions=conditions, ExpiresIn=ExpiresIn)

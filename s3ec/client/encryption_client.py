@@ -34,7 +34,6 @@ from s3ec.client.calls.operations import Treatment, refuse_unless_supported, tre
 from s3ec.client.calls.wire import Wire
 from s3ec.client.multipart import handlers as multipart
 from s3ec.client.options import Options
-from s3ec.client.server_side import presigned as server_side_presigned
 from s3ec.client.server_side.copying import speaks_to_aws
 from s3ec.client.sessions import hook
 from s3ec.client.sessions.reference import described, signature
@@ -277,17 +276,7 @@ class EncryptionClient(_Base):
             ConfigurationError: a server-side mode that S3 would refuse.
             UnsupportedOperationError: the holder of the URL would store plaintext.
         """
-        wire = self._s3ec_wire
-        operation_name = self._PY_TO_OP_NAME.get(ClientMethod)
-        parameters = presigning.strip_read_parameters(Params)
-        if operation_name is not None:
-            presigning.check_presigned_operation(operation_name, wire.options)
-            own_method = self._service_model.operation_model(operation_name).http.get("method")
-            presigning.check_presigned_method(operation_name, own_method, HttpMethod, wire.options)
-            default = wire.options.server_side_encryption
-            parameters = server_side_presigned.apply_to_url(
-                operation_name, parameters or {}, default, secure=wire.secure
-            )
+        parameters = presigning.check_url(self, self._s3ec_wire, ClientMethod, Params, HttpMethod)
         return str(
             super().generate_presigned_url(ClientMethod, Params=parameters, ExpiresIn=ExpiresIn, HttpMethod=HttpMethod)
         )
@@ -305,9 +294,7 @@ class EncryptionClient(_Base):
         Raises:
             UnsupportedOperationError: the holder of the form would store plaintext.
         """
-        options = self._s3ec_wire.options
-        presigning.check_presigned_post(options)
-        fields, conditions = server_side_presigned.apply_to_form(Fields, Conditions, options.server_side_encryption)
+        fields, conditions = presigning.check_form(self._s3ec_wire, Fields, Conditions)
         return dict(
             super().generate_presigned_post(Bucket, Key, Fields=fields, Conditions=conditions, ExpiresIn=ExpiresIn)
         )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from s3ec.client.calls.around import Around
 from s3ec.client.calls.operations import Treatment, treatment
 from s3ec.client.options import Options
+from s3ec.client.server_side import presigned as server_side_presigned
 from s3ec.errors import UnsupportedOperationError
 
-__all__ = ["check_presigned_method", "check_presigned_operation", "check_presigned_post", "strip_read_parameters"]
+__all__ = ["check_form", "check_url"]
 
 _log = logging.getLogger("s3ec")
 
@@ -20,7 +22,51 @@ _WAY_OUT = (
 )
 
 
-def check_presigned_operation(operation_name: str, options: Options) -> None:
+def check_url(client: Any, around: Around, method_name: str, parameters: Any, http_method: Any) -> Any:
+    """Refuse a URL that would store plaintext, and return the parameters of one that would not.
+
+    Args:
+        client: the client that signs it.
+        around: its options.
+        method_name: the caller's ``ClientMethod``; one that there is none of is for botocore to refuse.
+        parameters: the caller's ``Params``, or None.
+        http_method: the caller's ``HttpMethod``, or None.
+
+    Returns:
+        The parameters with the headers of the client's server-side mode, which the holder of the URL sends too.
+
+    Raises:
+        ConfigurationError: a server-side mode that S3 would refuse.
+        UnsupportedOperationError: the holder of the URL would store plaintext.
+    """
+    operation_name = client._PY_TO_OP_NAME.get(method_name)
+    stripped = _strip_read_parameters(parameters)
+    if operation_name is None:
+        return stripped
+    _check_operation(operation_name, around.options)
+    own_method = around.service_model.operation_model(operation_name).http.get("method")
+    _check_method(operation_name, own_method, http_method, around.options)
+    mode = around.options.server_side_encryption
+    return server_side_presigned.apply_to_url(operation_name, stripped or {}, mode, secure=around.secure)
+
+
+def check_form(around: Around, fields: Any, conditions: Any) -> tuple[Any, Any]:
+    """Refuse a POST form unless the client allows presigned uploads, and return what one is made of.
+
+    Args:
+        around: the client's options.
+        fields: the caller's ``Fields``, or None.
+        conditions: the caller's ``Conditions``, or None.
+
+    Raises:
+        UnsupportedOperationError: with the way out.
+    """
+    if around.options.presigned_uploads == "refuse":
+        raise UnsupportedOperationError(f"a presigned POST is refused: {_WAY_OUT}")
+    return server_side_presigned.apply_to_form(fields, conditions, around.options.server_side_encryption)
+
+
+def _check_operation(operation_name: str, options: Options) -> None:
     """Refuse a presigned upload, and what the client refuses anyway.
 
     Raises:
@@ -34,7 +80,7 @@ def check_presigned_operation(operation_name: str, options: Options) -> None:
         _log.info("a presigned get_object gives its holder ciphertext; s3ec.decrypt_presigned opens it")
 
 
-def check_presigned_method(operation_name: str, own: str | None, wanted: object, options: Options) -> None:
+def _check_method(operation_name: str, own: str | None, wanted: object, options: Options) -> None:
     """Refuse the method of another operation: a presigned ``PUT`` is an upload, whatever it is called.
 
     Args:
@@ -55,17 +101,7 @@ def check_presigned_method(operation_name: str, own: str | None, wanted: object,
         )
 
 
-def check_presigned_post(options: Options) -> None:
-    """Refuse a presigned POST form.
-
-    Raises:
-        UnsupportedOperationError: with the way out.
-    """
-    if options.presigned_uploads == "refuse":
-        raise UnsupportedOperationError(f"a presigned POST is refused: {_WAY_OUT}")
-
-
-def strip_read_parameters(parameters: dict[str, Any] | None) -> dict[str, Any] | None:
+def _strip_read_parameters(parameters: dict[str, Any] | None) -> dict[str, Any] | None:
     """Drop the parameters that only this client knows: a URL has no place for them."""
     if not parameters:
         return parameters
