@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from aiobotocore.client import AioBaseClient
-from botocore.client import BaseClient
 
 from s3ec.aio import making, multipart, operations, transfers
 from s3ec.aio.ciphertext import send_independently
@@ -18,6 +17,7 @@ from s3ec.aio.wire import AsyncWire
 from s3ec.client.calls import answers, carried, presigning, retries, seals, shortcuts
 from s3ec.client.calls.handlers import make_sender
 from s3ec.client.calls.operations import Treatment, refuse_unless_supported, treatment
+from s3ec.client.calls.views import generated_class, make_raw_view, raw_view
 from s3ec.client.options import Options
 from s3ec.client.server_side.copying import speaks_to_aws
 from s3ec.client.sessions.reference import described
@@ -74,8 +74,8 @@ class EncryptionClient(AioBaseClient):  # type: ignore[misc]  # aiobotocore has 
 
     def _s3ec_equip(self) -> None:
         options, self._s3ec_kms = type(self)._s3ec_maker.with_kms(type(self)._s3ec_options, self)
-        self._s3ec_view = _make_view(self)
-        sender = make_sender(_generated_class(self))
+        self._s3ec_view = make_raw_view(self, EncryptionClient, _pass_call)
+        sender = make_sender(generated_class(self, EncryptionClient))
         self._s3ec_wire = AsyncWire(
             options=options,
             service_model=self._service_model,
@@ -253,31 +253,6 @@ EncryptionClient.__signature__ = making.signature_of_client()
 EncryptionClient.__doc__ = described(EncryptionClient.__doc__)
 
 
-def raw_view(client: BaseClient) -> BaseClient:
-    """Return the same client without encryption: an aiobotocore client that shares connections and events.
-
-    Args:
-        client: an `EncryptionClient`, or a plain client, which is its own view.
-    """
-    view: BaseClient = client.__dict__.get("_s3ec_view", client)
-    return view
-
-
-def _make_view(client: EncryptionClient) -> BaseClient:
-    view_class = type("S3", (_generated_class(client),), {"_make_api_call": _pass_call})
-    view: BaseClient = object.__new__(view_class)
-    # One dict for both: the view keeps its parent's parts alive, and whatever is patched on one shows on the other.
-    view.__dict__ = client.__dict__
-    client.__dict__["_s3ec_parent"] = client
-    return view
-
-
 async def _pass_call(view: Any, operation_name: str, api_params: dict[str, Any]) -> dict[str, Any]:
     response: dict[str, Any] = await view._s3ec_wire.call(operation_name, api_params)
     return response
-
-
-def _generated_class(client: EncryptionClient) -> type:
-    """The class that botocore generated for S3."""
-    order = type(client).__mro__
-    return order[order.index(EncryptionClient) + 1]

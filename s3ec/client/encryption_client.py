@@ -31,6 +31,7 @@ from s3ec.client.calls import (
     shortcuts,
 )
 from s3ec.client.calls.operations import Treatment, refuse_unless_supported, treatment
+from s3ec.client.calls.views import generated_class, make_raw_view, raw_view
 from s3ec.client.calls.wire import Wire
 from s3ec.client.multipart import handlers as multipart
 from s3ec.client.options import Options
@@ -102,8 +103,8 @@ class EncryptionClient(_Base):
         self._s3ec_register()
 
     def _s3ec_equip(self) -> None:
-        self._s3ec_view = _make_view(self)
-        self._s3ec_sender = handlers.make_sender(_generated_class(self))
+        self._s3ec_view = make_raw_view(self, EncryptionClient, _pass_call)
+        self._s3ec_sender = handlers.make_sender(generated_class(self, EncryptionClient))
         options = type(self)._s3ec_options.for_client(**_way(self))
         self._s3ec_wire = Wire(
             options=options,
@@ -306,16 +307,6 @@ EncryptionClient.__signature__ = signature(  # type: ignore[attr-defined]
 EncryptionClient.__doc__ = described(EncryptionClient.__doc__)
 
 
-def raw_view(client: BaseClient) -> BaseClient:
-    """Return the same client without encryption: a real S3 client that shares connections, credentials and events.
-
-    Args:
-        client: an `EncryptionClient`, or a plain client, which is its own view.
-    """
-    view: BaseClient = client.__dict__.get("_s3ec_view", client)
-    return view
-
-
 def with_buffer_size(client: EncryptionClient, buffer_size: int) -> EncryptionClient:
     """Return the same client with another ``buffer_size``: it shares connections, uploads and verified ranges.
 
@@ -337,7 +328,7 @@ def plain_view(client: BaseClient) -> BaseClient:
     """
     if not isinstance(client, EncryptionClient):
         return client
-    view: BaseClient = object.__new__(_generated_class(client))
+    view: BaseClient = object.__new__(generated_class(client, EncryptionClient))
     view.__dict__ = client.__dict__
     return view
 
@@ -361,28 +352,12 @@ def _work(
     return handle
 
 
-def _make_view(client: EncryptionClient) -> BaseClient:
-    """A client of the generated class whose calls go through `Wire.call`: server-side defaults, and no encryption."""
-    view_class = type("S3", (_generated_class(client),), {"_make_api_call": _pass_call})
-    view: BaseClient = object.__new__(view_class)
-    # One dict for both: the view keeps its parent's parts alive, and whatever is patched on one shows on the other.
-    view.__dict__ = client.__dict__
-    client.__dict__["_s3ec_parent"] = client
-    return view
-
-
 def _way(client: EncryptionClient) -> dict[str, Any]:
     """How a client reaches S3, for the one that is to reach KMS in the same way."""
     verify = getattr(getattr(client.__dict__["_endpoint"], "http_session", None), "_verify", True)
     # botocore has completed the user agent, and the region is S3's: neither is what the caller configured.
     config = client.meta.config.merge(Config(user_agent=None, region_name=None))
     return {"config": config, "verify": None if verify is True else verify}
-
-
-def _generated_class(client: EncryptionClient) -> type:
-    """The class that botocore generated for S3."""
-    order = type(client).__mro__
-    return order[order.index(EncryptionClient) + 1]
 
 
 def _pass_call(view: Any, operation_name: str, api_params: dict[str, Any]) -> dict[str, Any]:
