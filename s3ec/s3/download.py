@@ -15,7 +15,7 @@ from s3ec.s3.pinning import get_pinned
 from s3ec.s3.range_header import ByteRange
 from s3ec.s3.surroundings import Surroundings
 
-__all__ = ["Downloadable", "fetch_part", "look_before_download"]
+__all__ = ["Downloadable", "ask_for_part", "fetch_part", "look_before_download", "look_up", "pass_gate"]
 
 _PIECE = 1024 * 1024
 
@@ -52,17 +52,73 @@ def look_before_download(s3: Surroundings, request: ReadRequest) -> Flow[Downloa
         MetadataError, PolicyError, KeyringError, SecurityError: as for any read.
         RefusedError: as from a plain client, which heads the object first too.
     """
-    carried = {name: value for name, value in request.parameters.items() if name != "ChecksumMode"}
-    head = yield from call("HeadObject", carried)
+    head = yield from look_up(request)
+    return (yield from pass_gate(s3, request, head))
+
+
+def look_up(request: ReadRequest) -> Flow[dict[str, Any]]:
+    """Return S3's answer to the HEAD that comes before a download.
+
+    Raises:
+        RefusedError: as from a plain client.
+    """
+    return call("HeadObject", _carried(request))
+
+
+def pass_gate(s3: Surroundings, request: ReadRequest, head: Mapping[str, Any]) -> Flow[Downloadable]:
+    """Pass the gate with an object that was looked at.
+
+    Raises:
+        MetadataError, PolicyError, KeyringError, SecurityError: as for any read.
+    """
     found = yield from resolve(s3, request, head.get("Metadata", {}))
     length = length_of(head)
     # By the ETag alone: naming a version takes a permission that plain downloads do without.
-    pinned = {**carried, "IfMatch": etag_of(head)}
+    pinned = {**_carried(request), "IfMatch": etag_of(head)}
     if found is None:
         return Downloadable(None, length, pinned)
     checked = check(s3, request, found)
     check_stored_length(found.content_metadata, length)
     return Downloadable((yield from open_cipher(checked)), length, pinned)
+
+
+def _carried(request: ReadRequest) -> dict[str, Any]:
+    return {name: value for name, value in request.parameters.items() if name != "ChecksumMode"}
+
+
+def ask_for_part(wanted: Downloadable, start: int, size: int) -> Flow[Any]:
+    """Ask for some of the stored bytes, and return the body that S3 answers with; it is the caller's to close.
+
+    Args:
+        wanted: the object.
+        start: offset of the first byte.
+        size: bytes, at least one.
+
+    Raises:
+        AuthenticationError: S3 states other bytes than those it was asked for.
+        ReplacedError: the object was replaced.
+        RefusedError, UnreachableError: as from a plain client.
+    """
+    request = dict(wanted.pinned)
+    whole = size == wanted.length
+    if not whole:
+        request["Range"] = f"bytes={start}-{start + size - 1}"
+    response = yield from get_pinned(request)
+    fits = False
+    try:
+        if whole:
+            states = not is_partial(response) and length_of(response) == size
+        else:
+            states = check_partial(response, ByteRange(start, start + size - 1)).total == wanted.length
+        if not states:
+            raise AuthenticationError("S3 states one length of the object first, and another then")
+        if etag_of(response) != wanted.pinned["IfMatch"]:
+            raise AuthenticationError("the object was replaced while it was downloaded")
+        fits = True
+    finally:
+        if not fits:
+            yield from close_body(response["Body"])
+    return response["Body"]
 
 
 def fetch_part(wanted: Downloadable, start: int, size: int) -> Flow[list[bytes]]:
@@ -78,21 +134,8 @@ def fetch_part(wanted: Downloadable, start: int, size: int) -> Flow[list[bytes]]
         ReplacedError: the object was replaced.
         RefusedError, UnreachableError: as from a plain client.
     """
-    request = dict(wanted.pinned)
-    whole = size == wanted.length
-    if not whole:
-        request["Range"] = f"bytes={start}-{start + size - 1}"
-    response = yield from get_pinned(request)
-    body = response["Body"]
+    body = yield from ask_for_part(wanted, start, size)
     try:
-        if whole:
-            fits = not is_partial(response) and length_of(response) == size
-        else:
-            fits = check_partial(response, ByteRange(start, start + size - 1)).total == wanted.length
-        if not fits:
-            raise AuthenticationError("S3 states one length of the object first, and another then")
-        if etag_of(response) != wanted.pinned["IfMatch"]:
-            raise AuthenticationError("the object was replaced while it was downloaded")
         pieces = []
         for offset in range(0, size, _PIECE):
             length = min(_PIECE, size - offset)

@@ -27,10 +27,9 @@ from s3ec.client.transfers.bandwidth import Throttle
 from s3ec.client.transfers.pace import Pace
 from s3ec.crypto.content import ContentCipher
 from s3ec.errors import AuthenticationError
-from s3ec.s3.answers import check_partial, etag_of, is_partial, length_of
-from s3ec.s3.objects import check, check_stored_length, resolve, take_read_request
-from s3ec.s3.pinning import get_pinned
-from s3ec.s3.range_header import ByteRange
+from s3ec.s3.answers import etag_of
+from s3ec.s3.download import Downloadable, ask_for_part, look_up, pass_gate
+from s3ec.s3.objects import take_read_request
 
 __all__ = ["Download", "Progress", "begin"]
 
@@ -47,18 +46,15 @@ class _Parts:
     def __init__(
         self,
         wire: Wire,
-        pinned: dict[str, Any],
-        total: int,
+        wanted: Downloadable,
         config: TransferConfig,
         progress: Callable[[int], None],
         *,
-        has_tag: bool,
         answered_in: float,
     ) -> None:
         self._wire = wire
-        self._has_tag = has_tag
-        self._pinned = pinned
-        self._total = total
+        self._wanted = wanted
+        self._total = total = wanted.length
         self._attempts = config.num_download_attempts
         self._progress = progress
         self._size = max(1, min(config.multipart_chunksize, _LARGEST_PART, total))
@@ -155,21 +151,9 @@ class _Parts:
 
     def _chunks(self, start: int, size: int) -> Iterator[bytes]:
         """Ask for some bytes of the pinned version, and yield them as they come; fewer only where all is stopped."""
-        request = dict(self._pinned)
-        whole = size == self._total
-        if not whole:
-            request["Range"] = f"bytes={start}-{start + size - 1}"
-        response = self._wire.run(get_pinned(request))
-        with response["Body"]:
-            if whole:
-                fits = not is_partial(response) and length_of(response) == size
-            else:
-                fits = check_partial(response, ByteRange(start, start + size - 1)).total == self._total
-            if not fits:
-                raise AuthenticationError("S3 states one length of the object first, and another then")
-            if etag_of(response) != self._pinned["IfMatch"]:
-                raise AuthenticationError("the object was replaced while it was downloaded")
-            reader = CiphertextReader(response["Body"], has_tag=self._has_tag)
+        body = self._wire.run(ask_for_part(self._wanted, start, size))
+        with body:  # which is not what botocore's own body gives on entering it
+            reader = CiphertextReader(body, has_tag=self._wanted.has_tag)
             for offset in range(0, size, CHUNK_SIZE):
                 if self._stopped.is_set():
                     return
@@ -254,23 +238,15 @@ def begin(wire: Wire, parameters: dict[str, Any], config: TransferConfig, callba
         botocore.exceptions.ClientError: as from a plain client, which heads the object first too.
     """
     request = take_read_request(parameters)
-    carried = {name: value for name, value in request.parameters.items() if name != "ChecksumMode"}
     asked = time.monotonic()
-    head = wire.call("HeadObject", carried)
+    head = wire.run(look_up(request))
     answered_in = time.monotonic() - asked
-    found = wire.run(resolve(wire, request, head.get("Metadata", {})))
-    total, etag = length_of(head), etag_of(head)
-    if found is None:
-        return etag
-    checked = check(wire, request, found)
-    check_stored_length(found.content_metadata, total)
-    cipher = checked.open()
-    # By the ETag alone: naming a version takes a permission that plain downloads do without.
-    pinned = {**carried, "IfMatch": etag}
-    progress = Progress(callback, max(total - cipher.suite.tag_length, 0))
-    has_tag = not cipher.suite.is_legacy
-    parts = _Parts(wire, pinned, total, config, progress, has_tag=has_tag, answered_in=answered_in)
-    return Download(wire, parts, cipher, total, progress)
+    wanted = wire.run(pass_gate(wire, request, head))
+    if wanted.cipher is None:
+        return etag_of(head)
+    progress = Progress(callback, wanted.plaintext_length)
+    parts = _Parts(wire, wanted, config, progress, answered_in=answered_in)
+    return Download(wire, parts, wanted.cipher, wanted.length, progress)
 
 
 class Progress:
