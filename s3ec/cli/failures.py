@@ -40,6 +40,7 @@ from s3transfer.exceptions import RetriesExceededError
 from s3ec import errors
 from s3ec.cli.words import CREDENTIAL_CODES, THROTTLING_CODES, in_options, next_step, service_text
 from s3ec.client.transfers.download_targets import DownloadFailed
+from s3ec.s3.answers import code_of
 from s3ec.transport import UnreadableAnswerError
 
 __all__ = ["ERRORS", "ExitCode", "Failure", "FailureError", "combined", "describe", "family_of", "located"]
@@ -179,7 +180,7 @@ def _family(error: BaseException) -> ExitCode:
 def _is_about_access(cause: BaseException | None) -> bool:
     """True if credentials, the Region, throttling or the network stood between us and KMS."""
     if isinstance(cause, ClientError):
-        return cause.response.get("Error", {}).get("Code") in CREDENTIAL_CODES | THROTTLING_CODES
+        return code_of(cause.response) in CREDENTIAL_CODES | THROTTLING_CODES
     return isinstance(cause, BotoCoreError)
 
 

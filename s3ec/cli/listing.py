@@ -12,6 +12,7 @@ from s3ec.cli.failures import ExitCode, Failure, FailureError
 from s3ec.cli.urls import S3Url
 from s3ec.migrate.audit.survey_object import INSTRUCTION_FILE, SUFFIXES, look
 from s3ec.migrate.work.pages import pages
+from s3ec.s3.answers import code_of
 
 __all__ = ["is_instruction_file", "nothing_there", "rows", "single_object", "under"]
 
@@ -60,7 +61,7 @@ def single_object(client: Any, url: S3Url, advice: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        if error.response.get("Error", {}).get("Code") not in _ABSENT or url.key == url.folder:
+        if code_of(error.response) not in _ABSENT or url.key == url.folder:
             raise
         with contextlib.suppress(ClientError):
             if client.list_objects_v2(Bucket=url.bucket, Prefix=url.folder, MaxKeys=1).get("Contents"):

@@ -24,6 +24,7 @@ from botocore.exceptions import (
 )
 
 from s3ec import errors
+from s3ec.s3.answers import code_of
 
 __all__ = ["CREDENTIAL_CODES", "THROTTLING_CODES", "in_options", "next_step", "region_of", "service_text"]
 
@@ -165,7 +166,7 @@ def next_step(error: BaseException) -> str:
 
 
 def _about_service(error: ClientError) -> str:
-    code = str(error.response.get("Error", {}).get("Code", ""))
+    code = code_of(error.response)
     if code in _ELSEWHERE:
         region = region_of(error)
         return f"the bucket lies in {region}: --region {region}" if region else "give the bucket's own --region"
@@ -188,7 +189,7 @@ def _about_key(error: errors.KeyringError) -> str:
         return next_step(cause)
     if not isinstance(cause, ClientError):
         return ""
-    code = str(cause.response.get("Error", {}).get("Code", ""))
+    code = code_of(cause.response)
     if code in CREDENTIAL_CODES or code in THROTTLING_CODES:
         return _about_service(cause)
     if code == "NotFoundException":

@@ -16,6 +16,7 @@ from s3ec.s3.range_header import ByteRange, ContentRange, parse_content_range
 __all__ = [
     "NUMBER",
     "check_partial",
+    "code_of",
     "etag_of",
     "is_partial",
     "length_of",
@@ -26,6 +27,11 @@ __all__ = [
 
 NUMBER = re.compile(r"\d{1,19}", re.ASCII)
 """A number of bytes, or of parts, in a header."""
+
+
+def code_of(response: Mapping[str, Any]) -> str:
+    """The service's own word for an error, as ``error.response`` has it; empty where the answer has none."""
+    return str(response.get("Error", {}).get("Code", ""))
 
 
 def etag_of(response: Mapping[str, Any]) -> str:

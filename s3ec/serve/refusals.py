@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from s3ec import errors
 from s3ec.errors import S3ECError
+from s3ec.s3.answers import code_of
 
 __all__ = ["Refusal", "RefusedError", "refusal_of"]
 
@@ -85,5 +86,5 @@ def refusal_of(error: S3ECError | ClientError | BotoCoreError) -> Refusal:
 def _may_pass(cause: BaseException | None) -> bool:
     """True if KMS was not reached, or had too much to do."""
     if isinstance(cause, ClientError):
-        return cause.response.get("Error", {}).get("Code") in _THROTTLED
+        return code_of(cause.response) in _THROTTLED
     return isinstance(cause, BotoCoreError)

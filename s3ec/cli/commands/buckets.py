@@ -13,6 +13,7 @@ from s3ec.cli.options import Command, Options, shared_options
 from s3ec.cli.output import Output
 from s3ec.cli.urls import S3_URL, S3Url
 from s3ec.migrate.work.pages import pages
+from s3ec.s3.answers import code_of
 
 __all__ = ["mb", "rb"]
 
@@ -67,7 +68,7 @@ def rb(output: Output, options: Options, url: S3Url, force: bool) -> None:
         try:
             client.delete_bucket(Bucket=url.bucket)
         except ClientError as error:
-            if error.response["Error"].get("Code", "Unknown") != "BucketNotEmpty":
+            if code_of(error.response) != "BucketNotEmpty":
                 raise
             raise FailureError(_not_empty(url, force)) from error
     if output.as_json:

@@ -20,6 +20,7 @@ from s3ec.cli.server_side import mode as mode_of
 from s3ec.cli.urls import S3_URL, S3Url
 from s3ec.client.server_side.bucket_policies import RequiredEncryption
 from s3ec.client.tools import buckets
+from s3ec.s3.answers import code_of
 
 __all__ = ["sse"]
 
@@ -70,7 +71,7 @@ def _required(output: Output, client: Any, url: S3Url) -> RequiredEncryption | N
     try:
         return buckets.required_encryption(client, Bucket=url.bucket)
     except ClientError as error:
-        reason = error.response["Error"].get("Code", "Unknown")
+        reason = code_of(error.response) or "Unknown"
         output.note(f"s3ec: {url}: whether a policy requires a mode is unknown: it may not be read ({reason})")
         return None
 

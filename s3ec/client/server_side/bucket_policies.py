@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 
 from s3ec.client.server_side.modes import DsseKms, ServerSideMode, SseC, SseKms, SseS3
 from s3ec.errors import ConfigurationError
+from s3ec.s3.answers import code_of
 
 __all__ = ["RequiredEncryption", "require_encryption", "required_encryption", "unrequire_encryption", "upload_policy"]
 
@@ -256,7 +257,7 @@ def _bucket_policy(client: Any, bucket: str) -> dict[str, Any] | None:
     try:
         policy: dict[str, Any] = json.loads(client.get_bucket_policy(Bucket=bucket)["Policy"])
     except ClientError as error:
-        if error.response["Error"].get("Code", "Unknown") == "NoSuchBucketPolicy":
+        if code_of(error.response) == "NoSuchBucketPolicy":
             return None
         raise
     return policy

@@ -21,7 +21,7 @@ from s3ec.client.server_side import rules as server_side
 from s3ec.client.server_side.copying import copy_in_parts, grants, speaks_to_aws
 from s3ec.client.server_side.modes import DsseKms, ServerSideMode, SseC, SseKms, SseS3
 from s3ec.errors import UnsupportedOperationError, escaped
-from s3ec.s3.answers import etag_of, length_of
+from s3ec.s3.answers import code_of, etag_of, length_of
 
 __all__ = [
     "ServerSideChange",
@@ -238,7 +238,7 @@ def _update(view: Any, named: Mapping[str, Any], mode: SseKms) -> bool:
             **{name: value for name, value in named.items() if value is not None}, ObjectEncryption={"SSEKMS": wanted}
         )
     except ClientError as error:
-        if error.response["Error"].get("Code", "Unknown") not in _UPDATE_REFUSALS:
+        if code_of(error.response) not in _UPDATE_REFUSALS:
             raise
         place = escaped(f"s3://{named['Bucket']}/{named['Key']}")
         _log.info("UpdateObjectEncryption of %s: %s; copying instead", place, escaped(str(error)))

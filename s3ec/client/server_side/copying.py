@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from s3ec.client.server_side import rules as server_side
 from s3ec.errors import UnsupportedOperationError
-from s3ec.s3.answers import etag_of, length_of
+from s3ec.s3.answers import code_of, etag_of, length_of
 from s3ec.s3.carried import carried
 
 __all__ = ["copy_in_parts", "grants", "speaks_to_aws"]
@@ -64,7 +64,7 @@ def grants(view: Any, named: Mapping[str, Any]) -> dict[str, str]:
     try:
         acl = view.get_object_acl(**named)
     except ClientError as error:
-        if error.response["Error"].get("Code", "Unknown") in _NO_SUCH_FEATURE:
+        if code_of(error.response) in _NO_SUCH_FEATURE:
             return {}
         raise
     owner = acl.get("Owner", {}).get("ID")
@@ -170,7 +170,7 @@ def _tags(view: Any, named: Mapping[str, Any]) -> dict[str, str]:
     try:
         tags = view.get_object_tagging(**named)["TagSet"]
     except ClientError as error:
-        if error.response["Error"].get("Code", "Unknown") in _NO_SUCH_FEATURE:
+        if code_of(error.response) in _NO_SUCH_FEATURE:
             return {}
         raise
     return {"Tagging": urlencode({tag["Key"]: tag["Value"] for tag in tags})} if tags else {}

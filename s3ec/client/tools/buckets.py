@@ -24,6 +24,7 @@ from s3ec.client.server_side.change import (
 )
 from s3ec.client.server_side.modes import DsseKms, ServerSideMode, SseC, SseKms, SseS3
 from s3ec.errors import ConfigurationError, UnsupportedOperationError
+from s3ec.s3.answers import code_of
 
 __all__ = [
     "RequiredEncryption",
@@ -119,7 +120,7 @@ def _default_rule(client: Any, bucket: str) -> dict[str, Any]:
     try:
         answer = client.get_bucket_encryption(Bucket=bucket)
     except ClientError as error:
-        if error.response["Error"].get("Code", "Unknown") == "ServerSideEncryptionConfigurationNotFoundError":
+        if code_of(error.response) == "ServerSideEncryptionConfigurationNotFoundError":
             return {}
         raise
     rules: list[dict[str, Any]] = answer["ServerSideEncryptionConfiguration"]["Rules"]

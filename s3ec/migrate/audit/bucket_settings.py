@@ -6,6 +6,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from s3ec.migrate.work.ending import code_of
+
 __all__ = ["bucket_settings"]
 
 _ABSENT = frozenset(
@@ -48,7 +50,7 @@ def _setting(client: Any, bucket: str, name: str, operation: str, member: str) -
     try:
         value = getattr(client, operation)(Bucket=bucket).get(member)
     except ClientError as error:
-        return "none" if error.response["Error"].get("Code", "Unknown") in _ABSENT else "unknown"
+        return "none" if code_of(error) in _ABSENT else "unknown"
     return _WORDS.get(name, str)(value) if value else "none"
 
 

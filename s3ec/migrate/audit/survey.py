@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from s3ec.formats import MetadataLocation
 from s3ec.migrate.audit.survey_object import INSTRUCTION_FILE, SUFFIXES, Entry, SurveyedObject, look_at_entry
+from s3ec.migrate.work.ending import code_of
 from s3ec.migrate.work.pages import pages
 
 __all__ = ["Survey", "SurveyedObject", "bounded_map"]
@@ -89,11 +90,7 @@ class Survey:
                 if entry.is_current or self.all_versions:
                     yield entry
         except ClientError as error:
-            if (
-                error.response["Error"].get("Code", "Unknown") not in _NO_VERSIONING
-                or self.noncurrent
-                or self.delete_markers
-            ):
+            if code_of(error) not in _NO_VERSIONING or self.noncurrent or self.delete_markers:
                 raise
             self.versions_unreadable = True
             yield from self._current()
@@ -125,7 +122,7 @@ def _versioning(client: Any, bucket: str) -> str | None:
     try:
         status: str | None = client.get_bucket_versioning(Bucket=bucket).get("Status")
     except ClientError as error:
-        if error.response["Error"].get("Code", "Unknown") not in _NO_VERSIONING:
+        if code_of(error) not in _NO_VERSIONING:
             raise
         return None
     return status

@@ -143,7 +143,7 @@ def look_at_entry(client: Any, bucket: str, entry: Entry, instruction_files: Abs
 
 def _unreadable(entry: Entry, error: ClientError) -> SurveyedObject:
     """An object whose HEAD is refused; 400 without a body is what S3 answers for an SSE-C object."""
-    code = error.response["Error"].get("Code", "Unknown")
+    code = code_of(error) or "Unknown"
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     is_sse_c = status == 400 and code in SSE_C_CODES
     return SurveyedObject(
@@ -212,9 +212,7 @@ def _encryption(
         formats.refuse_remnants(metadata)
     except (S3ECError, ClientError, *PASSING_ERRORS) as error:
         # A file of which only half arrived says nothing; the object beside it may be encrypted.
-        name = (
-            error.response["Error"].get("Code", "Unknown") if isinstance(error, ClientError) else type(error).__name__
-        )
+        name = (code_of(error) or "Unknown") if isinstance(error, ClientError) else type(error).__name__
         return {"format": UNREADABLE, "problem": str(error), "error": name}
     return {"format": PLAINTEXT, "plaintext_size": head["ContentLength"]}
 
@@ -266,7 +264,7 @@ def _from_file(
         try:
             answer = client.get_object(Bucket=bucket, Key=key)
         except ClientError as error:
-            if error.response["Error"].get("Code", "Unknown") in {"NoSuchKey", "404"}:
+            if code_of(error) in {"NoSuchKey", "404"}:
                 continue
             raise
         marked = is_marked(answer.get("Metadata", {}))

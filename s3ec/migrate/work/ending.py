@@ -31,6 +31,7 @@ from s3ec.errors import (
     SecurityError,
 )
 from s3ec.migrate.model import Result, SkipReason
+from s3ec.s3 import answers
 
 __all__ = ["OF_THE_JOB", "PASSING_ERRORS", "SSE_C_CODES", "TaskEndedError", "code_of", "ended_by", "status_of"]
 
@@ -93,7 +94,7 @@ class TaskEndedError(Exception):
 
 def code_of(error: ClientError) -> str:
     """Return the service's own word for an error."""
-    return str(error.response.get("Error", {}).get("Code", ""))
+    return answers.code_of(error.response)
 
 
 def status_of(error: ClientError) -> int:
