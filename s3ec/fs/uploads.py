@@ -16,8 +16,6 @@ __all__ = ["abort", "in_parts", "pieces_of_bytes", "pieces_of_file", "pieces_of_
 _log = logging.getLogger("s3ec")
 
 MiB = 1024 * 1024
-PATIENCE = 10.0
-"""Seconds that a cancelled task waits for the name of the upload that it has asked for, to abort it."""
 
 
 async def in_parts(
@@ -49,13 +47,8 @@ async def in_parts(
     """
     bucket, key, _ = fs.split_path(path)
     upload = {"Bucket": bucket, "Key": key}
-    creating = asyncio.ensure_future(fs._call_s3("create_multipart_upload", arguments, **upload))
-    try:
-        upload["UploadId"] = (await asyncio.shield(creating))["UploadId"]
-    except asyncio.CancelledError:
-        # It may be there already: only its answer says under which name it can be aborted.
-        await _abort_when_made(fs, upload, creating)
-        raise
+    # One that is cancelled meanwhile is aborted by the client itself.
+    upload["UploadId"] = (await fs._call_s3("create_multipart_upload", arguments, **upload))["UploadId"]
     try:
         parts = await send_parts(fs, upload, pieces, concurrency=concurrency, sent=sent)
         if not parts:
@@ -68,22 +61,6 @@ async def in_parts(
         await abort(fs, upload)
         raise
     return answer
-
-
-async def _abort_when_made(fs: Any, upload: Mapping[str, str], creating: asyncio.Future[Any]) -> None:
-    async def finish() -> None:
-        await asyncio.wait([creating], timeout=PATIENCE)
-        if not creating.done():
-            creating.cancel()
-        try:
-            made = await creating
-        except asyncio.CancelledError:
-            return
-        except (OSError, S3ECError, ClientError, BotoCoreError):
-            return
-        await abort(fs, {**upload, "UploadId": made["UploadId"]})
-
-    await _to_its_end(finish())
 
 
 async def abort(fs: Any, upload: Mapping[str, str]) -> None:

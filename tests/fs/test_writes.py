@@ -211,13 +211,10 @@ class TestEndedEarly:
         bucket: str,
         folder: Path,
         open_uploads: Callable[[], int],
-        monkeypatch: pytest.MonkeyPatch,
         operation: str,
         way: str,
     ) -> None:
         """A task that is cancelled aborts its upload; s3fs and aioboto3 look at errors only."""
-        if operation == "CreateMultipartUpload":
-            monkeypatch.setattr("s3ec.fs.uploads.PATIENCE", 0.1)
         (folder / "source").write_bytes(LARGE)
         fs.pipe({f"{bucket}/a": LARGE[: 6 * MIB], f"{bucket}/b": LARGE[6 * MIB :]})
         fs.default_block_size = 5 * MIB
