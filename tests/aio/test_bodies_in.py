@@ -15,12 +15,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ParamValidationError
 
-import s3ec.aio
 from s3ec import AesKeyring, EncryptionClient
 from s3ec.errors import ConfigurationError, SourceChangedError
 
 from support.loops import on_loop
-from support.lying_s3 import Lies, LyingS3, lying_s3
+from support.lying_s3 import LyingS3, lying_s3
 
 MiB = 1024 * 1024
 PLACE = {"Bucket": "b", "Key": "k"}
@@ -28,32 +27,11 @@ LARGE = os.urandom(3 * MiB + 5)
 
 
 @pytest.fixture(scope="module", params=["http", "https"])
-def scheme(request: pytest.FixtureRequest, certificate: tuple[str, str]) -> Iterator[LyingS3]:
+def running(request: pytest.FixtureRequest, certificate: tuple[str, str]) -> Iterator[LyingS3]:
     """A server of either kind."""
     paths = certificate if request.param == "https" else (None, None)
-    with lying_s3(certificate=paths[0], key_file=paths[1]) as running:
-        yield running
-
-
-@pytest.fixture
-def server(scheme: LyingS3) -> LyingS3:
-    """It, empty and honest."""
-    scheme.state.objects.clear()
-    scheme.state.attempts.clear()
-    scheme.state.lies = Lies()
-    return scheme
-
-
-@pytest.fixture
-def connect(server: LyingS3, aio_session: Any) -> Callable[..., Any]:
-    """Makes clients of it."""
-
-    def make(**options: Any) -> Any:
-        return s3ec.aio.EncryptionClient(
-            **server.arguments(session=aio_session, keyring=AesKeyring(bytes(32)), **options)
-        )
-
-    return make
+    with lying_s3(certificate=paths[0], key_file=paths[1]) as server:
+        yield server
 
 
 def stored(server: LyingS3) -> bytes:

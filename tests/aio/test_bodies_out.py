@@ -6,13 +6,12 @@ import asyncio
 import io
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore.exceptions import IncompleteReadError
 
-import s3ec.aio
 from s3ec import AesKeyring
 from s3ec.aio import reader
 from s3ec.aio.work import LARGE
@@ -22,40 +21,11 @@ from s3ec.keyrings import DefaultMaterialsManager
 
 from support.counting import CountingManager
 from support.loops import on_loop
-from support.lying_s3 import Lies, LyingS3, lying_s3
+from support.lying_s3 import LyingS3
 
 MiB = 1024 * 1024
 PLACE = {"Bucket": "b", "Key": "k"}
 LINES = b"".join(b"line %d\r\n" % number for number in range(5000)) + b"last"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[LyingS3]:
-    """One server for all."""
-    with lying_s3() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running: LyingS3) -> LyingS3:
-    """It, empty and honest."""
-    running.state.objects.clear()
-    running.state.requests.clear()
-    running.state.lies = Lies()
-    return running
-
-
-@pytest.fixture
-def connect(server: LyingS3, aio_session: Any) -> Callable[..., Any]:
-    """Makes clients of it."""
-
-    def make(**options: Any) -> Any:
-        options.setdefault("keyring", AesKeyring(bytes(32)))
-        if "materials_manager" in options:
-            del options["keyring"]
-        return s3ec.aio.EncryptionClient(**server.arguments(session=aio_session, **options))
-
-    return make
 
 
 # Three ways a whole object is verified: in memory, through a file, and as it is handed out.

@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import IncompleteReadError
 
-import s3ec.aio
 from s3ec import AesKeyring, EncryptionClient
 from s3ec.aio.wire import AsyncWire
 
 from support.loops import on_loop
-from support.lying_s3 import Lies, LyingS3, lying_s3
+from support.lying_s3 import LyingS3
 
 # aiobotocore does not close an answer that it is cancelled in the middle of reading; the collector does.
 pytestmark = pytest.mark.filterwarnings("ignore:Unclosed connection:ResourceWarning")
@@ -33,34 +32,6 @@ def _collected() -> Iterator[None]:
     """What a test leaves to the collector is found while that test is still running, and not in another one."""
     yield
     gc.collect()
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[LyingS3]:
-    """One server for all."""
-    with lying_s3() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running: LyingS3) -> LyingS3:
-    """It, empty and honest."""
-    running.state.objects.clear()
-    running.state.attempts.clear()
-    running.state.lies = Lies()
-    return running
-
-
-@pytest.fixture
-def connect(server: LyingS3, aio_session: Any) -> Callable[..., Any]:
-    """Makes clients of it."""
-
-    def make(**options: Any) -> Any:
-        return s3ec.aio.EncryptionClient(
-            **server.arguments(session=aio_session, keyring=AesKeyring(bytes(32)), **options)
-        )
-
-    return make
 
 
 class Canceller:

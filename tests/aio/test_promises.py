@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,40 +25,10 @@ from s3ec.errors import (
 )
 
 from support.loops import on_loop
-from support.lying_s3 import Lies, LyingS3, lying_s3
+from support.lying_s3 import LyingS3
 
 MiB = 1024 * 1024
 PLACE = {"Bucket": "b", "Key": "k"}
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[LyingS3]:
-    """One server for all."""
-    with lying_s3() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running: LyingS3) -> LyingS3:
-    """It, empty and honest."""
-    running.state.objects.clear()
-    running.state.attempts.clear()
-    running.state.requests.clear()
-    running.state.lies = Lies()
-    return running
-
-
-@pytest.fixture
-def connect(server: LyingS3, aio_session: Any) -> Callable[..., Any]:
-    """Makes clients of it."""
-
-    def make(**options: Any) -> Any:
-        if not options.keys() & {"keyring", "materials_manager"}:
-            options["keyring"] = AesKeyring(bytes(32))
-        options.setdefault("session", aio_session)
-        return s3ec.aio.EncryptionClient(**server.arguments(**options))
-
-    return make
 
 
 class TestBirth:
