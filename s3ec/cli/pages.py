@@ -128,6 +128,9 @@ class Group(_Examples, click.Group):
         if not args and not ctx.resilient_parsing:
             click.echo(ctx.get_help(), err=True)
             ctx.exit(2)
+        if any("\0" in word for word in args):
+            # No shell passes one on, but `main` can be called with any words, and a system's file names have none.
+            raise click.UsageError("a word of the command line contains a zero byte", ctx)
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:

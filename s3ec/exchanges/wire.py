@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import io
 import re
 import select
 import socket
 import ssl
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
+from typing import Any
 
 from s3ec import forks
 
@@ -65,6 +67,29 @@ class Answer:
     body: bytes = field(repr=False)
 
 
+class _Incoming(socket.SocketIO):
+    """What comes over a connection; nothing more once it is over."""
+
+    is_over = False
+
+    def readinto(self, buffer: Any) -> int | None:
+        return 0 if self.is_over else super().readinto(buffer)
+
+
+class _Buffer(io.BufferedReader):
+    """Outlives the answer that is read from it, and shows what came behind: thrown away, it would be an answer to none.
+
+    A connection on which it came is not used again, however late the rest of it is.
+    """
+
+    def makefile(self, _mode: str) -> _Buffer:
+        """As a socket is asked by `HTTPResponse`."""
+        return self
+
+    def close(self) -> None:
+        """Nothing: `HTTPResponse` closes what it has read an answer from."""
+
+
 class _Connection:
     """One connection; used by one thread at a time."""
 
@@ -85,14 +110,19 @@ class _Connection:
     def exchange(self, request: bytes, *, has_body: bool, at_most: int) -> Answer:
         self.is_usable = False
         self._socket.sendall(request)
-        with HTTPResponse(self._socket, method="GET" if has_body else "HEAD") as response:
+        incoming = _Incoming(self._socket, "rb")
+        buffer: Any = _Buffer(incoming)  # takes a socket's place
+        with HTTPResponse(buffer, method="GET" if has_body else "HEAD") as response:
             response.begin()
             answer = _whole(response, at_most)
-            self.is_usable = response.isclosed() and not response.will_close
+            incoming.is_over = True
+            self.is_usable = response.isclosed() and not response.will_close and not buffer.peek(1)
         return answer
 
     def is_quiet(self) -> bool:
         """True if nothing has come since the last answer: no end of the connection, nor anything unasked."""
+        if isinstance(self._socket, ssl.SSLSocket) and self._socket.pending():
+            return False
         if not hasattr(select, "poll"):
             return not select.select([self._socket], [], [], 0)[0]
         poll = select.poll()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from s3ec.cli.filters import Filters, merge
+from s3ec.cli.main import main
 from s3ec.cli.output import Table, human_bytes
 from s3ec.cli.urls import S3Url
 from s3ec.errors import escaped
@@ -74,3 +75,10 @@ def test_human_bytes():
 def test_printable_leaves_letters_of_every_script():
     """Only what does not print is escaped."""
     assert escaped("é漢\u202e\t") == "é漢\\u202e\\t"
+
+
+@pytest.mark.parametrize("words", [["inspect", "s3://b/\0"], ["migrate", "s3://b/", "--journal", "a\0b"], ["\0"]])
+def test_a_zero_byte_is_bad_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """No shell passes one on; Python's files would end with an error of their own."""
+    assert main(words) == 2
+    assert "a word of the command line contains a zero byte" in capsys.readouterr().err

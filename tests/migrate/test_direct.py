@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import io
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +28,7 @@ from s3ec.migrate import KeyringSpec, MigrationContext, Outcome, Result, Task, m
 
 from .conftest import Settings
 from support.proxy import Answer, Proxy, Request, proxy
+from support.servers import write_certificate
 
 Open = Callable[..., MigrationContext]
 KEY = bytes(range(32))
@@ -325,23 +329,34 @@ ANSWERS = {
 
 
 @contextlib.contextmanager
-def _saying(*answers: bytes) -> Iterator[Address]:
-    """A server that gives one connection these answers, one for each request, and closes it."""
+def _saying(*answers: bytes, certificate: Path | None = None) -> Iterator[Address]:
+    """A server that gives each connection one of these answers, or several; https with a certificate.
+
+    At ``CUT`` an answer is sent in two writes, which a connection of TLS makes a record each.
+    """
     listening = socket.create_server(("127.0.0.1", 0))
+    client_tls = None
+    if certificate is not None:
+        server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server_tls.load_cert_chain(certificate, certificate.with_suffix(".key"))
+        listening = server_tls.wrap_socket(listening, server_side=True)
+        client_tls = ssl.create_default_context(cafile=certificate)
 
     def serve() -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
             for group in answers:
                 connection, _ = listening.accept()
-                with connection:
-                    for answer in group.split(b"NEXT"):
-                        connection.recv(2**16)
-                        connection.sendall(answer)
+                connection.settimeout(30)
+                opened.enter_context(connection)
+                for answer in group.split(b"NEXT"):
+                    connection.recv(2**16)
+                    for piece in answer.split(b"CUT"):
+                        connection.sendall(piece)
 
-    thread = threading.Thread(target=serve)
+    thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     try:
-        yield Address("127.0.0.1", listening.getsockname()[1], None, 30, 30)
+        yield Address("127.0.0.1", listening.getsockname()[1], client_tls, 30, 30)
     finally:
         listening.close()
         # Wakes an accept that waits for a request that a failed test never sent.
@@ -387,11 +402,22 @@ def test_a_forked_child_uses_connections_of_its_own() -> None:
     connections.close()
 
 
-def test_bytes_that_nobody_asked_for_end_the_connection() -> None:
-    """A second answer to one request would else be taken for the answer to the next request."""
-    one = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n1"
-    with _saying(one + b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2", one.replace(b"\r\n1", b"\r\n3")) as address:
+@pytest.mark.parametrize("cut", [b"", b"CUT"], ids=["one write", "two writes"])
+@pytest.mark.parametrize("length", [1, io.DEFAULT_BUFFER_SIZE, 12_000])
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+def test_bytes_that_nobody_asked_for_end_the_connection(tls: bool, length: int, cut: bytes, tmp_path: Path) -> None:
+    """A second answer to one request would else be taken for the answer to the next request.
+
+    It waits in the buffer that the first answer is read with, in TLS's record, or in the system's buffer.
+    """
+
+    def answer(letter: bytes) -> bytes:
+        return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s%s" % (length, cut, letter * length)
+
+    certificate = write_certificate(tmp_path, "server.crt", "server.key") if tls else None
+    surplus = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n2"
+    with _saying(answer(b"1") + surplus, answer(b"3"), certificate=certificate) as address:
         connections = Connections()
-        assert connections.exchange(address, b"GET / HTTP/1.1\r\n\r\n").body == b"1"
-        assert connections.exchange(address, b"GET / HTTP/1.1\r\n\r\n").body == b"3"
+        assert connections.exchange(address, b"GET / HTTP/1.1\r\n\r\n").body == b"1" * length
+        assert connections.exchange(address, b"GET / HTTP/1.1\r\n\r\n").body == b"3" * length
     connections.close()
