@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
@@ -179,24 +180,39 @@ class Cloud:
 
     def _kms(self, request: Request) -> Answer:
         asked = json.loads(request.body)
-        context = json.dumps(asked.get("EncryptionContext", {}), sort_keys=True).encode()
-        name = operation(request)
-        if name == "kms.Decrypt":
-            wrapped = base64.b64decode(asked["CiphertextBlob"])
-            try:
-                key = self._wrapping_key.decrypt(wrapped[:12], wrapped[12:], context)
-            except (InvalidTag, ValueError):
-                said = b'{"__type": "InvalidCiphertextException"}'
-                return Answer(400, [("Content-Type", "application/x-amz-json-1.1")], said)
-            fields = {"Plaintext": key}
-        else:
-            key = base64.b64decode(asked["Plaintext"]) if name == "kms.Encrypt" else secrets.token_bytes(32)
-            nonce = secrets.token_bytes(12)
-            fields = {"CiphertextBlob": nonce + self._wrapping_key.encrypt(nonce, key, context)}
-            if name == "kms.GenerateDataKey":
-                fields["Plaintext"] = key
+        name = operation(request).removeprefix("kms.")
+        try:
+            fields = self._keys(name, asked)
+        except (InvalidTag, ValueError):
+            said = b'{"__type": "InvalidCiphertextException"}'
+            return Answer(400, [("Content-Type", "application/x-amz-json-1.1")], said)
         document = {"KeyId": KMS_KEY, **{name: base64.b64encode(value).decode() for name, value in fields.items()}}
+        if name == "ReEncrypt":
+            document["SourceKeyId"] = KMS_KEY
         return Answer(200, [("Content-Type", "application/x-amz-json-1.1")], json.dumps(document).encode())
+
+    def _keys(self, name: str, asked: dict[str, Any]) -> dict[str, bytes]:
+        if name == "Decrypt":
+            return {"Plaintext": self._unwrapped(asked, "EncryptionContext")}
+        if name == "ReEncrypt":
+            key = self._unwrapped(asked, "SourceEncryptionContext")
+            return {"CiphertextBlob": self._wrapped(key, asked, "DestinationEncryptionContext")}
+        if name == "Encrypt":
+            return {"CiphertextBlob": self._wrapped(base64.b64decode(asked["Plaintext"]), asked, "EncryptionContext")}
+        assert name in ("GenerateDataKey", "GenerateDataKeyWithoutPlaintext"), name
+        key = secrets.token_bytes(32)
+        wrapped = {"CiphertextBlob": self._wrapped(key, asked, "EncryptionContext")}
+        return wrapped if name.endswith("WithoutPlaintext") else {**wrapped, "Plaintext": key}
+
+    def _unwrapped(self, asked: dict[str, Any], context: str) -> bytes:
+        wrapped = base64.b64decode(asked["CiphertextBlob"])
+        bound = json.dumps(asked.get(context, {}), sort_keys=True).encode()
+        return self._wrapping_key.decrypt(wrapped[:12], wrapped[12:], bound)
+
+    def _wrapped(self, key: bytes, asked: dict[str, Any], context: str) -> bytes:
+        nonce = secrets.token_bytes(12)
+        bound = json.dumps(asked.get(context, {}), sort_keys=True).encode()
+        return nonce + self._wrapping_key.encrypt(nonce, key, bound)
 
     # S3
 
