@@ -13,6 +13,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
+from botocore.utils import parse_timestamp
 from lies import honest
 from lies.alterations import with_body
 from lies.honest import Answer, Request
@@ -223,3 +224,22 @@ class TestLacking:
                 _copy(s3) if operation == "HEAD" else _upload(s3)
         finally:
             server.tell = None
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-09-21T14:13:20.000Z", "2026-09-21T14:13:20Z", "Mon, 21 Sep 2026 14:13:20 GMT", 1_790_000_000]
+)
+def test_dates_of_lists_are_those_of_botocore(text: object) -> None:
+    """Of every form: what is not a list's own is left to botocore."""
+    session = Connection(region_name="us-east-1").session()
+    factory = session._session.get_component("response_parser_factory")
+    read = factory.create_parser("rest-xml")._timestamp_parser
+    assert read is transport._date
+    assert read(text) == parse_timestamp(text)
+
+
+@pytest.mark.parametrize("text", ["2026-13-21T14:13:20.000Z", "2026-02-30T00:00:00Z", "soon"])
+def test_dates_that_are_none(text: str) -> None:
+    """An error as botocore's parser has it, which `make_sound` gives a name."""
+    with pytest.raises(ValueError):  # noqa: PT011  # whichever words
+        transport._date(text)

@@ -18,7 +18,7 @@ from s3ec.formats import is_content_metadata_key
 from s3ec.key_files import read_file, read_passphrase
 from s3ec.migrate.jsonable import Jsonable
 from s3ec.migrate.model import Action
-from s3ec.transport import make_sound
+from s3ec.transport import make_sound, read_dates_quickly
 
 if TYPE_CHECKING:
     from s3ec.materials import Keyring
@@ -52,7 +52,9 @@ class Connection(Jsonable):
         Raises:
             botocore.exceptions.BotoCoreError: there is no such profile.
         """
-        return boto3.Session(profile_name=self.profile_name, region_name=self.region_name)
+        session = boto3.Session(profile_name=self.profile_name, region_name=self.region_name)
+        read_dates_quickly(session)
+        return session
 
     def client(self, service: str, session: boto3.Session | None = None, **more: Any) -> Any:
         """Make a plain boto3 client with adaptive retries, so that throttling slows a run down and does not end it.

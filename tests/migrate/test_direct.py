@@ -90,6 +90,18 @@ def test_after_the_first_object_three_requests_are_enough(
     assert _content(bucket, "k +%ü~", endpoint) == BODY
 
 
+def test_bytes_that_could_be_ciphertext_cost_one_request_more(
+    opened: MigrationContext, lying: Proxy, bucket: str, plain_s3: Any, endpoint: str
+) -> None:
+    """The file that would open them is asked for, whatever the list says; none that nobody writes now."""
+    body = os.urandom(1000)
+    plain_s3.put_object(Bucket=bucket, Key="k", Body=body)
+    outcome = _do(opened, plain_s3, bucket, "k")
+    assert (outcome.result, outcome.requests) == (Result.DONE, {"get_object": 2, "head_object": 1, "put_object": 1})
+    assert [request.path.rpartition("/")[2] for request in lying.seen] == ["k", "k.instruction", "k", "k"]
+    assert _content(bucket, "k", endpoint) == body
+
+
 def test_answers_are_those_of_botocore(opened: MigrationContext, bucket: str, plain_s3: Any) -> None:
     """Whatever S3 keeps of an object is read the same, byte for byte and type for type."""
     assert opened.direct is not None

@@ -271,7 +271,8 @@ def _instruction_file(
     """The file beside the object, or None. A file that may not be read is an error: it may hold the data key."""
     if not required and not _may_have_file(source, context.settings.settle_seconds):
         return None
-    for suffix in _SUFFIXES[: 1 if source.task.has_instruction_file is False and not required else 2]:
+    # Who wrote the second suffix wrote it before 2014: no such file comes after a list that shows none.
+    for suffix in _SUFFIXES[: 1 if source.task.has_instruction_file is False else 2]:
         key = source.task.key + suffix
         if not can_exist(key):
             continue
