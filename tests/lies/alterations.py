@@ -189,6 +189,8 @@ _MEMBER = re.compile(rb'"([\w-]+)"\s*:\s*"([^"]*)"')
 
 def _documents(answer: Answer, random: Random) -> Altered:
     body = answer.body
+    if not body.isascii():  # ciphertext, which may begin with any byte
+        return
     pattern = _LEAF if body.startswith(b"<") else _MEMBER if body.startswith(b"{") else None
     if pattern is None:
         return
