@@ -9,17 +9,18 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
 
 from s3ec import forks
 from s3ec.client.bodies.claims import take_claims
-from s3ec.client.bodies.sources import open_source
+from s3ec.client.bodies.sources import StreamSource, open_source
 from s3ec.client.calls.around import Around
 from s3ec.client.calls.wire import Wire
 from s3ec.client.multipart.live_upload import LiveUpload
-from s3ec.client.multipart.part_copies import Read, copy_part
+from s3ec.client.multipart.part_copies import PartCopy
 from s3ec.client.multipart.requests import with_server_side_mode_of
 from s3ec.client.multipart.resumed_uploads import resumed_uploads
 from s3ec.client.multipart.storage import PartRoom
@@ -39,6 +40,11 @@ __all__ = ["MultipartUploads", "SharedUploads", "Work"]
 
 Work: TypeAlias = "tuple[Options, Flow[dict[str, Any]]]"
 """What is left of an operation: a flow, and the client's options that it is to be run under."""
+
+Read: TypeAlias = "Callable[[Wire, dict[str, Any]], dict[str, Any]]"
+"""The handler of ``get_object``."""
+
+A = TypeVar("A", bound=Around)
 
 _LIMIT = 1000
 _COMPLETED_LIMIT = 100
@@ -220,7 +226,7 @@ class MultipartUploads:
         return state.options, self._while_there(state, state.give(own, number, source, claims, parameters, own=False))
 
     def upload_part_copy(self, read: Read, wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Read an object, or a range of one, and encrypt it as a part; see `part_copies.copy_part`.
+        """Read an object, or a range of one, and encrypt it as a part; see `PartCopy`.
 
         A copy into an upload that is not encrypted here, as one of the raw view, passes as it is.
 
@@ -232,14 +238,36 @@ class MultipartUploads:
         context = parameters.pop("EncryptionContext", None)
         heard = wire.hear("UploadPartCopy", parameters)
         wire, parameters = wire.after(heard), dict(heard.parameters)
+        copy = self.begin_part_copy(wire, parameters, context)
+        if copy is None:
+            return wire.call("UploadPartCopy", parameters)
+        try:
+            answer = read(copy.reading, copy.request)
+        except ClientError as refused:
+            raise copy.error(refused) from refused
+        options, flow = copy.give(answer, StreamSource)
+        return wire.with_options(options).run(flow)
+
+    def begin_part_copy(self, wire: A, parameters: Mapping[str, Any], context: object) -> PartCopy[A] | None:
+        """Look at a copy into an upload.
+
+        Args:
+            wire: the client.
+            parameters: those of ``upload_part_copy``, as the caller's handlers left them.
+            context: the encryption context of the source, or None.
+
+        Returns:
+            What is left to do; None where the upload is not encrypted here, and the copy passes as it is.
+
+        Raises:
+            MultipartStateError, botocore.exceptions.ClientError: as S3 refuses it; nothing was read.
+        """
         wire.validate("UploadPartCopy", parameters)
         if parameters["UploadId"] not in self:
-            return wire.call("UploadPartCopy", parameters)
+            return None
         state = self._find_part_in_place(wire, parameters, "UploadPartCopy")
-        if context is not None:
-            parameters["EncryptionContext"] = context
-        own = wire.with_options(state.options)
-        return copy_part(wire, parameters, read, state, lambda flow: own.run(self._while_there(state, flow)))
+        given = parameters if context is None else {**parameters, "EncryptionContext": context}
+        return PartCopy(wire, given, state, self.forget)
 
     def _find_part_in_place(self, wire: Around, parameters: Mapping[str, Any], operation_name: str) -> LiveUpload:
         """The state of the upload that a part belongs to, after what S3 refuses about a part.

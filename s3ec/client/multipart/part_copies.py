@@ -1,132 +1,95 @@
-"""upload_part_copy into an encrypted upload: the source passes through this process, verified, and becomes that part.
+"""upload_part_copy into an encrypted upload, in two steps: the source is read, and what was read becomes the part.
 
-S3 cannot copy the bytes itself: what is stored elsewhere was encrypted under another key, at another place of another
-stream. Everything else is as S3 has it: ranges, versions, conditions, and its errors.
-Source: Amazon S3 API reference, UploadPartCopy.
+What is read, and what is answered, is decided in `s3ec.s3.multipart.part_copies`. Both clients take these steps; each
+reads with its own ``get_object``.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
-from datetime import datetime, timezone
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
 
 from botocore.exceptions import ClientError
 
 from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH
 from s3ec.client.bodies.claims import PlaintextClaims
-from s3ec.client.bodies.sources import StreamSource
-from s3ec.client.calls import copies
-from s3ec.client.calls.wire import Wire
+from s3ec.client.calls.around import Around
 from s3ec.client.multipart.live_upload import LiveUpload
-from s3ec.s3.copy_object import heard_source, source_request
+from s3ec.client.options import Options
+from s3ec.s3.answers import status_of
 from s3ec.s3.flow import Flow
-from s3ec.s3.range_header import parse_content_range
+from s3ec.s3.multipart.part_copies import OPERATION, copied, part_parameters, read_request, refusal_of_the_part
 
-__all__ = ["Read", "copy_part"]
+__all__ = ["PartCopy"]
 
-_OPERATION = "UploadPartCopy"
-_RANGE = re.compile(r"bytes=(\d{1,19})-(\d{1,19})")
-_OF_THE_PART = ("SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5", "RequestPayer", "ExpectedBucketOwner")
-
-Read = Callable[[Wire, dict[str, Any]], dict[str, Any]]
-"""The handler of ``get_object``."""
+A = TypeVar("A", bound=Around)
 
 
-def copy_part(
-    wire: Wire,
-    parameters: dict[str, Any],
-    read: Read,
-    state: LiveUpload,
-    run: Callable[[Flow[dict[str, Any]]], dict[str, Any]],
-) -> dict[str, Any]:
-    """Read a source, verified, and encrypt it as a part.
+class PartCopy(Generic[A]):
+    """One copy into an upload that this client encrypts.
 
-    Args:
-        wire: plain calls of the client that is called.
-        parameters: ``upload_part_copy``'s, as the caller's handlers left them; ``EncryptionContext`` is the source's.
-        read: the client's own ``get_object``.
-        state: state of the upload.
-        run: runs a flow through this client, under the options of the upload.
-
-    Returns:
-        What S3 answers to UploadPartCopy.
-
-    Raises:
-        NotEncryptedError: the source is plaintext, and the client does not allow such.
-        S3ECError: as reading the source and `LiveUpload.give` raise.
-        botocore.exceptions.ClientError: as S3 answers the copy.
+    Attributes:
+        reading: the client, under the options that the source is read with.
+        request: the read, as parameters of ``get_object``.
     """
-    wanted = _wanted(wire, parameters.get("CopySourceRange"))
-    with _as_of_the_copy(wire):
+
+    def __init__(
+        self, wire: A, parameters: Mapping[str, Any], state: LiveUpload, forget: Callable[[str], object]
+    ) -> None:
+        """Take the copy; nothing is asked yet.
+
+        Args:
+            wire: the client that is called.
+            parameters: ``upload_part_copy``'s, as the caller's handlers left them; ``EncryptionContext`` is the
+                source's.
+            state: state of the upload.
+            forget: lets the client forget an upload that S3 no longer has.
+
+        Raises:
+            botocore.exceptions.ClientError: S3's InvalidArgument, for a range of another form than it takes.
+        """
+        self._wire = wire
+        self._parameters = parameters
+        self._state = state
+        self._forget = forget
+        self.request = read_request(wire, parameters)
         # Parts of a large object are copied as ranges of it, and each of them has to be verified.
         options = dataclasses.replace(wire.options, verified_range_limit=GCM_MAX_PLAINTEXT_LENGTH + 16)
-        answer = read(wire.with_options(options), _read_request(wire, parameters))
-    with closing(answer["Body"]) as body:
-        _check_range(wire, wanted, answer)
-        source = StreamSource(body, answer.get("ContentLength"))
-        given = {name: parameters[name] for name in _OF_THE_PART if name in parameters}
-        own, number, claims = wire.with_options(state.options), parameters["PartNumber"], PlaintextClaims(None, {})
-        part = run(state.give(own, number, source, claims, given, own=True))
-    result = {name: part.pop(name) for name in list(part) if name == "ETag" or name.startswith("Checksum")}
-    if "VersionId" in answer:
-        part["CopySourceVersionId"] = answer["VersionId"]
-    return {**part, "CopyPartResult": {**result, "LastModified": datetime.now(timezone.utc).replace(microsecond=0)}}
+        self.reading: A = wire.with_options(options)
 
+    def error(self, refused: ClientError) -> Exception:
+        """S3's error about the source, as it gives it for the copy.
 
-def _read_request(wire: Wire, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The read of the source, with its own SSE-C key, owner and conditions."""
-    request = source_request(wire, parameters, heard_source(parameters["CopySource"]))
-    renamed = {"CopySourceRange": "Range", "EncryptionContext": "EncryptionContext"}
-    return {**request, **{theirs: parameters[ours] for ours, theirs in renamed.items() if ours in parameters}}
+        Args:
+            refused: how it refused the read.
+        """
+        details: Mapping[str, Any] = refused.response.get("Error", {})
+        if instead := refusal_of_the_part(self._wire, status_of(refused.response), details):
+            return instead
+        kind: type[ClientError] = self._wire.exceptions.from_code(details.get("Code"))
+        return kind(refused.response, OPERATION)
 
+    def give(
+        self, answer: Mapping[str, Any], open_body: Callable[[Any, int | None], Any]
+    ) -> tuple[Options, Flow[dict[str, Any]]]:
+        """Encrypt what was read as the part.
 
-def _wanted(wire: Wire, header: str | None) -> tuple[int, int] | None:
-    """First and last offset; S3 takes no other form of range here than the closed one."""
-    if header is None:
-        return None
-    found = _RANGE.fullmatch(header)
-    if found is None or int(found[1]) > int(found[2]):
-        raise wire.refusal(
-            _OPERATION,
-            400,
-            "InvalidArgument",
-            "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the "
-            "zero-based offsets of the first and last bytes to copy",
-            ArgumentName="x-amz-copy-source-range",
-            ArgumentValue=header,
-        )
-    return int(found[1]), int(found[2])
+        Args:
+            answer: to the read.
+            open_body: makes a source of its body and the length of that.
 
+        Returns:
+            A flow whose result is what S3 answers to UploadPartCopy, and the options that it is to be run under.
 
-def _check_range(wire: Wire, wanted: tuple[int, int] | None, answer: Mapping[str, Any]) -> None:
-    """A range that reaches past the end is shortened by a read, and refused by a copy."""
-    if wanted is None:
-        return
-    # Without the header the range is the whole object.
-    header = answer.get("ContentRange")
-    total = answer["ContentLength"] if header is None else parse_content_range(header).total
-    if wanted[1] >= total:
-        raise _past_the_end(wire, total)
-
-
-def _past_the_end(wire: Wire, total: object) -> ClientError:
-    message = f"Range specified is not valid for source object of size: {total}"
-    return wire.refusal(_OPERATION, 400, "InvalidArgument", message)
-
-
-@contextmanager
-def _as_of_the_copy(wire: Wire) -> Iterator[None]:
-    """S3's errors about the source, as it gives them for the copy."""
-    try:
-        with copies.of_the_copy(wire, _OPERATION):
-            yield
-    except ClientError as error:
-        details: Mapping[str, Any] = error.response.get("Error", {})
-        if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 416:
-            raise _past_the_end(wire, details.get("ActualObjectSize", "unknown")) from error
-        kind: type[ClientError] = wire.exceptions.from_code(details.get("Code"))
-        raise kind(error.response, _OPERATION) from error
+        Raises:
+            S3ECError: as `LiveUpload.give` raises.
+            botocore.exceptions.ClientError: as S3 answers; InvalidArgument for a range past the end.
+        """
+        options = self._state.options
+        own, number = self._wire.with_options(options), self._parameters["PartNumber"]
+        source = open_body(answer["Body"], answer.get("ContentLength"))
+        claims, given = PlaintextClaims(None, {}), part_parameters(self._parameters)
+        giving = self._state.give(own, number, source, claims, given, own=True)
+        part = self._state.closed_where_gone(giving, lambda: self._forget(self._state.upload.upload_id))
+        return options, copied(own, self._parameters, answer, part)
