@@ -88,7 +88,8 @@ class EncryptionClient(AioBaseClient):  # type: ignore[misc]  # aiobotocore has 
             hear=partial(AsyncHeard.ask, self),
         )
         self._s3ec_uploads = type(self)._s3ec_maker.uploads(self)
-        self._s3ec_handlers = {**operations.handlers(), **multipart.handlers(self._s3ec_uploads)}
+        of_objects = operations.handlers()
+        self._s3ec_handlers = {**of_objects, **multipart.handlers(self._s3ec_uploads, of_objects["GetObject"])}
 
     def _s3ec_register(self) -> None:
         events = self.meta.events

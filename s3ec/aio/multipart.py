@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from s3ec.aio.ciphertext import StoredCiphertext
 from s3ec.aio.monitors import TaskMonitor
 from s3ec.aio.sources import AsyncSource, is_async_body, open_body
@@ -107,8 +109,13 @@ def shared_uploads() -> SharedUploads:
     return SharedUploads(Room)
 
 
-def handlers(uploads: MultipartUploads) -> dict[str, Handler]:
-    """What carries out the operations of multipart uploads."""
+def handlers(uploads: MultipartUploads, read: Handler) -> dict[str, Handler]:
+    """What carries out the operations of multipart uploads.
+
+    Args:
+        uploads: the client's.
+        read: its own ``get_object``.
+    """
 
     async def upload_part(wire: AsyncWire, parameters: dict[str, Any]) -> dict[str, Any]:
         body = parameters.get("Body")
@@ -119,11 +126,25 @@ def handlers(uploads: MultipartUploads) -> dict[str, Handler]:
             wire, uploads.upload_part(wire, parameters, open_body=lambda _, length: open_body(body, length))
         )
 
+    async def upload_part_copy(wire: AsyncWire, parameters: dict[str, Any]) -> dict[str, Any]:
+        context = parameters.pop("EncryptionContext", None)
+        heard = await wire.hear("UploadPartCopy", parameters)
+        wire, parameters = wire.after(heard), dict(heard.parameters)
+        copy = uploads.begin_part_copy(wire, parameters, context)
+        if copy is None:
+            return await wire.call("UploadPartCopy", parameters)
+        try:
+            answer = await read(copy.reading, copy.request)
+        except ClientError as refused:
+            raise copy.error(refused) from refused
+        return await _run(wire, copy.give(answer, AsyncSource))
+
     return {
         "AbortMultipartUpload": _flow(uploads.abort),
         "CompleteMultipartUpload": _flow(uploads.complete),
         "CreateMultipartUpload": _flow(uploads.create),
         "UploadPart": upload_part,
+        "UploadPartCopy": upload_part_copy,
     }
 
 

@@ -13,6 +13,7 @@ from botocore.exceptions import IncompleteReadError
 
 from s3ec import AesKeyring, EncryptionClient
 from s3ec.aio.wire import AsyncWire
+from s3ec.errors import MultipartStateError
 
 from support.loops import on_loop
 from support.lying_s3 import LyingS3
@@ -160,6 +161,53 @@ async def test_a_read(options: dict[str, Any], passes: int, connect: Callable[..
                     await body.read()
         body.close()
         assert await (await s3.get_object(**PLACE))["Body"].read() == CONTENT
+
+
+@pytest.mark.parametrize("other", [False, True], ids=["equal bytes", "other bytes"])
+@pytest.mark.parametrize(
+    ("size", "passes"), [(1000, 0), (1000, 3), *(pytest.param(5 * MiB, n, marks=pytest.mark.slow) for n in (0, 20))]
+)
+@on_loop
+async def test_a_part_copy(
+    size: int, passes: int, other: bool, connect: Callable[..., Any], server: LyingS3, canceller: Canceller
+) -> None:
+    """Copied again it is that part; other bytes are refused once it was encrypted. Nothing is encrypted in two ways."""
+    first, second = os.urandom(size + 9), os.urandom(size + 9)
+    async with connect() as s3:
+        await s3.put_object(Bucket="b", Key="first", Body=first)
+        await s3.put_object(Bucket="b", Key="second", Body=second)
+        at, cancelled = 0, True
+        while cancelled or at < 6:
+            at += 1
+            upload = {**PLACE, "UploadId": (await s3.create_multipart_upload(**PLACE))["UploadId"]}
+            request = {**upload, "PartNumber": 1, "CopySourceRange": f"bytes=9-{size + 8}"}
+            cancelled = await canceller.cancelled(
+                lambda request=request: s3.upload_part_copy(**request, CopySource="b/first"), at, passes
+            )
+            content = first
+            if other:
+                try:
+                    await s3.upload_part_copy(**request, CopySource="b/second")
+                    content = second
+                except MultipartStateError as refused:
+                    assert "other bytes" in str(refused)  # noqa: PT017 - it may also be taken
+            answer = await s3.upload_part_copy(**request, CopySource="b/first" if content is first else "b/second")
+            parts = [{"PartNumber": 1, "ETag": answer["CopyPartResult"]["ETag"]}]
+            await s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+            assert await (await s3.get_object(**PLACE))["Body"].read() == content[9 : size + 9]
+        assert len(asyncio.all_tasks()) <= 2
+    never_two_contents_in_one_part(server)
+
+
+def never_two_contents_in_one_part(server: LyingS3) -> None:
+    """What arrived of one part, at whatever attempt, begins with one ciphertext; the tag may follow."""
+    seen: dict[str, bytes] = {}
+    for attempt in server.state.attempts:
+        if "partNumber=" in attempt.path:
+            body = seen.setdefault(attempt.path, attempt.body)
+            shared = min(len(body), len(attempt.body))
+            assert body[:shared] == attempt.body[:shared]
+    assert seen
 
 
 @on_loop

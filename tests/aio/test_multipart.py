@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from s3ec import AesKeyring, EncryptionClient
 from s3ec.aio import driver
-from s3ec.errors import ConfigurationError, MultipartStateError, UnsupportedOperationError
+from s3ec.errors import ConfigurationError, MultipartStateError
 from s3ec.s3.flow import Effect, Step, Store, TakeIn, Work
 
 from support.loops import on_loop, stalls
@@ -119,8 +119,6 @@ async def test_what_a_part_is_not(open_client: Callable[..., Any], bucket: str) 
             )
         await upload.complete()
         assert await upload.content() == PARTS[1] + b"end"
-        with pytest.raises(UnsupportedOperationError, match="UploadPartCopy"):
-            await s3.upload_part_copy(**upload.place, PartNumber=3, CopySource=f"{bucket}/k")
 
 
 @on_loop
