@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from aiobotocore.client import AioBaseClient
+from aiobotocore.parsers import AioResponseParserFactory
 
 from s3ec.aio import making, multipart, operations, transfers
 from s3ec.aio.ciphertext import send_independently
@@ -100,6 +101,7 @@ class EncryptionClient(AioBaseClient):  # type: ignore[misc]  # aiobotocore has 
         answers.refuse_senseless_numbers(self)
         carried.send_carried(self)
         shortcuts.remember_user_agent(self)
+        shortcuts.parse_dates_quickly(self, AioResponseParserFactory)
 
     async def _s3ec_send(self, operation_name: str, parameters: dict[str, Any]) -> dict[str, Any]:
         sent: Any = super()._make_api_call(operation_name, parameters)

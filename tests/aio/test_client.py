@@ -114,6 +114,21 @@ async def test_nothing_passes_that_has_no_handler(open_client: Callable[..., Any
 
 
 @on_loop
+async def test_dates_are_read_quickly_and_are_aiobotocores(
+    open_client: Callable[..., Any], aws: dict[str, Any], aio_session: Any, bucket: str
+) -> None:
+    """By the encrypting client alone; a plain one of the same session keeps its own reader."""
+    from s3ec.client.calls.shortcuts.dates import parse_date
+
+    async with open_client() as s3, aio_session.create_client("s3", **aws) as plain:
+        await s3.put_object(Bucket=bucket, Key="k", Body=b"abc")
+        assert s3._endpoint._response_parser_factory._defaults == {"timestamp_parser": parse_date}
+        assert plain._endpoint._response_parser_factory._defaults == {}
+        ours, theirs = [(await client.head_object(Bucket=bucket, Key="k"))["LastModified"] for client in (s3, plain)]
+        assert (ours, type(ours.tzinfo)) == (theirs, type(theirs.tzinfo))
+
+
+@on_loop
 async def test_an_asynchronous_generator_is_a_body(open_client: Callable[..., Any], bucket: str) -> None:
     """Its length is known at its end only."""
 

@@ -21,17 +21,18 @@ _HTTP_DATE = re.compile(
 _ISO_DATE = re.compile(r"([12]\d{3})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{3}))?Z", re.ASCII)
 
 
-def parse_dates_quickly(client: Any) -> None:
+def parse_dates_quickly(client: Any, parsers: type[ResponseParserFactory] = ResponseParserFactory) -> None:
     """Have a client read the two forms of dates that S3 writes without guessing; all others as before.
 
     Args:
         client: a botocore client. One whose session has a parser of the caller's own is left alone.
+        parsers: what a client of its kind makes its parsers with.
     """
     endpoint = getattr(client, "_endpoint", None)
     former = getattr(endpoint, "_response_parser_factory", None)
-    if endpoint is None or type(former) is not ResponseParserFactory or getattr(former, "_defaults", None) != {}:
+    if endpoint is None or type(former) is not parsers or getattr(former, "_defaults", None) != {}:
         return
-    factory = ResponseParserFactory()
+    factory = parsers()
     factory.set_parser_defaults(timestamp_parser=parse_date)
     endpoint._response_parser_factory = factory
 
