@@ -20,7 +20,7 @@ from s3ec.algorithms import CONTEXT_CONTENT_ALGORITHM, DATA_KEY_LENGTH, Wrapping
 from s3ec.errors import ConfigurationError, KeyringError
 from s3ec.keyrings.arn import KeyArn, parse_arn
 from s3ec.keyrings.checks import check_request
-from s3ec.keyrings.kms_answers import forget_answers, is_of_parser, translate, with_bytes
+from s3ec.keyrings.kms_answers import check_key, forget_answers, is_of_parser, translate, with_bytes
 from s3ec.keyrings.kms_config import shared_config
 from s3ec.materials import (
     DecryptionMaterials,
@@ -221,6 +221,8 @@ class KmsBase:
         )
         if _data_key_length(answer) not in request.algorithm_suite.key_lengths:
             raise KeyringError("AWS KMS answered Decrypt without a data key of a length that the content allows")
+        if "KeyId" in key:
+            check_key(answer.reveal(), "Decrypt", key["KeyId"])
         materials = Secret(DecryptionMaterials(plaintext_data_key=answer.reveal()["Plaintext"]))
         return materials, str(answer.reveal().get("KeyId"))
 
@@ -278,7 +280,7 @@ class KmsKeyring(KmsBase):
         """Let KMS make a data key (GenerateDataKey).
 
         Raises:
-            KeyringError: KMS refuses, cannot be reached or answers without a usable key.
+            KeyringError: KMS refuses, cannot be reached, names another key or answers without a usable one.
         """
         # The caller's order is kept: PHP's client compares contexts in the order in which they are stored.
         context = {**request.encryption_context, CONTEXT_CONTENT_ALGORITHM: request.content_algorithm}
@@ -288,6 +290,7 @@ class KmsKeyring(KmsBase):
             raise KeyringError(f"AWS KMS answered GenerateDataKey without a data key of {DATA_KEY_LENGTH} bytes")
         if not isinstance(ciphertext, bytes) or not ciphertext:
             raise KeyringError("AWS KMS answered GenerateDataKey without an encrypted data key")
+        check_key(answer.reveal(), "GenerateDataKey", self._key_id)
         return EncryptionMaterials(
             algorithm_suite=request.algorithm_suite,
             plaintext_data_key=answer.reveal()["Plaintext"],
@@ -300,7 +303,7 @@ class KmsKeyring(KmsBase):
 
         Raises:
             KeyUnwrapError: it was made by another key or with another context, or was altered.
-            KeyringError: KMS refuses, cannot be reached or answers without a usable key.
+            KeyringError: KMS refuses, cannot be reached, names another key or answers without a usable one.
         """
         check_request(request, self._capabilities)
         materials, _ = self.decrypt_data_key(request, KeyId=self._key_id)

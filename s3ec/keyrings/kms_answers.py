@@ -8,8 +8,9 @@ from traceback import clear_frames, walk_tb
 from typing import Any
 
 from s3ec.errors import KeyringError, KeyUnwrapError
+from s3ec.keyrings.arn import names_the_key
 
-__all__ = ["forget_answers", "is_of_parser", "translate", "with_bytes"]
+__all__ = ["check_key", "forget_answers", "is_of_parser", "translate", "with_bytes"]
 
 
 def forget_answers(error: BaseException) -> None:
@@ -57,3 +58,20 @@ def with_bytes(answer: Any) -> Mapping[str, Any]:
         return {**answer, **{name: base64.b64decode(text, validate=True) for name, text in texts.items()}}
     except ValueError:
         return answer
+
+
+def check_key(answer: Mapping[str, Any], operation: str, asked: str, name: str = "KeyId") -> None:
+    """Refuse what is of another key than was asked for, before anything in the answer is used.
+
+    Args:
+        answer: of KMS.
+        operation: of which call.
+        asked: the key as the caller named it.
+        name: the member of the answer that names the key.
+
+    Raises:
+        KeyringError: the answer names another key, or none where one can be compared.
+    """
+    answered = answer.get(name)
+    if not names_the_key(answered, asked):
+        raise KeyringError(f"AWS KMS was asked for {asked} and answered {operation} with the key {answered!a:.200}")

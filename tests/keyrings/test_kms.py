@@ -177,6 +177,31 @@ def test_a_malformed_opened_data_key_is_refused(
         )
 
 
+@pytest.mark.parametrize("named", [{"KeyId": ARN.replace("1234abcd", "99999999")}, {}], ids=["another", "none"])
+def test_an_answer_of_another_key_is_refused(stub: Stubber, kms: Any, named: dict[str, str]) -> None:
+    """What a key made or opened that is not the configured one is not used, and is not in the error."""
+    keyring = KmsKeyring(ARN, client=kms)
+    stub.add_response("generate_data_key", {"Plaintext": DATA_KEY, "CiphertextBlob": BLOB, **named})
+    with pytest.raises(KeyringError, match=f"asked for {ARN} and answered GenerateDataKey with the key") as made:
+        keyring.on_encrypt(write_request())
+    stub.add_response("decrypt", {"Plaintext": DATA_KEY, **named})
+    with pytest.raises(KeyringError, match=f"asked for {ARN} and answered Decrypt with the key") as opened:
+        keyring.on_decrypt(read_request(EncryptedDataKey(BLOB, WrappingAlgorithm.KMS_CONTEXT)))
+    # It is not that the data key does not open, after which another keyring may be tried.
+    assert {type(made.value), type(opened.value)} == {KeyringError}
+
+
+def test_each_way_to_name_a_key(kms: Any, kms_key: str) -> None:
+    """A key ARN, a key ID, an alias and its ARN are all answered by the key's ARN, which is accepted."""
+    alias = f"alias/{kms_key.rpartition('/')[2]}"
+    kms.create_alias(AliasName=alias, TargetKeyId=kms_key)
+    before, _, key_id = kms_key.rpartition("key/")
+    for name in (kms_key, key_id, alias, before + alias):
+        keyring = KmsKeyring(name, client=kms)
+        written = keyring.on_encrypt(write_request())
+        assert keyring.on_decrypt(read_back(written)).plaintext_data_key == written.plaintext_data_key
+
+
 @pytest.mark.parametrize(
     ("code", "kind"),
     [

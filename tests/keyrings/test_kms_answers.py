@@ -10,6 +10,7 @@ import pytest
 import s3ec
 from s3ec.client.calls.shortcuts import kms_calls
 from s3ec.keyrings import KmsKeyring
+from s3ec.keyrings.arn import names_the_key
 from s3ec.keyrings.kms import KmsBase, plain_calls
 from s3ec.keyrings.kms_answers import with_bytes
 
@@ -45,3 +46,56 @@ def test_the_package_puts_the_shortcut_in() -> None:
     ((method, parameters),) = asked
     assert method == "generate_data_key"
     assert parameters.keys() == {"KeyId", "KeySpec", "EncryptionContext", "GrantTokens"}
+
+
+HOME = "arn:aws:kms:eu-west-3:111122223333:"
+ID, OTHER_ID = "1234abcd-12ab-34cd-56ef-1234567890ab", "99999999-12ab-34cd-56ef-1234567890ab"
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered"),
+    [
+        (f"{HOME}key/{ID}", f"{HOME}key/{ID}"),
+        (ID, f"{HOME}key/{ID}"),
+        (ID, ID),
+        ("mrk-1", f"{HOME}key/mrk-1"),
+        ("alias/payroll", f"{HOME}key/{ID}"),
+        ("alias/payroll", None),
+        (f"{HOME}alias/payroll", f"{HOME}key/{ID}"),
+        (f"{HOME}key/mrk-1", f"{HOME}key/mrk-1"),
+        (f"{HOME}key/mrk-1", f"{HOME.replace('eu-west-3', 'us-east-1')}key/mrk-1"),
+    ],
+)
+def test_the_key_that_was_asked_for(asked: str, answered: str | None) -> None:
+    """KMS answers with the ARN of what was named in whichever way; replicas of a multi-Region key are one key."""
+    assert names_the_key(answered, asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered"),
+    [
+        (f"{HOME}key/{ID}", f"{HOME}key/{OTHER_ID}"),
+        (f"{HOME}key/{ID}", f"{HOME.replace('eu-west-3', 'us-east-1')}key/{ID}"),
+        (f"{HOME}key/{ID}", f"{HOME.replace('1111', '9999')}key/{ID}"),
+        (f"{HOME}key/{ID}", f"{HOME}key/{ID}0"),
+        (f"{HOME}key/{ID}", ID),
+        (f"{HOME}key/{ID}", ""),
+        (f"{HOME}key/{ID}", None),
+        (f"{HOME}key/{ID}", 7),
+        (f"{HOME}key/mrk-1", f"{HOME}key/mrk-2"),
+        (f"{HOME}key/mrk-1", f"{HOME.replace('1111', '9999')}key/mrk-1"),
+        (f"{HOME}key/mrk-1", f"{HOME.replace('aws', 'aws-cn')}key/mrk-1"),
+        (f"{HOME}key/mrk-1", "mrk-1"),
+        (f"{HOME}alias/payroll", f"{HOME.replace('1111', '9999')}key/{ID}"),
+        (f"{HOME}alias/payroll", f"{HOME.replace('eu-west-3', 'us-east-1')}key/{ID}"),
+        (f"{HOME}alias/payroll", f"{HOME}alias/books"),
+        (f"{HOME}alias/payroll", None),
+        (ID, f"{HOME}key/{OTHER_ID}"),
+        (ID, f"{HOME}key/0{ID}"),
+        (ID, OTHER_ID),
+        (ID, None),
+    ],
+)
+def test_another_key_than_was_asked_for(asked: str, answered: object) -> None:
+    """Another ID, account, Region or partition, and none where one can be compared."""
+    assert not names_the_key(answered, asked)

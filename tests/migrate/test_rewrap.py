@@ -55,6 +55,7 @@ _KEY_NAMES = ("KeyId", "SourceKeyId", "DestinationKeyId")
 def _multi_region(monkeypatch: pytest.MonkeyPatch) -> None:
     """KMS as AWS has it: a multi-Region key has one id everywhere, and its ARN is known in the ARN's Region alone."""
     make = KeyringSpec.kms_client
+    multi_region: set[str] = set()
 
     def client(spec: KeyringSpec, *arguments: Any) -> Any:
         made = make(spec, *arguments)
@@ -64,11 +65,14 @@ def _multi_region(monkeypatch: pytest.MonkeyPatch) -> None:
                 if params[name].startswith("arn:") and params[name].split(":")[3] != made.meta.region_name:
                     answer: Any = {"Error": {"Code": "NotFoundException", "Message": f"Invalid arn {params[name]}"}}
                     raise ClientError(answer, "ReEncrypt")
-                params[name] = params[name].replace("mrk-", "")
+                if "mrk-" in params[name]:
+                    params[name] = params[name].replace("mrk-", "")
+                    multi_region.add(params[name].rpartition("/")[2])
 
         def told(parsed: dict[str, Any], **_: Any) -> None:
             for name in parsed.keys() & set(_KEY_NAMES):
-                parsed[name] = parsed[name].replace(":key/", ":key/mrk-")
+                if parsed[name].rpartition("/")[2] in multi_region:
+                    parsed[name] = parsed[name].replace(":key/", ":key/mrk-")
 
         made.meta.events.register("provide-client-params.kms", lambda params, **_: ask(params))
         made.meta.events.register("after-call.kms", told)
@@ -162,6 +166,30 @@ def test_another_kms_key(
     with pytest.raises(S3ECError):
         old.get_object(Bucket=bucket, Key="k", EncryptionContext={"a": "b"})
     assert step("k", action=Action.REWRAP, keyring=spec).result is Result.ALREADY
+
+
+@pytest.mark.parametrize("member", ["KeyId", "SourceKeyId"])
+def test_kms_names_another_key(
+    member: str, step: Step, bucket: str, plain_s3: Any, make_client: Callable[..., Any], other_key: str, kms_key: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """What KMS wrapped under another key than was asked for, or opened with another, is not written."""
+    make_client().put_object(Bucket=bucket, Key="k", Body=b"text")
+    before = _stored(plain_s3, bucket)
+    make = KeyringSpec.kms_client
+
+    def forging(spec: KeyringSpec, *arguments: Any) -> Any:
+        made = make(spec, *arguments)
+        foreign = {member: f"{kms_key[:-4]}0000"}
+        made.meta.events.register("after-call.kms.ReEncrypt", lambda parsed, **_: parsed.update(foreign))
+        return made
+
+    monkeypatch.setattr(KeyringSpec, "kms_client", forging)
+    spec, source = KeyringSpec(kind="kms", key_id=other_key), KeyringSpec(kind="kms", key_id=kms_key)
+    outcome = step("k", action=Action.REWRAP, keyring=spec, source_keyring=source)
+    assert outcome.result is Result.FAILED
+    assert "answered re_encrypt with the key" in outcome.message
+    assert _stored(plain_s3, bucket) == before
 
 
 def test_with_a_pinned_source_key_the_destinations_key_is_tried_first(

@@ -21,7 +21,7 @@ from s3ec.errors import KeyringError, KeyUnwrapError
 from s3ec.formats import ContentMetadata
 from s3ec.keyrings import DefaultMaterialsManager
 from s3ec.keyrings.arn import parse_arn
-from s3ec.keyrings.kms_answers import forget_answers
+from s3ec.keyrings.kms_answers import check_key, forget_answers
 from s3ec.materials import (
     STORED_CONTEXT,
     EncryptedDataKey,
@@ -39,6 +39,8 @@ from s3ec.secrets import Secret
 __all__ = ["opens_without_integrity", "rewrapped"]
 
 _POLICY = CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT
+_NAMED_KEYS = (("KeyId", "KeyId"), ("KeyId", "DestinationKeyId"), ("SourceKeyId", "SourceKeyId"))
+"""Members of an answer that name a key, and of the request that it answers."""
 _OTHER_KEY = frozenset({"IncorrectKeyException", "AccessDeniedException"})
 
 
@@ -180,6 +182,9 @@ def _ask(
         raise KeyringError(message) from error
     if not isinstance(answer.get("CiphertextBlob"), bytes) or not answer["CiphertextBlob"]:
         raise KeyringError(f"KMS answered {operation} without an encrypted data key")
+    for name, asked in _NAMED_KEYS:
+        if asked in parameters:
+            check_key(answer, operation, parameters[asked], name)
     return answer
 
 
