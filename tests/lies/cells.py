@@ -45,7 +45,7 @@ __all__ = ["GOOD", "Cell", "Laboratory", "Verdict", "laboratory"]
 GOOD = ("right", "older", "other", "word", "our error", "S3's error")
 """The verdicts that keep the claim; what else there is stands in capital letters."""
 
-_PATIENCE = 120.0  # seconds after which a call counts as hanging
+_PATIENCE = 120.0  # far above what any call takes on a busy machine: only what never ends waits so long
 _STALLED = 0.5  # the read timeout of clients whose server stalls
 _OTHERS = (ClientError, BotoCoreError, Boto3Error, DownloadFailed, RetriesExceededError)
 _STOOD = {KEY: PLAIN, "other": OTHER, "parts": PLAIN}
@@ -77,10 +77,15 @@ class Verdict:
 
 
 class Laboratory:
-    """A server, and for each profile the objects that lie in it at the beginning of a cell."""
+    """A server, and for each profile the objects that lie in it at the beginning of a cell.
+
+    Attributes:
+        patience: seconds after which a call counts as hanging.
+    """
 
     def __init__(self, server: Server, folder: Path) -> None:
         """Take a running server and an empty folder."""
+        self.patience = _PATIENCE
         self._server = server
         self._folder = folder
         self._clouds: dict[str, Cloud] = {}
@@ -184,7 +189,7 @@ class Laboratory:
 
         thread = threading.Thread(target=go, daemon=True)
         thread.start()
-        thread.join(_PATIENCE)
+        thread.join(self.patience)
         if self._server.flooded:
             return "HANG: it reads an endless answer"
         return ended[0] if ended else "HANG"

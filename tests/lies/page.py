@@ -11,7 +11,7 @@ from pathlib import Path
 from .calls import CALLS
 from .generator import ROWS
 
-__all__ = ["PAGE", "columns_of", "page", "rows_of"]
+__all__ = ["PAGE", "columns_of", "page", "rows_of", "summary", "tallies_of"]
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "security-lies.md"
 LETTERS = {
@@ -26,30 +26,36 @@ LETTERS = {
 _BEGIN, _END = "<!-- written by the run -->", "<!-- until here -->"
 
 
-def page(text: str, tallies: Mapping[str, Mapping[str, Counter[str]]], seconds: float) -> str:
-    """The page with other tables.
+Tallies = Mapping[str, Mapping[str, Counter[str]]]
+"""Verdicts by row, by call."""
+
+
+def page(text: str, tallies: Tallies) -> str:
+    """The page with the cells of a run in the place of those it had; what the run did not tell stays.
 
     Args:
         text: the page as it is.
-        tallies: verdicts by row, by call.
-        seconds: how long it took.
+        tallies: what the run found.
     """
     before, _, rest = text.partition(_BEGIN)
     _, _, after = rest.partition(_END)
-    return before + _BEGIN + "\n\n" + "\n".join(_tables(tallies, seconds)) + "\n" + _END + after
+    kept = tallies_of(text)
+    merged = {call.name: {**kept.get(call.name, {}), **tallies.get(call.name, {})} for call in CALLS}
+    return before + _BEGIN + "\n\n" + "\n".join(_tables(merged)) + "\n" + _END + after
 
 
-def _tables(tallies: Mapping[str, Mapping[str, Counter[str]]], seconds: float) -> Iterator[str]:
-    total: Counter[str] = Counter()
-    for tally in tallies.values():
-        for counts in tally.values():
-            total.update(counts)
-    if total:
-        cells = f"{sum(total.values()):,}"
-        yield f"On {date.today().isoformat()}, {cells} lies in {seconds / 60:.0f} minutes:"
-        yield ", ".join(f"{total[word]:,} {letter}" for word, letter in LETTERS.items() if total[word]) + "."
-    else:
-        yield "The whole table has not been filled yet; parts of it were run while it was built, see below."
+def summary(tallies: Tallies) -> str:
+    """How many lies were told, of how many kinds, to how many calls, and what came of them."""
+    counted = [counts for tally in tallies.values() for counts in tally.values() if counts]
+    total = sum(counted, Counter[str]())
+    kinds = {row for tally in tallies.values() for row, counts in tally.items() if counts}
+    calls = sum(any(tally.values()) for tally in tallies.values())
+    verdicts = ", ".join(f"{total[word]:,} {letter}" for word, letter in LETTERS.items() if total[word])
+    return f"{sum(total.values()):,} lies of {len(kinds)} kinds, told to {calls} calls: {verdicts}."
+
+
+def _tables(tallies: Tallies) -> Iterator[str]:
+    yield f"Last run on {date.today().isoformat()}: {summary(tallies)}"
     for group in dict.fromkeys(call.group for call in CALLS):
         names = [call.name for call in CALLS if call.group == group]
         yield ""
@@ -70,6 +76,22 @@ def _table_lines(text: str) -> list[list[str]]:
     written = text.partition(_BEGIN)[2].partition(_END)[0]
     lines = [line for line in written.splitlines() if line.startswith("| ") and not line.startswith("| ---")]
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+
+
+def tallies_of(text: str) -> dict[str, dict[str, Counter[str]]]:
+    """The verdicts that stand in a page's tables, by row, by call; rows that are gone are left out."""
+    words = {letter: word for word, letter in LETTERS.items()}
+    names: list[str] = []
+    found: dict[str, dict[str, Counter[str]]] = {}
+    for row, *written in _table_lines(text):
+        if row == "lie":
+            names = written
+            continue
+        for name, cell in zip(names, written, strict=True):
+            pairs = re.findall(r"(\d+)([a-zA-Z]+)", cell)
+            if pairs and row in ROWS:
+                found.setdefault(name, {})[row] = Counter({words[letter]: int(count) for count, letter in pairs})
+    return found
 
 
 def columns_of(text: str) -> list[str]:
