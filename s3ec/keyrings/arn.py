@@ -27,7 +27,8 @@ def names_the_key(answered: object, asked: str) -> bool:
 
     A key ARN is answered by itself, and a key ID by an ARN that ends with it. Of a multi-Region key every replica has
     the same ID and key material, so its Region may be another. An alias may stand for any key of its own account and
-    Region, which its ARN names; of an alias name nothing can be compared.
+    Region, which its ARN names; of an alias name nothing can be compared, nor of an answer that names no key, as
+    imitations of KMS give it. Who forges answers can name the right key: this stops a KMS that was mixed up.
     Source: AWS Encryption SDK specification, aws-kms-keyring.md, where the key ID of a response must be the
     configured one; AWS KMS developer guide, "Key identifiers" and "Multi-Region keys".
 
@@ -35,7 +36,7 @@ def names_the_key(answered: object, asked: str) -> bool:
         answered: ``KeyId`` of the answer.
         asked: key ID, key ARN, alias name or alias ARN.
     """
-    if answered == asked or asked.startswith("alias/"):
+    if answered is None or answered == asked or asked.startswith("alias/"):
         return True
     if not isinstance(answered, str):
         return False
@@ -43,6 +44,8 @@ def names_the_key(answered: object, asked: str) -> bool:
     if wanted is None:
         return answered.endswith(f":key/{asked}")
     if ":alias/" in asked:
-        return found == wanted and ":key/" in answered
-    replica = asked.replace(f":{wanted.region}:", f":{found.region}:", 1) if found else ""
+        return not found or (found == wanted and ":key/" in answered)
+    if not found:
+        return asked.endswith(f":key/{answered}")
+    replica = asked.replace(f":{wanted.region}:", f":{found.region}:", 1)
     return ":key/mrk-" in asked and answered == replica

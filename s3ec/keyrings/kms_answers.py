@@ -70,7 +70,7 @@ def check_key(answer: Mapping[str, Any], operation: str, asked: str, name: str =
         name: the member of the answer that names the key.
 
     Raises:
-        KeyringError: the answer names another key, or none where one can be compared.
+        KeyringError: the answer names another key.
     """
     answered = answer.get(name)
     if not names_the_key(answered, asked):

@@ -62,12 +62,19 @@ ID, OTHER_ID = "1234abcd-12ab-34cd-56ef-1234567890ab", "99999999-12ab-34cd-56ef-
         ("alias/payroll", f"{HOME}key/{ID}"),
         ("alias/payroll", None),
         (f"{HOME}alias/payroll", f"{HOME}key/{ID}"),
+        (f"{HOME}alias/payroll", ID),
+        (f"{HOME}key/{ID}", ID),
+        (f"{HOME}key/{ID}", None),
+        (ID, None),
         (f"{HOME}key/mrk-1", f"{HOME}key/mrk-1"),
         (f"{HOME}key/mrk-1", f"{HOME.replace('eu-west-3', 'us-east-1')}key/mrk-1"),
     ],
 )
 def test_the_key_that_was_asked_for(asked: str, answered: str | None) -> None:
-    """KMS answers with the ARN of what was named in whichever way; replicas of a multi-Region key are one key."""
+    """KMS answers with the ARN of what was named in whichever way; replicas of a multi-Region key are one key.
+
+    Imitations of KMS answer with less.
+    """
     assert names_the_key(answered, asked)
 
 
@@ -78,22 +85,17 @@ def test_the_key_that_was_asked_for(asked: str, answered: str | None) -> None:
         (f"{HOME}key/{ID}", f"{HOME.replace('eu-west-3', 'us-east-1')}key/{ID}"),
         (f"{HOME}key/{ID}", f"{HOME.replace('1111', '9999')}key/{ID}"),
         (f"{HOME}key/{ID}", f"{HOME}key/{ID}0"),
-        (f"{HOME}key/{ID}", ID),
         (f"{HOME}key/{ID}", ""),
-        (f"{HOME}key/{ID}", None),
         (f"{HOME}key/{ID}", 7),
         (f"{HOME}key/mrk-1", f"{HOME}key/mrk-2"),
         (f"{HOME}key/mrk-1", f"{HOME.replace('1111', '9999')}key/mrk-1"),
         (f"{HOME}key/mrk-1", f"{HOME.replace('aws', 'aws-cn')}key/mrk-1"),
-        (f"{HOME}key/mrk-1", "mrk-1"),
         (f"{HOME}alias/payroll", f"{HOME.replace('1111', '9999')}key/{ID}"),
         (f"{HOME}alias/payroll", f"{HOME.replace('eu-west-3', 'us-east-1')}key/{ID}"),
         (f"{HOME}alias/payroll", f"{HOME}alias/books"),
-        (f"{HOME}alias/payroll", None),
         (ID, f"{HOME}key/{OTHER_ID}"),
         (ID, f"{HOME}key/0{ID}"),
         (ID, OTHER_ID),
-        (ID, None),
     ],
 )
 def test_another_key_than_was_asked_for(asked: str, answered: object) -> None:
