@@ -111,6 +111,9 @@ class S3ECFile(S3File):  # type: ignore[misc]
 
     def commit(self) -> None:
         """Store the file under its name; a failure aborts its upload."""
+        if "x" in self.mode and self.tell() == 0:
+            # An empty file is touched, which would take the place of one that is there: s3fs tells it no condition.
+            self.kwargs = {**self.kwargs, "IfNoneMatch": "*"}
         try:
             super().commit()
         except BaseException:

@@ -405,3 +405,33 @@ class TestCopies:
         assert fs.metadata(f"{bucket}/file") == {"one": "1", "three": "3"}
         assert fs.getxattr(f"{bucket}/file", "three") == "3"
         assert fs.cat(f"{bucket}/file") == SMALL
+
+
+def _create_by_opening(fs: Any, path: str, data: bytes, _: Path) -> None:
+    with fs.open(path, "xb") as file:
+        file.write(data)
+
+
+def _create_by_pipe(fs: Any, path: str, data: bytes, _: Path) -> None:
+    fs.pipe_file(path, data, mode="create")
+
+
+def _create_by_put(fs: Any, path: str, data: bytes, folder: Path) -> None:
+    (folder / "source.csv").write_bytes(data)
+    fs.put_file(str(folder / "source.csv"), path, mode="create")
+
+
+@pytest.mark.parametrize("data", [b"", SMALL], ids=["empty", "small"])
+@pytest.mark.parametrize("create", [_create_by_opening, _create_by_pipe, _create_by_put])
+def test_what_is_there_is_not_created_again(
+    fs: Any, bucket: str, folder: Path, create: Callable[..., None], data: bytes, open_uploads: Callable[[], int]
+) -> None:
+    """Exclusive creation makes a file once, an empty one as well, and leaves the one that is there."""
+    path = f"{bucket}/made-once"
+    create(fs, path, data, folder)
+    assert fs.cat(path) == data
+    fs.pipe(path, b"what is there")
+    with pytest.raises(OSError, match="(?i)pre-?condition"):
+        create(fs, path, data, folder)
+    assert fs.cat(path) == b"what is there"
+    assert open_uploads() == 0
