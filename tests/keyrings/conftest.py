@@ -7,7 +7,7 @@ import pytest
 from s3ec.keyrings.kms import KmsBase, plain_calls
 
 
-@pytest.fixture(autouse=True, scope="package")
+@pytest.fixture(autouse=True, scope="module")
 def only_what_is_public() -> Iterator[None]:
     """Keyrings as they are without shortcuts: each call is a method of the client. Clients' tests have them."""
     with pytest.MonkeyPatch.context() as patch:
