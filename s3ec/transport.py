@@ -8,26 +8,22 @@ what its HTTP library raises where the text of an error is cut. `make_sound` giv
 
 from __future__ import annotations
 
-import datetime
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ConnectionClosedError, HTTPClientError, ReadTimeoutError
 from botocore.parsers import ResponseParserError
-from botocore.utils import parse_timestamp
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import ReadTimeoutError as SlowReadError
 
 from s3ec.errors import AuthenticationError, S3ECError, escaped
 
-__all__ = ["LONGEST_ANSWER", "UnreadableAnswerError", "broken_off", "make_sound", "read_dates_quickly"]
+__all__ = ["LONGEST_ANSWER", "UnreadableAnswerError", "broken_off", "make_sound"]
 
 LONGEST_ANSWER = 32 * 1024 * 1024
 """Bytes that an answer may have which is not an object's content. A full page of a list has a few million."""
 
 _LONGEST_SHOWN = 100
-_DATE_OF_A_LIST = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z", re.ASCII)
 _OF_PARSER = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, ResponseParserError)
 """What botocore's parser runs into."""
 _SURE: Mapping[str, tuple[str, ...]] = {
@@ -60,23 +56,6 @@ def make_sound(client: Any) -> None:
     if endpoint is not None and factory is not None and session is not None:
         endpoint._response_parser_factory = _ParserFactory(factory)
         endpoint.http_session = _Session(session)
-
-
-def read_dates_quickly(session: Any) -> None:
-    """Let the clients that a boto3 session makes from now on read the dates of lists by the standard library.
-
-    botocore asks a parser for dates of every kind, which takes a third of the time that a list does. The moments are
-    the same; their ``tzinfo`` is `datetime.timezone.utc`, so a client that a user sees keeps botocore's.
-    """
-    factory = session._session.get_component("response_parser_factory")
-    factory.set_parser_defaults(timestamp_parser=_date)
-
-
-def _date(value: Any) -> datetime.datetime:
-    if isinstance(value, str) and _DATE_OF_A_LIST.fullmatch(value):
-        return datetime.datetime.fromisoformat(value[:-1] + "+00:00")
-    moment: datetime.datetime = parse_timestamp(value)
-    return moment
 
 
 def broken_off(error: HTTPError, request: Any) -> BotoCoreError:

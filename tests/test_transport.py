@@ -21,7 +21,7 @@ from lies.server import Server, running
 from lies.world import PROFILES, World, waiting
 
 import s3ec
-from s3ec import EncryptionClient, transport
+from s3ec import EncryptionClient, dates, transport
 from s3ec.errors import AuthenticationError, S3ECError
 from s3ec.migrate import Connection
 from s3ec.transport import UnreadableAnswerError, make_sound
@@ -231,10 +231,9 @@ class TestLacking:
 )
 def test_dates_of_lists_are_those_of_botocore(text: object) -> None:
     """Of every form: what is not a list's own is left to botocore."""
-    session = Connection(region_name="us-east-1").session()
-    factory = session._session.get_component("response_parser_factory")
-    read = factory.create_parser("rest-xml")._timestamp_parser
-    assert read is transport._date
+    client = Connection(region_name="us-east-1").client("s3")
+    read = client._endpoint._response_parser_factory.create_parser("rest-xml")._parser._timestamp_parser
+    assert read is dates.parse_date
     assert read(text) == parse_timestamp(text)
 
 
@@ -242,4 +241,4 @@ def test_dates_of_lists_are_those_of_botocore(text: object) -> None:
 def test_dates_that_are_none(text: str) -> None:
     """An error as botocore's parser has it, which `make_sound` gives a name."""
     with pytest.raises(ValueError):  # noqa: PT011  # whichever words
-        transport._date(text)
+        dates.parse_date(text)

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
+from s3ec.dates import parse_dates_quickly
 from s3ec.errors import ConfigurationError
 from s3ec.formats import is_content_metadata_key
 from s3ec.key_files import read_file, read_passphrase
 from s3ec.migrate.jsonable import Jsonable
 from s3ec.migrate.model import Action
-from s3ec.transport import make_sound, read_dates_quickly
+from s3ec.transport import make_sound
 
 if TYPE_CHECKING:
     from s3ec.materials import Keyring
@@ -52,9 +53,7 @@ class Connection(Jsonable):
         Raises:
             botocore.exceptions.BotoCoreError: there is no such profile.
         """
-        session = boto3.Session(profile_name=self.profile_name, region_name=self.region_name)
-        read_dates_quickly(session)
-        return session
+        return boto3.Session(profile_name=self.profile_name, region_name=self.region_name)
 
     def client(self, service: str, session: boto3.Session | None = None, **more: Any) -> Any:
         """Make a plain boto3 client with adaptive retries, so that throttling slows a run down and does not end it.
@@ -79,6 +78,7 @@ class Connection(Jsonable):
         except ValueError as error:
             raise ConfigurationError(f"no client for {service} can be made: {error}") from error
         if service == "s3":
+            parse_dates_quickly(client)
             make_sound(client)  # what KMS answers is the keyring's to judge
         return client
 

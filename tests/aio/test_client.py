@@ -10,6 +10,7 @@ import pytest
 
 import s3ec.aio
 from s3ec import AesKeyring
+from s3ec.dates import parse_date
 from s3ec.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -118,8 +119,6 @@ async def test_dates_are_read_quickly_and_are_aiobotocores(
     open_client: Callable[..., Any], aws: dict[str, Any], aio_session: Any, bucket: str
 ) -> None:
     """By the encrypting client alone; a plain one of the same session keeps its own reader."""
-    from s3ec.client.calls.shortcuts.dates import parse_date
-
     async with open_client() as s3, aio_session.create_client("s3", **aws) as plain:
         await s3.put_object(Bucket=bucket, Key="k", Body=b"abc")
         assert s3._endpoint._response_parser_factory._defaults == {"timestamp_parser": parse_date}

@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3ec import AesKeyring
+from s3ec import dates as shortcut
 from s3ec.client.calls import shortcuts
-from s3ec.client.calls.shortcuts import dates as shortcut
 
 KEYRING = AesKeyring(bytes(32))
 
