@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-EVERYDAY = ("get_object", "download_file, in parts", "upload_part")
+EVERYDAY = ("get_object", "get_object, range", "download_file, in parts", "put_object", "upload_part")
 
 
 @pytest.fixture(scope="module")
@@ -49,15 +49,15 @@ def _faults(laboratory: cells.Laboratory, call: str, *rows: str, each: int = 8) 
 
 
 def test_a_sample(laboratory: cells.Laboratory) -> None:
-    """Some kinds of lies, others for each call, told once to the calls that matter most."""
+    """Every second kind of lie, told once to the calls that matter most."""
     broken, count = [], 0
     for shift, name in enumerate(EVERYDAY):
         for number, cell in enumerate(laboratory.cells(cells.call_named(name), 1)):
-            if (number + shift) % 5 == 0 and not cell.lie.stalls:
+            if (number + shift) % 2 == 0 and not cell.lie.stalls:
                 count += 1
                 verdict = laboratory.verdict(cell)
                 broken += [f"{cell}: {verdict.text}"] if not verdict.is_good else []
-    assert count > 20
+    assert count > 80
     assert not broken, "\n".join(broken)
 
 
