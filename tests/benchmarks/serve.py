@@ -4,7 +4,7 @@
 
 MinIO, the endpoint (an AES key: no KMS) and the client are three processes that share this machine. Every round
 measures both ways, in turns; printed is the median over the rounds of *through / directly of the same round*, with the
-lowest and the highest.
+lowest and the highest; then the seconds of both ways, and what the endpoint itself computed in one of its own.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ SMALL = 100
 
 
 @contextlib.contextmanager
-def serving(home: Path, arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Start an endpoint in front of a server; yields the arguments of its clients."""
+def serving(home: Path, arguments: dict[str, Any]) -> Iterator[tuple[dict[str, Any], int]]:
+    """Start an endpoint in front of a server; yields the arguments of its clients, and its process ID."""
     (home / "key").write_bytes(bytes(range(128, 160)))
     environment = {
         **os.environ,
@@ -52,7 +52,7 @@ def serving(home: Path, arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
         own = credentials_in(home / "own")
         pair = {"aws_access_key_id": own.access_key, "aws_secret_access_key": own.secret_key}
         try:
-            yield {**arguments, **pair, "endpoint_url": url}
+            yield {**arguments, **pair, "endpoint_url": url}, process.pid
         finally:
             process.terminate()
 
@@ -62,6 +62,12 @@ def seconds(run: Callable[[], object]) -> float:
     begin = time.perf_counter()
     run()
     return time.perf_counter() - begin
+
+
+def computed(process_id: int) -> float:
+    """Seconds of processor time that a process has used, in all of its threads."""
+    fields = Path(f"/proc/{process_id}/stat").read_text("ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def cases(client: Any) -> dict[str, Callable[[], object]]:
@@ -83,21 +89,28 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         home = Path(folder)
         direct = stack.enter_context(servers.minio(home, tls=False)).arguments()
-        through = stack.enter_context(serving(home, direct))
+        through, endpoint = stack.enter_context(serving(home, direct))
         clients = [stack.enter_context(contextlib.closing(boto3.client("s3", **each))) for each in (direct, through)]
         clients[0].create_bucket(Bucket=BUCKET)
         ways = [cases(client) for client in clients]
         for name in ways[0]:
             measured: list[float] = []
-            took: list[float] = []
+            took: list[tuple[float, float]] = []
+            begin = 0.0
             for number in range(rounds + 1):
                 order = (0, 1) if number % 2 else (1, 0)
+                begin = begin if number > 1 else computed(endpoint)  # the first is for warming up
                 times = {way: seconds(ways[way][name]) for way in order}
-                if number:  # the first is for warming up
+                if number:
                     measured.append(times[0] / times[1])
-                    took.append(times[1])
+                    took.append((times[0], times[1]))
             low, middle, high = min(measured), statistics.median(measured), max(measured)
-            print(f"{name:12} {middle:5.2f}  ({low:.2f} to {high:.2f})   {statistics.median(took):.3f} s", flush=True)
+            directly, slower = (statistics.median(each) for each in zip(*took, strict=True))
+            own = (computed(endpoint) - begin) / rounds
+            print(
+                f"{name:12} {middle:5.2f}  ({low:.2f} to {high:.2f})   {directly:.3f} s, {slower:.3f} s, {own:.3f} s",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

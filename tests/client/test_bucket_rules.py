@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,17 @@ def test_file(file: Path) -> None:
     assert options.verified_range_limit == 5
     assert "no rule names bucket other" in str(found.refusal("other"))
     found.check()
+
+
+def test_python_3_10_reads_it_with_tomli(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which the extra `cli` brings; without it the error says so."""
+    if sys.version_info < (3, 11):
+        assert rules(file=file).of("tmp").mode is Mode.PLAIN
+        assert "tomli" in sys.modules
+    monkeypatch.setattr(sys, "version_info", (3, 10, 0))
+    monkeypatch.setitem(sys.modules, "tomli", None)
+    with pytest.raises(ConfigurationError, match=r"needs tomli on Python 3\.10: pip install 's3ec\[cli\]'"):
+        rules(file=file)
 
 
 def test_key_files_stand_beside_the_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import stat
@@ -15,7 +14,6 @@ from typing import Any
 import boto3
 import pytest
 
-from s3ec.cli.commands.serve import serve as command
 from s3ec.errors import ConfigurationError
 from s3ec.serve import LocalCredentials, ServeSettings
 from s3ec.serve.credentials_file import credentials_in
@@ -109,15 +107,3 @@ def test_settings_that_cannot_be_are_refused(make: Callable[[], Any]):
     """At once, by name."""
     with pytest.raises(ConfigurationError):
         make()
-
-
-@pytest.mark.parametrize("name", ["Dockerfile", "s3ec-serve.service"])
-def test_the_examples_use_options_that_there_are(name: str):
-    """A file for others to copy must not be wrong."""
-    text = (Path(__file__).resolve().parents[2] / "examples" / "serve" / name).read_text("utf-8")
-    line = next(line for line in text.splitlines() if line.startswith(("ENTRYPOINT", "ExecStart")))
-    words = json.loads(line.removeprefix("ENTRYPOINT ")) if "ENTRYPOINT" in line else line.split()
-    context = command.make_context("serve", [str(word) for word in words[2:]])
-    assert context.params["host"] == "127.0.0.1"
-    assert context.params["credentials"] is not None
-    assert f"127.0.0.1:{context.params['port']}" in text
