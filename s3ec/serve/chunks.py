@@ -21,7 +21,7 @@ _EMPTY = hashlib.sha256(b"").hexdigest()
 _HEAD = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;chunk-signature=([0-9a-f]{64}))?")
 _LINE_LIMIT = 1024
 _TRAILER_LINES = 8
-_READ = 256 * 1024
+_READ = 64 * 1024
 _SIGNATURE = "x-amz-trailer-signature"
 
 
@@ -34,16 +34,16 @@ class PlainBody:
         """Take what HTTP's framing gives."""
         self._body = body
 
-    def read(self, size: int) -> bytes:
-        """Return up to ``size`` bytes; empty at the end."""
-        return self._body.read(size)
+    def readinto(self, view: memoryview) -> int:
+        """Write the next bytes; gives back how many, 0 at the end."""
+        return self._body.readinto(view)
 
 
 class ChunkedBody:
     """A body in S3's chunks.
 
     Attributes:
-        trailer: checksums that came after the content, by lower-case name; complete once `read` has answered nothing.
+        trailer: checksums that came after the content, by lower-case name; complete once `readinto` has answered 0.
     """
 
     def __init__(self, body: Body, length: int, signer: Signed | None, *, trailed: bool) -> None:
@@ -61,29 +61,32 @@ class ChunkedBody:
         self._signer = signer
         self._previous = signer.signature if signer is not None else ""
         self._trailed = trailed
-        self._buffer = b""
+        # What was read ahead for the sake of a line; content goes past it where it can.
+        self._ahead = memoryview(b"")
+        self._buffer = bytearray(_READ)
         self._left = 0
         self._claimed = ""
         self._hash = hashlib.sha256()
         self._ended = False
 
-    def read(self, size: int) -> bytes:
-        """Return up to ``size`` bytes of content; empty at its end, when everything after it has been verified.
+    def readinto(self, view: memoryview) -> int:
+        """Write the next bytes of content; gives back how many, 0 at the end, when all that follows it was verified.
 
         Raises:
             RefusedError: the framing is broken, or a signature does not hold.
         """
-        if self._ended:
-            return b""
-        if not self._left and not self._next_chunk():
-            return b""
-        data = self._some(min(size, self._left))
-        self._left -= len(data)
+        if self._ended or not (self._left or self._next_chunk()):
+            return 0
+        view = view[: self._left]
+        count = self._take_ahead(view) if self._ahead else self._body.readinto(view)
+        if not count:
+            raise _incomplete()
+        self._left -= count
         if self._signer is not None:
-            self._hash.update(data)
+            self._hash.update(view[:count])
         if not self._left:
             self._end_chunk()
-        return data
+        return count
 
     def _next_chunk(self) -> bool:
         found = _HEAD.fullmatch(self._line())
@@ -103,7 +106,7 @@ class ChunkedBody:
         return False
 
     def _end_chunk(self) -> None:
-        if self._exactly(2) != b"\r\n":
+        if self._line() != b"":
             raise _broken("a chunk does not end where its size says")
         self._check_chunk()
 
@@ -134,7 +137,7 @@ class ChunkedBody:
                 "\n".join(("AWS4-HMAC-SHA256-TRAILER", signer.date, signer.scope, self._previous, digest))
             )
             self._compare(signature or "")
-        if self._buffer or self._body.read(1):
+        if self._ahead or self._body.readinto(bytearray(1)):
             raise _broken("something follows its end")
         self._ended = True
 
@@ -156,31 +159,33 @@ class ChunkedBody:
         raise _broken("its trailer is too long")
 
     def _line(self) -> bytes:
-        while b"\r\n" not in self._buffer:
-            if len(self._buffer) > _LINE_LIMIT:
+        while (end := bytes(self._ahead[: _LINE_LIMIT + 2]).find(b"\r\n")) < 0:
+            if len(self._ahead) > _LINE_LIMIT:
                 raise _broken("a line of its framing is too long")
             self._fill()
-        line, _, self._buffer = self._buffer.partition(b"\r\n")
-        if len(line) > _LINE_LIMIT:
-            raise _broken("a line of its framing is too long")
+        line = bytes(self._ahead[:end])
+        self._ahead = self._ahead[end + 2 :]
         return line
 
-    def _some(self, size: int) -> bytes:
-        if not self._buffer:
-            self._fill()
-        data, self._buffer = self._buffer[:size], self._buffer[size:]
-        return data
-
-    def _exactly(self, size: int) -> bytes:
-        while len(self._buffer) < size:
-            self._fill()
-        return self._some(size)
+    def _take_ahead(self, view: memoryview) -> int:
+        count = min(len(self._ahead), len(view))
+        view[:count] = self._ahead[:count]
+        self._ahead = self._ahead[count:]
+        return count
 
     def _fill(self) -> None:
-        data = self._body.read(_READ)
-        if not data:
-            raise RefusedError(400, "IncompleteBody", "The body ended before its last chunk; nothing was stored")
-        self._buffer += data
+        """Read more ahead, behind what is left: less than a line."""
+        left = bytes(self._ahead)
+        room = memoryview(self._buffer)
+        room[: len(left)] = left
+        count = self._body.readinto(room[len(left) :])
+        if not count:
+            raise _incomplete()
+        self._ahead = room[: len(left) + count]
+
+
+def _incomplete() -> RefusedError:
+    return RefusedError(400, "IncompleteBody", "The body ended before its last chunk; nothing was stored")
 
 
 def _broken(what: str) -> RefusedError:

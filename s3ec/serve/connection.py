@@ -42,24 +42,6 @@ Handle = Callable[[Request], Answer]
 Fail = Callable[[Refusal], Answer]
 
 
-class _Body:
-    """The bytes of a request as they come out of h11."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._kept = b""
-        self._ended = False
-
-    def read(self, size: int) -> bytes:
-        """Return up to ``size`` bytes; empty at the end."""
-        if not self._kept and not self._ended:
-            data = self._connection.receive_body()
-            self._ended = data is None
-            self._kept = data or b""
-        data, self._kept = self._kept[:size], self._kept[size:]
-        return data
-
-
 class Connection:
     """Serves one client until it, or the endpoint, has had enough.
 
@@ -79,6 +61,8 @@ class Connection:
         self._stopping = stopping
         self._lock = threading.Lock()
         self._rest = b""
+        self._left = 0
+        self._chunk: memoryview | None = None
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_LIMIT)
 
     def close_if_idle(self) -> None:
@@ -118,12 +102,17 @@ class Connection:
         if head is None:
             return None
         _refuse_ambiguous(head)
-        self._http.receive_data(self._rest)
-        self._rest = b""
+        self._http.receive_data(head)
+        self._rest = self._rest[len(head) :]
         event = self._http.next_event()
         if not isinstance(event, h11.Request):
             raise RefusedError(400, "BadRequest", "The request cannot be read")
-        return self._request(event)
+        request = self._request(event)
+        # h11 has read the head, and says by it where the body ends: at a number of bytes, or where its own reading of
+        # chunks ends. Through its buffer a number of bytes would be copied three times only to be counted.
+        self._left = request.content_length or 0
+        self._chunk = memoryview(b"") if "transfer-encoding" in request.headers else None
+        return request
 
     def _request(self, event: h11.Request) -> Request:
         headers: dict[str, str] = {}
@@ -143,9 +132,7 @@ class Connection:
             raise RefusedError(400, "InvalidURI", "The request's target must be a path")
         bucket, key_name, arguments = parse_target(path, query)
         secure = self._settings.tls is not None
-        return Request(
-            event.method.decode("ascii"), path, query, headers, _Body(self), secure, bucket, key_name, arguments
-        )
+        return Request(event.method.decode("ascii"), path, query, headers, self, secure, bucket, key_name, arguments)
 
     def _receive_head(self) -> bytes | None:
         """Wait for a request and for the whole of its head; None if the client is done."""
@@ -168,34 +155,60 @@ class Connection:
         _refuse_large(length)
         return self._rest[:length]
 
-    def receive_body(self) -> bytes | None:
-        """The next bytes of the body, or None at its end.
+    def readinto(self, buffer: bytearray | memoryview) -> int:
+        """Receive the next bytes of the request's body; see `s3ec.serve.requests.Body`.
 
         Raises:
             RefusedError: the client left, took too long, or broke the framing; an error of ours ends a request to S3.
         """
+        view = memoryview(buffer)
         try:
-            return self._next_data()
+            return self._next_counted(view) if self._chunk is None else self._next_of_chunks(view)
         except TimeoutError:
             raise RefusedError(408, "RequestTimeout", "The body did not go on in time; nothing was stored") from None
         except (OSError, h11.RemoteProtocolError):
             raise RefusedError(400, "IncompleteBody", "The body did not arrive whole; nothing was stored") from None
 
-    def _next_data(self) -> bytes | None:
-        while True:
+    def _next_counted(self, view: memoryview) -> int:
+        view = view[: self._left]
+        if not view:
+            return 0
+        count = min(len(self._rest), len(view))
+        if count:
+            view[:count] = self._rest[:count]
+            self._rest = self._rest[count:]
+        else:
+            self._ready_for_more()
+            count = self._socket.recv_into(view)
+            if not count:
+                raise ConnectionError("the client ended its side")
+        self._left -= count
+        return count
+
+    def _next_of_chunks(self, view: memoryview) -> int:
+        while not self._chunk:
             event = self._http.next_event()
-            if event is h11.NEED_DATA:
-                if self._http.they_are_waiting_for_100_continue:
-                    # Older ones of botocore do not recognise it without its word.
-                    go_on = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
-                    self._transmit(self._http.send(go_on))
-                self._socket.settimeout(self._settings.transfer_timeout)
-                self._http.receive_data(self._socket.recv(_RECEIVE))
-            elif isinstance(event, h11.Data):
-                if event.data:
-                    return bytes(event.data)
+            if isinstance(event, h11.Data):
+                self._chunk = memoryview(event.data)
+            elif event is not h11.NEED_DATA:
+                return 0
+            elif self._rest:
+                self._http.receive_data(self._rest)
+                self._rest = b""
             else:
-                return None
+                self._ready_for_more()
+                self._http.receive_data(self._socket.recv(_RECEIVE))
+        count = min(len(self._chunk), len(view))
+        view[:count] = self._chunk[:count]
+        self._chunk = self._chunk[count:]
+        return count
+
+    def _ready_for_more(self) -> None:
+        if self._http.they_are_waiting_for_100_continue:
+            # Older ones of botocore do not recognise it without its word.
+            go_on = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
+            self._transmit(self._http.send(go_on))
+        self._socket.settimeout(self._settings.transfer_timeout)
 
     def _transmit(self, data: bytes | None) -> None:
         if data:
@@ -228,29 +241,31 @@ class Connection:
             headers.append((b"Date", formatdate(usegmt=True).encode()))
         if answer.length is not None and answer.status not in (204, 304):
             headers.append((b"Content-Length", b"%d" % answer.length))
-        if self._stopping.is_set() or self._http.their_state is not h11.DONE:
+        if self._stopping.is_set() or self._unread():
             headers.append((b"Connection", b"close"))
         # Without words after the status botocore does not recognise an answer that comes instead of 100 Continue.
         reason = http.client.responses.get(answer.status, "Unknown").encode()
         return h11.Response(status_code=answer.status, headers=headers, reason=reason)
 
     def _unread(self) -> bool:
-        return self._http.their_state is h11.SEND_BODY
+        return self._left > 0 or (self._chunk is not None and self._http.their_state is h11.SEND_BODY)
 
     def _drain(self) -> None:
         """Read a little of what nobody wanted, so that the connection can go on; more is not worth it."""
         if self._http.they_are_waiting_for_100_continue:
             return
-        taken = 0
+        taken, buffer = 0, bytearray(_DRAINED)
         with suppress(RefusedError):
-            while taken < _DRAINED and self._unread() and (data := self.receive_body()) is not None:
-                taken += len(data)
+            while taken < _DRAINED and self._unread() and (count := self.readinto(buffer)):
+                taken += count
 
     def _may_go_on(self) -> bool:
-        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE or self._stopping.is_set():
+        if self._http.our_state is not h11.DONE or self._unread() or self._stopping.is_set():
             self._linger()
             return False
-        self._rest = self._http.trailing_data[0]
+        if self._chunk is not None:
+            # What h11 was given behind the last chunk; the next request begins with it.
+            self._rest = self._http.trailing_data[0] + self._rest
         with self._lock:
             self.busy = bool(self._rest)
         return True

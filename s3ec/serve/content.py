@@ -116,7 +116,7 @@ def _put_body(operation_name: str, parameters: dict[str, Any], payload: Payload,
         parameters["Body"] = payload.read()
     else:
         passing = operation_name == "PutObject" and _sends_in_one_pass(client)
-        parameters["Body"] = PassedOn(payload.read, payload.length) if passing else payload
+        parameters["Body"] = PassedOn(payload.readinto, payload.length) if passing else payload
         parameters["ContentLength"] = payload.length
 
 

@@ -38,7 +38,7 @@ class _Framing(Protocol):
     @property
     def trailer(self) -> Mapping[str, str]: ...
 
-    def read(self, size: int) -> bytes: ...
+    def readinto(self, view: memoryview) -> int: ...
 
 
 class Payload:
@@ -83,20 +83,34 @@ class Payload:
         Raises:
             RefusedError: the body is not what was signed or stated, or not of its length; its last byte stays here.
         """
-        if size < 0:
-            return b"".join(iter(lambda: self.read(1 << 20), b""))
-        if not self._left or not size:
-            return b""
-        data = self._framing.read(min(size, self._left))
-        if not data:
-            raise RefusedError(400, "IncompleteBody", "The body ended before the number of bytes that it was to have")
-        self._left -= len(data)
-        self._take(data)
-        if not self._left:
-            self._finish()
-        return data
+        buffer = bytearray(self._left if size < 0 else min(size, self._left))
+        view, filled = memoryview(buffer), 0
+        while filled < len(buffer) and (count := self.readinto(view[filled:])):
+            filled += count
+            if size >= 0:
+                break
+        return bytes(view[:filled])
 
-    def _take(self, data: bytes) -> None:
+    def readinto(self, buffer: bytearray | memoryview) -> int:
+        """Write the next bytes into a buffer; gives back how many, 0 at the end.
+
+        Raises:
+            RefusedError: as `read`; what the buffer then holds is not to be used.
+        """
+        view = memoryview(buffer)[: self._left]
+        if not view:
+            return 0
+        count = self._framing.readinto(view)
+        if not count:
+            raise RefusedError(400, "IncompleteBody", "The body ended before the number of bytes that it was to have")
+        self._take(view[:count])
+        if count == self._left:
+            self._finish()
+        # Only now: a body that is not what it should be has no end, however often it is read.
+        self._left -= count
+        return count
+
+    def _take(self, data: memoryview) -> None:
         if self._hash is not None:
             self._hash[0].update(data)
         for digest in self._digests.values():
@@ -104,7 +118,7 @@ class Payload:
 
     def _finish(self) -> None:
         """Look at all that was claimed; called while the last bytes are still held back."""
-        if self._framing.read(1):
+        if self._framing.readinto(memoryview(bytearray(1))):
             raise RefusedError(400, "IncompleteBody", "The body has more bytes than it was to have")
         if self._hash is not None and not hmac.compare_digest(self._hash[0].hexdigest(), self._hash[1]):
             raise RefusedError(

@@ -24,8 +24,8 @@ _SIGNING = frozenset(
 class Body(Protocol):
     """The bytes of a request, as the framing of HTTP ends them."""
 
-    def read(self, size: int) -> bytes:
-        """Return up to ``size`` bytes; empty at the end."""
+    def readinto(self, buffer: bytearray | memoryview, /) -> int:
+        """Write the next bytes into a buffer; gives back how many, 0 at the end."""
         ...
 
 

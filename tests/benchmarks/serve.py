@@ -13,11 +13,10 @@ import argparse
 import contextlib
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,36 +24,11 @@ import boto3
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from s3ec.serve.credentials_file import credentials_in  # noqa: E402
+from support import servers, serving  # noqa: E402  # found only now that the folder of tests is on the path
 
-from support import servers  # noqa: E402  # found only now that the folder of tests is on the path
-
-BUCKET = "benchmark"
+BUCKETS = ("directly", "through")
 MIB = 1024 * 1024
 SMALL = 100
-
-
-@contextlib.contextmanager
-def serving(home: Path, arguments: dict[str, Any]) -> Iterator[tuple[dict[str, Any], int]]:
-    """Start an endpoint in front of a server; yields the arguments of its clients, and its process ID."""
-    (home / "key").write_bytes(bytes(range(128, 160)))
-    environment = {
-        **os.environ,
-        "AWS_ENDPOINT_URL_S3": arguments["endpoint_url"],
-        "AWS_ACCESS_KEY_ID": arguments["aws_access_key_id"],
-        "AWS_SECRET_ACCESS_KEY": arguments["aws_secret_access_key"],
-        "AWS_DEFAULT_REGION": arguments["region_name"],
-    }
-    words = ["serve", "--port", "0", "--aes-key-file", str(home / "key"), "--credentials", str(home / "own")]
-    with subprocess.Popen([sys.executable, "-m", "s3ec", *words], env=environment, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        url = process.stdout.readline().decode().strip().partition("=")[2]
-        own = credentials_in(home / "own")
-        pair = {"aws_access_key_id": own.access_key, "aws_secret_access_key": own.secret_key}
-        try:
-            yield {**arguments, **pair, "endpoint_url": url}, process.pid
-        finally:
-            process.terminate()
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -70,14 +44,14 @@ def computed(process_id: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def cases(client: Any) -> dict[str, Callable[[], object]]:
+def cases(client: Any, bucket: str) -> dict[str, Callable[[], object]]:
     """What is measured, with one client."""
     large, small = os.urandom(64 * MIB), os.urandom(1024)
     return {
-        "put 64 MiB": lambda: client.put_object(Bucket=BUCKET, Key="large", Body=large),
-        "get 64 MiB": lambda: client.get_object(Bucket=BUCKET, Key="large")["Body"].read(),
-        "put 1 KiB": lambda: [client.put_object(Bucket=BUCKET, Key=f"s{i}", Body=small) for i in range(SMALL)],
-        "get 1 KiB": lambda: [client.get_object(Bucket=BUCKET, Key=f"s{i}")["Body"].read() for i in range(SMALL)],
+        "put 64 MiB": lambda: client.put_object(Bucket=bucket, Key="large", Body=large),
+        "get 64 MiB": lambda: client.get_object(Bucket=bucket, Key="large")["Body"].read(),
+        "put 1 KiB": lambda: [client.put_object(Bucket=bucket, Key=f"s{i}", Body=small) for i in range(SMALL)],
+        "get 1 KiB": lambda: [client.get_object(Bucket=bucket, Key=f"s{i}")["Body"].read() for i in range(SMALL)],
     }
 
 
@@ -89,24 +63,26 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         home = Path(folder)
         direct = stack.enter_context(servers.minio(home, tls=False)).arguments()
-        through, endpoint = stack.enter_context(serving(home, direct))
-        clients = [stack.enter_context(contextlib.closing(boto3.client("s3", **each))) for each in (direct, through)]
-        clients[0].create_bucket(Bucket=BUCKET)
-        ways = [cases(client) for client in clients]
+        endpoint = stack.enter_context(serving.started(home, direct))
+        both = (direct, endpoint.arguments())
+        clients = [stack.enter_context(contextlib.closing(boto3.client("s3", **each))) for each in both]
+        for bucket in BUCKETS:
+            clients[0].create_bucket(Bucket=bucket)
+        ways = [cases(*each) for each in zip(clients, BUCKETS, strict=True)]
         for name in ways[0]:
             measured: list[float] = []
             took: list[tuple[float, float]] = []
             begin = 0.0
             for number in range(rounds + 1):
                 order = (0, 1) if number % 2 else (1, 0)
-                begin = begin if number > 1 else computed(endpoint)  # the first is for warming up
+                begin = begin if number > 1 else computed(endpoint.process.pid)  # the first is for warming up
                 times = {way: seconds(ways[way][name]) for way in order}
                 if number:
                     measured.append(times[0] / times[1])
                     took.append((times[0], times[1]))
             low, middle, high = min(measured), statistics.median(measured), max(measured)
             directly, slower = (statistics.median(each) for each in zip(*took, strict=True))
-            own = (computed(endpoint) - begin) / rounds
+            own = (computed(endpoint.process.pid) - begin) / rounds
             print(
                 f"{name:12} {middle:5.2f}  ({low:.2f} to {high:.2f})   {directly:.3f} s, {slower:.3f} s, {own:.3f} s",
                 flush=True,

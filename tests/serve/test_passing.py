@@ -117,7 +117,7 @@ def test_s3_that_refuses_before_the_body_is_asked_again_by_its_sender(endpoint_o
 
 def test_a_bucket_in_another_region_is_found_by_the_second_sending():
     """botocore has learned by then where it is, and no client follows a redirection from here."""
-    source = open_source(PassedOn(io.BytesIO(CONTENT).read, len(CONTENT)), len(CONTENT))
+    source = open_source(PassedOn(io.BytesIO(CONTENT).readinto, len(CONTENT)), len(CONTENT))
     body = PassingBody(source, _Plain(), PlaintextClaims(None, {}))  # type: ignore[arg-type]  # any cipher will do
     answered = SimpleNamespace(status_code=301), {"Error": {"Code": "PermanentRedirect"}, "ResponseMetadata": {}}
     request = {"body": body, "context": {"s3_redirect": {"redirected": True}}}
@@ -214,7 +214,7 @@ def test_what_all_may_keep_is_within_the_limit():
 
 def test_a_passing_body_is_never_rewound():
     """Under one key and counter it must not be encrypted a second time."""
-    source = open_source(PassedOn(io.BytesIO(CONTENT).read, len(CONTENT)), len(CONTENT))
+    source = open_source(PassedOn(io.BytesIO(CONTENT).readinto, len(CONTENT)), len(CONTENT))
     body = PassingBody(source, _Plain(), PlaintextClaims(None, {}))  # type: ignore[arg-type]  # any cipher will do
     assert body.seek(0, 2) == len(CONTENT) + 16
     assert body.seek(0) == 0

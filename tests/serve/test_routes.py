@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import io
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import quote
 
 import boto3
 import botocore.session
@@ -125,8 +127,9 @@ def test_what_is_refused_reaches_nobody(serve: Callable[..., Server], plain_s3: 
 
 
 WORDS = st.sampled_from(
-    ["uploads", "uploadId=1", "partNumber=1", "tagging", "acl", "delete", "list-type=2", "x-id=PutObject", "append",
-     "versionId=1", "encryption", "renameObject", "select&select-type=2", "annotation", "annotationName=a", "policy"]
+    ["uploads", "uploadId=1", "uploadId=BEGUN", "partNumber=1", "tagging", "acl", "delete", "list-type=2", "append",
+     "x-id=PutObject", "versionId=1", "encryption", "renameObject", "select&select-type=2", "annotation",
+     "annotationName=a", "policy"]
 )  # fmt: skip
 HEADERS = st.dictionaries(
     st.sampled_from(
@@ -139,10 +142,12 @@ HEADERS = st.dictionaries(
 DOCUMENTS = frozenset({"tagging", "acl", "policy", "encryption"})
 """Arguments under which a body is a setting, and no content."""
 SECRET = b"this-is-plaintext-that-nobody-may-see"
+CRC = base64.b64encode(zlib.crc32(SECRET).to_bytes(4, "big")).decode()
+CHUNKED = {"Content-Encoding": "aws-chunked", "x-amz-decoded-content-length": str(len(SECRET))}
 
 
 @pytest.fixture(scope="module")
-def fuzzed(_aws_environment: None) -> Iterator[tuple[Server, LyingS3]]:
+def fuzzed(_aws_environment: None) -> Iterator[tuple[Server, LyingS3, EncryptionClient]]:
     """An endpoint in front of an S3 that keeps what arrived."""
     with lying_s3() as lies:
         arguments = {**client_arguments(lies.url), "config": Config(retries={"total_max_attempts": 1})}
@@ -150,25 +155,62 @@ def fuzzed(_aws_environment: None) -> Iterator[tuple[Server, LyingS3]]:
             settings = ServeSettings(credentials=CREDENTIALS, port=0)
             session = boto3.Session("testing", "testing", region_name=REGION)
             with running(make_server(settings, session, client, OneDoor(Door(client)))) as server:
-                yield server, lies
+                yield server, lies, client
+
+
+TARGETS = st.sampled_from(
+    ["", "/k", "/k/%C3%A9", "//k", "/k.instruction", "/a%2Fb", "/a+b", "/a%20b", "/../up", "/./k", "/k/", "/k%00", "/%",
+     "/" + "x" * 1024, "/" + "%C3%A9" * 600]
+)  # fmt: skip
+
+
+def unsigned(raw: Raw) -> bytes:
+    """The body as it is."""
+    return SECRET
+
+
+MODES: dict[str, tuple[str, dict[str, str], Callable[[Raw], bytes]]] = {
+    "unsigned": ("UNSIGNED-PAYLOAD", {}, unsigned),
+    "hash": (hashlib.sha256(SECRET).hexdigest(), {}, unsigned),
+    "another hash": ("0" * 64, {}, unsigned),
+    "no mode": ("", {}, unsigned),
+    "signed chunks": ("STREAMING-AWS4-HMAC-SHA256-PAYLOAD", CHUNKED, lambda raw: raw.chunks(SECRET[:5], SECRET[5:])),
+    "trailer": (
+        "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+        {**CHUNKED, "x-amz-trailer": "x-amz-checksum-crc32"},
+        lambda raw: raw.chunks(SECRET, trailer={"x-amz-checksum-crc32": CRC}, sign=False),
+    ),
+    "chunks of another mode": ("UNSIGNED-PAYLOAD", CHUNKED, lambda raw: raw.chunks(SECRET)),
+}
 
 
 @given(
-    method=st.sampled_from(["PUT", "POST", "DELETE", "GET"]),
-    key=st.sampled_from(["", "/k", "/k/é", "//k", "/k.instruction"]),
+    method=st.sampled_from(["PUT", "POST", "DELETE", "GET", "HEAD", "PATCH"]),
+    target=TARGETS,
     words=st.lists(WORDS, unique=True, max_size=3),
     headers=HEADERS,
+    mode=st.sampled_from(sorted(MODES)),
+    chunked=st.booleans(),
 )
 def test_no_request_lets_plaintext_through(
-    fuzzed: tuple[Server, LyingS3], method: str, key: str, words: list[str], headers: dict[str, str]
-):
-    """Whatever is asked for, with whatever beside it: S3 sees no byte of a body that may be content."""
-    server, lies = fuzzed
+    fuzzed: tuple[Server, LyingS3, EncryptionClient], method: str, target: str, words: list[str],
+    headers: dict[str, str], mode: str, chunked: bool,
+):  # fmt: skip
+    """Whatever is asked for, with whatever beside it and however it is framed: S3 sees no byte that may be content."""
+    server, lies, client = fuzzed
+    query = "&".join(words)
+    if "BEGUN" in query:
+        upload_id = client.create_multipart_upload(Bucket="bucket", Key="k")["UploadId"]
+        query = query.replace("BEGUN", upload_id)
     before = len(lies.state.attempts)
-    raw = Raw(server.url, method, f"/bucket{quote(key)}?{'&'.join(words)}".rstrip("?"), "UNSIGNED-PAYLOAD", headers)
-    answer = converse(server.url, raw.head("Connection: close", f"Content-Length: {len(SECRET)}") + SECRET)
+    payload, more, make = MODES[mode]
+    raw = Raw(server.url, method, f"/bucket{target}?{query}".rstrip("?"), payload, {**headers, **more})
+    body = make(raw)
+    framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {len(body)}"
+    data = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if chunked else body
+    answer = converse(server.url, raw.head("Connection: close", framing) + data)
     assert answer.startswith(b"HTTP/1.1 ")
     for attempt in lies.state.attempts[before:]:
         path, _, query = attempt.path.partition("?")
         is_setting = path in ("/bucket", "/bucket/") or not DOCUMENTS.isdisjoint(query.split("&"))
-        assert is_setting or SECRET not in attempt.body, (attempt.method, attempt.path)
+        assert is_setting or SECRET[5:] not in attempt.body, (attempt.method, attempt.path)

@@ -1,4 +1,4 @@
-"""`s3ec run --serve` beside a server that checks who signs: what goes past the endpoint is refused and stores nothing."""
+"""`s3ec run --serve` beside a server that checks who signs: what goes past the endpoint is refused, stores nothing."""
 
 from __future__ import annotations
 

@@ -44,12 +44,14 @@ class Server:
         data: the directory where it keeps objects, to look at what is really on the disk.
         certificate: path of the certificate to trust, where it speaks https.
         secret_key: the secret of `ACCESS_KEY`.
+        process: itself.
     """
 
     url: str
     data: Path
     certificate: Path | None
     secret_key: str = SECRET_KEY
+    process: subprocess.Popen[bytes] | None = None
 
     def arguments(self) -> dict[str, Any]:
         """Arguments for ``boto3.client`` or ``EncryptionClient``; the caller's own to change."""
@@ -67,14 +69,19 @@ class Server:
 
 
 @contextlib.contextmanager
-def minio(home: Path, *, tls: bool) -> Iterator[Server]:
-    """Run MinIO with its built-in KMS, whose one key is called `MINIO_KMS_KEY`."""
-    data, certificates = home / "data", home / "certs"
-    data.mkdir(parents=True)
-    certificates.mkdir()
+def minio(home: Path, *, tls: bool, port: int | None = None) -> Iterator[Server]:
+    """Run MinIO with its built-in KMS, whose one key is called `MINIO_KMS_KEY`.
+
+    In a home where it ran before, without TLS, it goes on with what is there.
+    """
+    data, certificates, key_file = home / "data", home / "certs", home / "kms"
+    for folder in (data, certificates):
+        folder.mkdir(parents=True, exist_ok=not tls)
     certificate = write_certificate(certificates, "public.crt", "private.key") if tls else None
-    port = free_port()
-    kms_key = base64.b64encode(secrets.token_bytes(32)).decode()
+    port = port or free_port()
+    if not key_file.exists():
+        key_file.write_bytes(base64.b64encode(secrets.token_bytes(32)))
+    kms_key = key_file.read_text("ascii")
     command = [installed("bin/minio"), "server", "--quiet", "--anonymous", "--address", f"127.0.0.1:{port}"]
     environment = {
         "MINIO_ROOT_USER": ACCESS_KEY,
@@ -84,8 +91,9 @@ def minio(home: Path, *, tls: bool) -> Iterator[Server]:
         "MINIO_UPDATE": "off",
         "MINIO_CI_CD": "on",
     }
-    with running([*command, "--certs-dir", str(certificates), str(data)], environment, home, port):
-        yield Server(f"{'https' if tls else 'http'}://127.0.0.1:{port}", data, certificate)
+    with running([*command, "--certs-dir", str(certificates), str(data)], environment, home, port) as process:
+        url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+        yield Server(url, data, certificate, process=process)
 
 
 @contextlib.contextmanager
@@ -139,7 +147,9 @@ def installed(path: str) -> str:
 
 
 @contextlib.contextmanager
-def running(command: list[str], environment: Mapping[str, str], home: Path, port: int) -> Iterator[None]:
+def running(
+    command: list[str], environment: Mapping[str, str], home: Path, port: int
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server until the block ends; its output goes to a file that a failed start shows."""
     log = home / "server.log"
     inherited = {name: value for name, value in os.environ.items() if name in {"PATH", "LANG", "TMPDIR"}}
@@ -159,7 +169,7 @@ def running(command: list[str], environment: Mapping[str, str], home: Path, port
                 if process.poll() is not None or time.monotonic() > deadline:
                     pytest.fail(f"{command[0]} did not start:\n{log.read_text(errors='replace')[-4000:]}")
                 time.sleep(0.05)
-            yield
+            yield process
         finally:
             process.terminate()
             try:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
+import os
 import re
 import socket
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from s3ec.serve import LocalCredentials, Server
+from s3ec.serve.credentials_file import credentials_in
 
 from support.aws import REGION
 
@@ -32,6 +38,53 @@ def running(server: Server) -> Iterator[Server]:
     finally:
         server.stop()
         thread.join()
+
+
+@dataclass(frozen=True)
+class Started:
+    """An endpoint that is a process of its own."""
+
+    url: str
+    credentials: LocalCredentials
+    process: subprocess.Popen[bytes]
+
+    def arguments(self) -> dict[str, Any]:
+        """Arguments for ``boto3.client``."""
+        pair = self.credentials
+        return {
+            "endpoint_url": self.url,
+            "region_name": REGION,
+            "aws_access_key_id": pair.access_key,
+            "aws_secret_access_key": pair.secret_key,
+        }
+
+
+@contextlib.contextmanager
+def started(home: Path, behind: Mapping[str, Any], *words: str) -> Iterator[Started]:
+    """Start ``s3ec serve`` as a user does, with an AES key; it ends with the block.
+
+    Args:
+        home: a folder for the key and the credentials, which stay the same when it is started there again.
+        behind: arguments for ``boto3.client`` that lead to the server behind it.
+        words: more options.
+    """
+    (home / "key").write_bytes(bytes(range(128, 160)))
+    environment = {
+        **os.environ,
+        "AWS_ENDPOINT_URL_S3": behind["endpoint_url"],
+        "AWS_ACCESS_KEY_ID": behind["aws_access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": behind["aws_secret_access_key"],
+        "AWS_DEFAULT_REGION": behind["region_name"],
+    }
+    command = [sys.executable, "-m", "s3ec", "serve", "--port", "0", "--aes-key-file", str(home / "key")]
+    command += ["--credentials", str(home / "own"), *words]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            url = process.stdout.readline().decode().strip().partition("=")[2]
+            yield Started(url, credentials_in(home / "own"), process)
+        finally:
+            process.terminate()
 
 
 class _Auth(S3SigV4Auth):

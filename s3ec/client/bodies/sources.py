@@ -94,8 +94,28 @@ class BytesSource:
         """Do nothing: the progress of bytes is not counted."""
 
 
+class PassedOn:
+    """A stream whose sender waits for the answer, and sends it again if that is an error: it may be sent as it arrives.
+
+    Attributes:
+        readinto: writes into a buffer what it has, and gives back how many bytes that are; raises with the last of them
+            if they are not what they should be.
+        length: bytes.
+    """
+
+    def __init__(self, readinto: Callable[[memoryview], int], length: int) -> None:
+        """Take what gives the bytes, and how many there are."""
+        self.readinto = readinto
+        self.length = length
+
+    def read(self, size: int) -> bytes:
+        """Return up to ``size`` bytes."""
+        buffer = bytearray(size)
+        return bytes(memoryview(buffer)[: self.readinto(memoryview(buffer))])
+
+
 # What these fill a buffer with is what they read; a class of the caller's own may change the one and not the other.
-_FILLABLE = frozenset({io.BufferedRandom, io.BufferedReader, io.BytesIO, io.FileIO})
+_FILLABLE = frozenset({io.BufferedRandom, io.BufferedReader, io.BytesIO, io.FileIO, PassedOn})
 
 
 class _Reader:
@@ -219,20 +239,6 @@ class StreamSource(_Reader):
 
     def report_position(self, offset: int) -> None:
         """Do nothing: reading the stream was its progress."""
-
-
-class PassedOn:
-    """A stream whose sender waits for the answer, and sends it again if that is an error: it may be sent as it arrives.
-
-    Attributes:
-        read: gives up to so many bytes, and raises before the last of them if they are not what they should be.
-        length: bytes.
-    """
-
-    def __init__(self, read: Callable[[int], bytes], length: int) -> None:
-        """Take what gives the bytes, and how many there are."""
-        self.read = read
-        self.length = length
 
 
 class PassingSource(StreamSource):
