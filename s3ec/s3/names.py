@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from s3ec.errors import escaped
+from s3ec.errors import S3ECError, escaped
 
-__all__ = ["location_of", "object_arn"]
+__all__ = ["Located", "located", "location_of", "object_arn"]
 
 
 def location_of(parameters: Mapping[str, Any]) -> str | None:
@@ -17,6 +17,36 @@ def location_of(parameters: Mapping[str, Any]) -> str | None:
         return None
     place = f"s3://{bucket}/{key}" if isinstance(key, str) else f"s3://{bucket}"
     return escaped(f"{place}?versionId={version}" if isinstance(version, str) else place)
+
+
+def located(error: S3ECError, parameters: Mapping[str, Any]) -> S3ECError:
+    """Note in an error which object a request is about, and return it."""
+    place = location_of(parameters)
+    return error if place is None else error.locate(place)
+
+
+class Located:
+    """Notes in errors of ours which object a request is about.
+
+    ::
+
+        with Located(parameters):
+            ...
+    """
+
+    __slots__ = ("_parameters",)
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        """Take the request."""
+        self._parameters = parameters
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, S3ECError):
+            # What it was made of says nothing more to the caller, and stays out of the traceback.
+            located(error, self._parameters).__suppress_context__ = True
 
 
 def object_arn(bucket: str, key: str) -> str:

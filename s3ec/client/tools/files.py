@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from botocore.client import BaseClient
-from botocore.exceptions import ClientError
 
 from s3ec.client.bodies.ciphertext_reader import CiphertextReader
-from s3ec.client.bodies.releases import FedSpan, Release, open_plaintext
+from s3ec.client.bodies.releases import FedSpan
 from s3ec.client.calls.wire import Wire
 from s3ec.client.encryption_client import EncryptionClient
-from s3ec.errors import AuthenticationError, ConfigurationError, S3ECError, UnsupportedOperationError
+from s3ec.errors import AuthenticationError, ConfigurationError
 from s3ec.materials import StoredContext
-from s3ec.s3.answers import check_partial, etag_of, length_of, status_of
-from s3ec.s3.contents import VerifiedSpan
-from s3ec.s3.names import location_of
-from s3ec.s3.objects import ReadRequest, check, check_stored_length, resolve, take_read_request
-from s3ec.s3.range_header import ByteRange
-from s3ec.s3.ranges import authenticate
+from s3ec.s3 import open_object as opening
+from s3ec.s3.contents import Span
+from s3ec.s3.names import Located
+from s3ec.s3.objects import take_read_request
+from s3ec.s3.open_object import InMemoryObject, OpenObject, read_span, refuse_ranges
 from s3ec.s3.receiving import receive_span
-from s3ec.s3.verified import RANGE_CHUNK_SIZE, VerifiedObject
 
 __all__ = ["open_object"]
 
@@ -66,48 +62,19 @@ def open_object(
     """
     if not isinstance(client, EncryptionClient):
         raise ConfigurationError("s3ec.open takes an EncryptionClient")
-    if {"Range", "PartNumber"} & parameters.keys():
-        raise ConfigurationError("s3ec.open reads whole objects; seek in the file instead of giving a range")
+    refuse_ranges(parameters)
     if read_ahead < 1:
         raise ConfigurationError("read_ahead is a number of bytes, at least 1")
     wire: Wire = client._s3ec_for(Bucket)._s3ec_wire
     context = {} if EncryptionContext is None else {"EncryptionContext": EncryptionContext}
     request = take_read_request({"Bucket": Bucket, "Key": Key, **context, **parameters})
-    try:
-        raw = _open(wire, request)
-    except S3ECError as error:
-        raise error.locate(location_of(request.parameters) or "") from error.__cause__
+    with Located(request.parameters):
+        raw = _file(wire, wire.run(opening.open_object(wire, request, wire.options.buffer_size)))
     return io.BufferedReader(raw, read_ahead)
 
 
-def _open(wire: Wire, request: ReadRequest) -> io.RawIOBase:
-    response = wire.call("GetObject", request.parameters)
-    # botocore's own body as a context is the connection beneath it, whose errors are urllib3's.
-    with contextlib.closing(response["Body"]):
-        found = wire.run(resolve(wire, request, response.get("Metadata", {})))
-        etag, stored = etag_of(response), length_of(response)
-        if found is None:
-            return _ObjectFile(wire, request.pinned(etag), response.get("VersionId"), stored, None)
-        suite = found.content_metadata.algorithm_suite
-        checked = check(wire, request, found)
-        if suite.is_legacy:
-            raise UnsupportedOperationError(
-                "s3ec.open is refused for CBC content: nothing can verify it. get_object reads it as a stream"
-            )
-        check_stored_length(found.content_metadata, stored)
-        cipher = checked.open()
-        if stored - suite.tag_length <= wire.options.buffer_size:
-            release = open_plaintext(
-                CiphertextReader(response["Body"]),
-                cipher,
-                stored,
-                delayed=False,
-                buffer_size=wire.options.buffer_size,
-                spool_directory=None,
-            )
-            return _MemoryFile(release, stored - suite.tag_length)
-        verified = wire.run(authenticate(response, cipher, found.content_metadata))
-    return _ObjectFile(wire, request.pinned(etag), response.get("VersionId"), verified.length, verified)
+def _file(wire: Wire, opened: InMemoryObject | OpenObject) -> io.RawIOBase:
+    return _MemoryFile(opened) if isinstance(opened, InMemoryObject) else _ObjectFile(wire, opened)
 
 
 class _SeekableFile(io.RawIOBase):
@@ -152,82 +119,46 @@ class _SeekableFile(io.RawIOBase):
         if self.closed:
             raise ValueError("I/O operation on closed file")
 
-    def _read_span(self, view: memoryview, span: tuple[int, int]) -> None:
+    def _read_span(self, view: memoryview, span: Span) -> None:
         """Fill a buffer with the bytes of a span that lies within the file."""
         raise NotImplementedError("each kind of file has its own")  # pragma: no cover - abstract
 
 
 class _MemoryFile(_SeekableFile):
-    """Verified plaintext in memory, up to ``buffer_size``; each chunk of the release is let go as it is copied."""
+    """Verified plaintext in memory, up to ``buffer_size``; each of its pieces is let go as it is copied."""
 
-    def __init__(self, release: Release, length: int) -> None:
-        super().__init__(length)
-        self._plaintext = memoryview(bytearray(length))
-        _fill(self._plaintext, release.take)
+    def __init__(self, opened: InMemoryObject) -> None:
+        super().__init__(opened.length)
+        self._plaintext = memoryview(bytearray(opened.length))
+        _fill(self._plaintext, lambda _: opened.plaintext.popleft() if opened.plaintext else b"")
 
     def close(self) -> None:
         self._plaintext = memoryview(b"")
         super().close()
 
-    def _read_span(self, view: memoryview, span: tuple[int, int]) -> None:
+    def _read_span(self, view: memoryview, span: Span) -> None:
         view[:] = self._plaintext[span[0] : span[1] + 1]
 
 
 class _ObjectFile(_SeekableFile):
     """Reads of one pinned object."""
 
-    def __init__(
-        self, wire: Wire, pinned: dict[str, Any], version_id: str | None, length: int, verified: VerifiedObject | None
-    ) -> None:
-        super().__init__(length)
+    def __init__(self, wire: Wire, opened: OpenObject) -> None:
+        super().__init__(opened.length)
         self._wire = wire
-        self._pinned = pinned
-        self._version_id = version_id
-        self._verified = verified
+        self._opened = opened
 
-    def _read_span(self, view: memoryview, span: tuple[int, int]) -> None:
-        first, last = span
-        if self._verified is not None:
-            first = first // RANGE_CHUNK_SIZE * RANGE_CHUNK_SIZE
-            last = min((last // RANGE_CHUNK_SIZE + 1) * RANGE_CHUNK_SIZE, self._length) - 1
-        asked = ByteRange(first, last)
-        try:
-            response = self._get(asked)
-            with response["Body"]:
-                total = check_partial(response, asked).total
-                if (etag_of(response), total) != (self._pinned["IfMatch"], self._total):
-                    raise AuthenticationError("S3 answered for another object than the one that was opened")
-                reader = CiphertextReader(response["Body"])
-                ranged = None if self._verified is None else _verified_span(self._verified, first, span, reader)
-                filled = _fill(view, ranged.take if ranged else reader.read)
+    def _read_span(self, view: memoryview, span: Span) -> None:
+        with Located(self._opened.pinned):
+            answer = self._wire.run(read_span(self._opened, span))
+        self._opened = answer.opened
+        with Located(self._opened.pinned):
+            with answer.body:
+                reader = CiphertextReader(answer.body)
+                take = reader.read if answer.content is None else FedSpan(receive_span(answer.content), reader).take
+                filled = _fill(view, take)
             if filled < len(view):
                 raise AuthenticationError("the answer ended before the range that it announced")
-        except S3ECError as error:
-            raise error.locate(location_of(self._pinned) or "") from error.__cause__
-
-    def _get(self, asked: ByteRange) -> dict[str, Any]:
-        try:
-            return self._wire.call("GetObject", {**self._pinned, "Range": str(asked)})
-        except ClientError as error:
-            if status_of(error.response) != 412 or self._version_id in (None, self._pinned.get("VersionId")):
-                raise
-            replaced = error
-        # Naming a version takes a permission that the caller may not have, hence only if nothing else is left.
-        named = {**self._pinned, "VersionId": self._version_id}
-        try:
-            response = self._wire.call("GetObject", {**named, "Range": str(asked)})
-        except ClientError:
-            raise replaced from None
-        self._pinned = named
-        return response
-
-    @property
-    def _total(self) -> int:
-        return self._length if self._verified is None else self._verified.total
-
-
-def _verified_span(verified: VerifiedObject, first: int, span: tuple[int, int], reader: CiphertextReader) -> Release:
-    return FedSpan(receive_span(VerifiedSpan(verified, first, span)), reader)
 
 
 def _fill(view: memoryview, take: Callable[[int], bytes | memoryview]) -> int:
