@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
-import os
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -17,57 +17,46 @@ from typing import Any
 import aiohttp
 from boto3.s3.transfer import TransferConfig
 from s3transfer.exceptions import RetriesExceededError
-from s3transfer.utils import S3_RETRYABLE_DOWNLOAD_ERRORS, OSUtils
+from s3transfer.utils import S3_RETRYABLE_DOWNLOAD_ERRORS
 
 from s3ec.aio.driver import to_the_end
 from s3ec.aio.releases import AsyncRelease, opened_whole
-from s3ec.aio.transfer_uploads import Throttle, workers
+from s3ec.aio.transfer_uploads import Throttle
 from s3ec.aio.wire import AsyncWire
 from s3ec.aio.work import off_loop
 from s3ec.client.bodies.sources import CHUNK_SIZE
 from s3ec.client.transfers import download_targets as targets
-from s3ec.client.transfers.downloads import Progress, write_all
 from s3ec.s3.contents import WholeContent
-from s3ec.s3.download import Downloadable, fetch_part, look_before_download
-from s3ec.s3.objects import take_read_request
-from s3ec.s3.pinning import ReplacedError
+from s3ec.s3.download import PartsToFetch, fetch_part
+from s3ec.s3.managed_download import Download
+from s3ec.s3.transfers import Pieces, joined
 
-__all__ = ["Download", "deliver", "to_file", "to_fileobj"]
+__all__ = ["DownloadEngine"]
 
-_LARGEST_PART = 4 * 1024 * 1024
 _BROKEN = (aiohttp.ClientError, asyncio.TimeoutError, *S3_RETRYABLE_DOWNLOAD_ERRORS)
 
 
 class _Parts:
     """The stored bytes of one pinned version, fetched in parallel and read in order, like an `AsyncReader`."""
 
-    def __init__(
-        self, wire: AsyncWire, wanted: Downloadable, config: TransferConfig, progress: Callable[[int], None]
-    ) -> None:
+    def __init__(self, wire: AsyncWire, download: Download, config: TransferConfig) -> None:
         self._wire = wire
-        self._wanted = wanted
+        self._wanted = download.wanted
         self._attempts = config.num_download_attempts
-        self._progress = progress
-        total = wanted.length
-        self._size = max(1, min(config.multipart_chunksize, _LARGEST_PART, total))
-        self._most = workers(config) if total >= config.multipart_threshold else 1
+        self._progress = download.progress
+        self._plan = PartsToFetch(download.wanted, config)
         self._throttle = Throttle(config)
-        self._next = 0
         self._window: deque[asyncio.Task[list[bytes]]] = deque()
-        self._current: deque[bytes] = deque()
+        self._current = Pieces()
 
     async def read(self, size: int) -> bytes:
         pieces: list[bytes] = []
         left = size
         while left and await self._ready():
-            piece = self._current.popleft()
-            if len(piece) > left:
-                self._current.appendleft(piece[left:])
-                piece = piece[:left]
-            pieces.append(piece)
-            left -= len(piece)
+            pieces.append(self._current.take(left))
+            left -= len(pieces[-1])
         self._progress(size - left)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return joined(pieces)
 
     async def drain(self) -> None:
         """Do nothing: every part was read to its end."""
@@ -84,17 +73,14 @@ class _Parts:
     async def _ready(self) -> bool:
         """Make sure that there is a piece to read; False at the end."""
         while not self._current:
-            total = self._wanted.length
-            while self._next < total and len(self._window) < self._most:
-                size = min(self._size, total - self._next)
-                self._window.append(asyncio.ensure_future(self._fetch(self._next, size)))
-                self._next += size
+            while len(self._window) < self._plan.at_once and (part := self._plan.next_part()):
+                self._window.append(asyncio.ensure_future(self._fetch(*part)))
             if not self._window:
                 return False
             # It stays in the window, to be ended with the others, until it is here.
             pieces = await asyncio.shield(self._window[0])
             self._window.popleft()
-            self._current.extend(pieces)
+            self._current.add(pieces)
         return True
 
     async def _fetch(self, start: int, size: int) -> list[bytes]:
@@ -126,129 +112,54 @@ class _Plain:
         """Do nothing: the parts themselves are closed."""
 
 
-class Download:
-    """One object on its way down.
+class DownloadEngine:
+    """Moves what is downloaded, with the tasks of one transfer."""
 
-    Attributes:
-        handed_out: set by targets that keep what they get: from the first byte on the download cannot start again.
-    """
+    now = staticmethod(time.monotonic)
 
-    def __init__(self, wire: AsyncWire, wanted: Downloadable, config: TransferConfig, callback: Any) -> None:
-        """Take the object; nothing of it is fetched yet."""
+    def __init__(self, wire: AsyncWire, config: TransferConfig) -> None:
+        """Take the wire of the client, and the sizes, requests at once and bandwidth."""
         self._wire = wire
-        self._wanted = wanted
-        self._progress = Progress(callback, wanted.plaintext_length)
-        self._parts = _Parts(wire, wanted, config, self._progress)
-        self.handed_out = False
+        self._config = config
 
-    async def close(self) -> None:
-        """End what is on its way."""
-        await self._parts.close()
-
-    def take_back_progress(self) -> None:
-        """Tell the caller's callback that what it heard of has to be fetched again, as s3transfer tells it."""
-        self._progress.take_back()
-
-    async def write_to(self, write: Callable[[bytes | memoryview], Awaitable[object]], *, delayed: bool) -> None:
-        """Write all plaintext.
-
-        Raises:
-            AuthenticationError: the content does not verify. Without ``delayed`` nothing was written then; with it,
-                what was written is not to be used.
-        """
-        release = await self._release(delayed=delayed)
+    async def move(self, download: Download) -> None:
+        """Fetch an object, and write its plaintext; see `s3ec.client.transfers.downloads.DownloadEngine`."""
+        write = await _writing_to(download)
+        parts = _Parts(self._wire, download, self._config)
         try:
-            while piece := await release.take(CHUNK_SIZE):
-                await write(piece)
+            release = await self._release(download, parts)
+            try:
+                while piece := await release.take(CHUNK_SIZE):
+                    download.has_begun = True
+                    await write(piece)
+            finally:
+                release.close()
         finally:
-            release.close()
+            await parts.close()
 
-    async def _release(self, *, delayed: bool) -> AsyncRelease:
-        cipher = self._wanted.cipher
+    async def _release(self, download: Download, parts: _Parts) -> AsyncRelease:
+        cipher = download.wanted.cipher
         if cipher is None:
-            return _Plain(self._parts)
-        reader: Any = self._parts
-        return await opened_whole(self._wire.options, WholeContent(cipher, self._wanted.length, delayed), reader)
-
-    @property
-    def delayed_by_option(self) -> bool:
-        """True if the client releases plaintext before it is verified."""
-        return self._wire.options.enable_delayed_authentication
+            return _Plain(parts)
+        reader: Any = parts
+        content = WholeContent(cipher, download.wanted.length, download.delayed)
+        return await opened_whole(self._wire.options, content, reader)
 
 
-async def deliver(
-    wire: AsyncWire,
-    parameters: dict[str, Any],
-    config: TransferConfig,
-    callback: Any,
-    write: Callable[[Download], Awaitable[None]],
-) -> None:
-    """Download an object, and begin again once where it was replaced meanwhile and nothing was handed out.
+async def _writing_to(download: Download) -> Callable[[bytes | memoryview], Awaitable[object]]:
+    """Return what writes a piece of plaintext to where it goes, in a thread: a disk may be slow.
 
-    Raises:
-        s3transfer.exceptions.S3DownloadFailedError: it was replaced again; the error of boto3's own downloads.
+    The methods of a caller's object may be coroutine functions. One that can seek is written from its start, as
+    s3transfer does.
     """
-    for is_last in (False, True):
-        wanted = await wire.run(look_before_download(wire, take_read_request(dict(parameters))))
-        download = Download(wire, wanted, config, callback)
-        try:
-            await write(download)
-        except ReplacedError as replaced:
-            if is_last or download.handed_out:
-                what = f'"{parameters["Key"]}" in bucket "{parameters["Bucket"]}"'
-                raise targets.download_failed(replaced, what) from replaced.error
-        else:
-            return
-        finally:
-            await download.close()
-        download.take_back_progress()
-
-
-async def to_file(filename: str, download: Download) -> None:
-    """Write into a temporary file beside the target, and rename it once the tag has verified.
-
-    See `s3ec.client.transfers.download_targets.to_file`.
-    """
-    if await off_loop(partial(OSUtils().is_special_file, filename)):
-        special: Any = await off_loop(partial(open, filename, "wb", buffering=0))
-        try:
-            await download.write_to(_noted(download, _writing(special.write)), delayed=download.delayed_by_option)
-        finally:
-            await off_loop(special.close)
-        return
-    temporary = targets.temporary_name(filename)
-    # On the loop: a file that a thread makes for a task which is cancelled meanwhile would stay.
-    descriptor = targets.create_private(temporary, filename)
-    renamed = False
-    try:
-        with open(descriptor, "wb", buffering=0) as file:
-            await download.write_to(_writing(file.write), delayed=True)
-        await off_loop(partial(targets.give_name, temporary, filename))
-        renamed = True
-    finally:
-        if not renamed:
-            # After a cancellation the renaming may have been carried out all the same.
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
-
-
-async def to_fileobj(fileobj: Any, download: Download) -> None:
-    """Write into a file-like object: nothing before it is verified, unless the client delays authentication.
-
-    Its methods may be coroutine functions. One that can seek is written from its start, as s3transfer does.
-    """
-    if await _answer(fileobj, "seekable", default=False):
-        await _answer(fileobj, "seek", 0)
-    write = fileobj.write
-    if inspect.iscoroutinefunction(write):
-
-        async def awaited(piece: bytes | memoryview) -> None:
-            await write(bytes(piece))
-
-        await download.write_to(_noted(download, awaited), delayed=download.delayed_by_option)
-        return
-    plain = _writing(lambda piece: write(bytes(piece)))
-    await download.write_to(_noted(download, plain), delayed=download.delayed_by_option)
+    into = download.into
+    if download.is_file:
+        return lambda piece: off_loop(partial(targets.write_all, into.write, piece))
+    if await _answer(into, "seekable", default=False):
+        await _answer(into, "seek", 0)
+    if inspect.iscoroutinefunction(into.write):
+        return lambda piece: into.write(bytes(piece))
+    return lambda piece: off_loop(partial(targets.write_all, lambda view: into.write(bytes(view)), piece))
 
 
 async def _answer(fileobj: Any, name: str, *arguments: Any, default: Any = None) -> Any:
@@ -257,18 +168,3 @@ async def _answer(fileobj: Any, name: str, *arguments: Any, default: Any = None)
         return default
     found = method(*arguments)
     return await found if inspect.isawaitable(found) else found
-
-
-def _writing(write: Callable[[bytes | memoryview], object]) -> Callable[[bytes | memoryview], Awaitable[object]]:
-    """Write in a thread: a disk may be slow."""
-    return lambda piece: off_loop(partial(write_all, write, piece))
-
-
-def _noted(
-    download: Download, write: Callable[[bytes | memoryview], Awaitable[object]]
-) -> Callable[[bytes | memoryview], Awaitable[object]]:
-    def noting(piece: bytes | memoryview) -> Awaitable[object]:
-        download.handed_out = True
-        return write(piece)
-
-    return noting

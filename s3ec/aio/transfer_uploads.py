@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -27,13 +28,11 @@ from s3ec.client.bodies.claims import take_claims
 from s3ec.client.bodies.sources import CHUNK_SIZE, BytesSource, FileSource, Source, SourceBody, open_source
 from s3ec.client.calls.seals import SealedBytes
 from s3ec.client.multipart.sequential_upload import PART_ROOM, EncryptedPart, PartsInOrder, begin_upload
-from s3ec.errors import ConfigurationError, SourceChangedError
 from s3ec.s3 import put_object as puts
-from s3ec.s3.multipart.requests import abort_upload
+from s3ec.s3.managed_upload import check_total, for_one_request, take_completion, upload_in_parts
+from s3ec.s3.transfers import at_once, needs_parts
 
-__all__ = ["Throttle", "upload", "workers"]
-
-_ON_COMPLETE = ("IfMatch", "IfNoneMatch")
+__all__ = ["Throttle", "upload"]
 
 
 class Throttle:
@@ -53,11 +52,6 @@ class Throttle:
                 await asyncio.sleep(error.retry_time)
             else:
                 return
-
-
-def workers(config: TransferConfig) -> int:
-    """How many requests of one transfer may be on their way at once."""
-    return config.max_request_concurrency if config.use_threads else 1
 
 
 async def upload(
@@ -108,14 +102,13 @@ async def _upload(
         buffer = bytearray(config.multipart_threshold)
         count = await _Filling(source, b"").fill(memoryview(buffer))
         head = bytes(memoryview(buffer)[:count])
-        known = count if count < config.multipart_threshold else None
-    if known is not None and known < config.multipart_threshold:
+        known = None if needs_parts(config, count) else count
+    if known is not None and not needs_parts(config, known):
         small: Any = BytesSource(head) if source.length is None else source
         await _put(wire, parameters, small)
         if known:  # callers divide by what is reported
             report(known)
         return
-    puts.check_length(known)
     await _PartedUpload(_Filling(source, head), config, report, known).run(wire, parameters)
 
 
@@ -124,9 +117,7 @@ def _nobody(_: int) -> None:
 
 
 async def _put(wire: AsyncWire, parameters: dict[str, Any], source: Source) -> None:
-    parameters.pop("MpuObjectSize", None)
-    parameters.pop("ChecksumType", None)
-    heard, other = await _hear_source(wire, "PutObject", parameters, source)
+    heard, other = await _hear_source(wire, "PutObject", for_one_request(parameters), source)
     request, of_this_call = heard.parameters, wire.after(heard)
     context = request.pop("EncryptionContext", None)
     claims = take_claims(request)
@@ -199,7 +190,10 @@ class _Filling:
 
 
 class _PartedUpload:
-    """One multipart upload on its way."""
+    """One multipart upload on its way: the engine of its transfer."""
+
+    now = staticmethod(time.monotonic)
+    _wire: AsyncWire
 
     def __init__(
         self, filling: _Filling, config: TransferConfig, report: Callable[[int], object], known: int | None
@@ -208,33 +202,22 @@ class _PartedUpload:
         self._report = report
         self._known = known
         self._part_size = ChunksizeAdjuster().adjust_chunksize(config.multipart_chunksize, known)
-        self._workers = workers(config)
+        self._workers = at_once(config)
         self._throttle = Throttle(config)
 
     async def run(self, wire: AsyncWire, parameters: dict[str, Any]) -> None:
         """Send everything, or abort."""
-        completion = {name: parameters.pop(name) for name in _ON_COMPLETE if name in parameters}
-        declared = parameters.pop("MpuObjectSize", None)
-        if declared is not None and self._known is not None and declared != self._known:
-            raise ConfigurationError(f"MpuObjectSize says {declared} bytes, and the body has {self._known}")
-        parameters.pop("ChecksumType", None)
+        completion = take_completion(parameters, self._known)
         claims = take_claims(parameters)
         place = {name: parameters[name] for name in ("Bucket", "Key")}
         heard = await wire.hear("CreateMultipartUpload", parameters)
         options, creating = begin_upload(wire.after(heard), heard.parameters)
-        own = wire.after(heard).with_options(options)
-        upload, _ = await own.run(creating)
-        completed = False
-        try:
-            parts = PartsInOrder(upload, claims=claims, place=place)
-            await self._send_all(own, parts)
-            await own.run(parts.completing(own, completion))
-            completed = True
-        finally:
-            if not completed:
-                await to_the_end(own.run(abort_upload(own, upload)))
+        self._wire = wire.after(heard).with_options(options)
+        parts_of = partial(PartsInOrder, claims=claims, place=place)
+        await self._wire.run(upload_in_parts(self._wire, self, creating, parts_of, completion))
 
-    async def _send_all(self, wire: AsyncWire, parts: PartsInOrder) -> None:
+    async def move(self, parts: PartsInOrder) -> None:
+        """Read and encrypt all parts, and send them."""
         pending: set[asyncio.Task[None]] = set()
         total = 0
         try:
@@ -245,9 +228,9 @@ class _PartedUpload:
                 await self._filling.look_ahead()
                 last = self._filling.at_end
                 total += filled
-                self._check_total(total, last=last)
-                part = await self._encrypted(wire, parts, buffer, filled, last=last)
-                pending.add(asyncio.ensure_future(self._send(wire, parts, part)))
+                check_total(self._known, total, last=last)
+                part = await self._encrypted(parts, buffer, filled, last=last)
+                pending.add(asyncio.ensure_future(self._send(parts, part)))
                 while pending and (last or len(pending) >= self._workers):
                     done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
                     for sent in done:
@@ -258,32 +241,25 @@ class _PartedUpload:
             if pending:
                 await to_the_end(_ended(pending))
 
-    async def _encrypted(
-        self, wire: AsyncWire, parts: PartsInOrder, buffer: bytearray, filled: int, *, last: bool
-    ) -> EncryptedPart:
+    async def _encrypted(self, parts: PartsInOrder, buffer: bytearray, filled: int, *, last: bool) -> EncryptedPart:
         """Return the next part, from what the caller's handlers make of it."""
         plaintext = memoryview(buffer)[:filled]
-        heard, other = await _hear_source(wire, "UploadPart", parts.request_of_next(wire), BytesSource(plaintext))
+        heard, other = await _hear_source(
+            self._wire, "UploadPart", parts.request_of_next(self._wire), BytesSource(plaintext)
+        )
         if other is not None:
             pieces = await off_loop(lambda: list(iter(lambda: bytes(other.read_chunk(CHUNK_SIZE)), b"")))
             plaintext = memoryview(b"".join(pieces))
             buffer = bytearray(len(plaintext) + PART_ROOM)
         return await off_loop(partial(parts.encrypt_next, plaintext, buffer, last=last, heard=heard))
 
-    async def _send(self, wire: AsyncWire, parts: PartsInOrder, part: EncryptedPart) -> None:
+    async def _send(self, parts: PartsInOrder, part: EncryptedPart) -> None:
         await self._throttle.wait_for(part.plaintext_length)
         heard: Any = getattr(part.parameters, "heard", None)
-        of_this_call = wire if heard is None else wire.after(heard)
+        of_this_call = self._wire if heard is None else self._wire.after(heard)
         await of_this_call.run(parts.sending(of_this_call, part, _body(part.ciphertext)))
         if part.plaintext_length:
             self._report(part.plaintext_length)
-
-    def _check_total(self, total: int, *, last: bool) -> None:
-        if self._known is not None and (total > self._known or (last and total != self._known)):
-            raise SourceChangedError(
-                f"the body had {self._known} bytes when the upload began, and {'gave' if last else 'gives more than'} "
-                f"{total}; the upload is given up"
-            )
 
 
 async def _ended(tasks: set[asyncio.Task[None]]) -> None:

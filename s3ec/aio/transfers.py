@@ -15,11 +15,15 @@ from boto3.exceptions import RetriesExceededError, S3UploadFailedError
 from botocore.exceptions import ClientError
 from s3transfer.exceptions import RetriesExceededError as S3TransferRetriesExceededError
 
-from s3ec.aio import transfer_copies, transfer_downloads, transfer_uploads
+from s3ec.aio import transfer_copies, transfer_uploads
+from s3ec.aio.transfer_downloads import DownloadEngine
 from s3ec.aio.wire import AsyncWire
+from s3ec.client.transfers.download_targets import FileTarget, download_failed
 from s3ec.client.transfers.managed import Manager, check_extra, classic, upload_parameters
-from s3ec.errors import S3ECError
-from s3ec.s3.names import location_of
+from s3ec.s3.flow import Flow
+from s3ec.s3.managed_download import Download, download, to_file, to_object
+from s3ec.s3.names import Located
+from s3ec.s3.pinning import ReplacedError
 
 __all__ = ["copy", "download_file", "download_fileobj", "upload_file", "upload_fileobj"]
 
@@ -46,19 +50,18 @@ async def upload_fileobj(
 
 async def _upload(client: Any, body: Any, bucket: str, key: str, extra: Any, callback: Any, config: Any) -> None:
     parameters = upload_parameters(client, bucket, key, extra)
-    try:
+    with Located(parameters):
         await transfer_uploads.upload(client._s3ec_wire, body, parameters, classic(config), callback)
-    except S3ECError as error:
-        raise error.locate(location_of(parameters) or "") from error.__cause__
 
 
 async def download_file(
     client: Any, bucket: str, key: str, filename: Any, extra: Any, callback: Any, config: Any
 ) -> None:
     """Download into a file, which gets its name only after the content verified."""
-    write = partial(transfer_downloads.to_file, _path(filename))
+    engine = DownloadEngine(client._s3ec_wire, classic(config))
+    deliver = partial(to_file, client._s3ec_wire, engine, FileTarget(_path(filename)))
     try:
-        await _download(client, bucket, key, extra, callback, config, write)
+        await _download(client, bucket, key, extra, callback, engine, deliver)
     except S3TransferRetriesExceededError as error:
         raise RetriesExceededError(error.last_exception) from error  # type: ignore[arg-type]  # boto3 passes the same
 
@@ -69,20 +72,28 @@ async def download_fileobj(
     """Download into a file-like object, which gets nothing unverified; ``write`` may be a coroutine function."""
     if not hasattr(fileobj, "write"):
         raise ValueError("Fileobj must implement write")
-    write = partial(transfer_downloads.to_fileobj, fileobj)
-    await _download(client, bucket, key, extra, callback, config, write)
+    engine = DownloadEngine(client._s3ec_wire, classic(config))
+    deliver = partial(to_object, client._s3ec_wire, engine, fileobj)
+    await _download(client, bucket, key, extra, callback, engine, deliver)
 
 
 async def _download(
-    client: Any, bucket: str, key: str, extra: Any, callback: Any, config: Any, write: Callable[..., Any]
+    client: Any,
+    bucket: str,
+    key: str,
+    extra: Any,
+    callback: Any,
+    engine: DownloadEngine,
+    deliver: Callable[[Download], Flow[None]],
 ) -> None:
     check_extra(extra, Manager.ALLOWED_DOWNLOAD_ARGS)
     parameters = {**(extra or {}), "Bucket": bucket, "Key": key}
     wire: AsyncWire = client._s3ec_wire
     try:
-        await transfer_downloads.deliver(wire, parameters, classic(config), callback, write)
-    except S3ECError as error:
-        raise error.locate(location_of(parameters) or "") from error.__cause__
+        with Located(parameters):
+            await wire.run(download(wire, engine, parameters, deliver, callback))
+    except ReplacedError as replaced:
+        raise download_failed(replaced, bucket, key) from replaced.error
 
 
 async def copy(
@@ -100,10 +111,8 @@ async def copy(
     target = {**(extra or {}), "Bucket": bucket, "Key": key, "CopySource": source}
     looking = client if source_client is None else source_client
     view = looking.__dict__.get("_s3ec_view", looking)
-    try:
+    with Located(target):
         await transfer_copies.copy(client._s3ec_wire, source, target, view, classic(config), callback)
-    except S3ECError as error:
-        raise error.locate(location_of(target) or "") from error.__cause__
 
 
 def _path(filename: Any) -> str:

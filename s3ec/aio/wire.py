@@ -43,6 +43,8 @@ from s3ec.s3.flow import (
     Store,
     TakeIn,
     Together,
+    ToTheEnd,
+    Transfer,
     UnreachableError,
     Unwrap,
     Work,
@@ -229,6 +231,15 @@ async def _take_in(_: AsyncWire, effect: TakeIn) -> object:
     return await effect.room.take_in_whole(effect.source, effect.observe, effect.check)
 
 
+async def _transfer(_: AsyncWire, effect: Transfer) -> object:
+    engine: Any = effect.engine
+    return await engine.move(effect.plan)
+
+
+async def _to_the_end(wire: AsyncWire, effect: ToTheEnd) -> object:
+    return await driver.to_the_end(wire.run(effect.flow))
+
+
 async def _work(_: AsyncWire, effect: Work) -> object:
     return await (off_loop(effect.function) if effect.size is None else work_on(effect.size, effect.function))
 
@@ -247,5 +258,7 @@ _PERFORM: dict[type, Callable[[AsyncWire, Any], Awaitable[object]]] = {
     Step: _step,
     TakeIn: _take_in,
     Together: _together,
+    Transfer: _transfer,
+    ToTheEnd: _to_the_end,
     Work: _work,
 }

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["Octets", "octets"]
+from s3ec.algorithms import BLOCK_LENGTH
+
+__all__ = ["UPDATE_ROOM", "Octets", "octets"]
+
+UPDATE_ROOM = BLOCK_LENGTH - 1
+"""Bytes that a buffer must hold beyond what a cipher writes into it."""
 
 Octets = bytes | bytearray | memoryview
 """Contiguous bytes in any of Python's own containers."""

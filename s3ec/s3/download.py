@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from s3ec.crypto.content import ContentCipher
 from s3ec.errors import AuthenticationError
@@ -13,11 +13,16 @@ from s3ec.s3.flow import Flow, call, close_body, open_cipher, read_body
 from s3ec.s3.objects import ReadRequest, check, check_stored_length, resolve
 from s3ec.s3.pinning import get_pinned
 from s3ec.s3.range_header import ByteRange
+from s3ec.s3.receiving import CHUNK_SIZE
 from s3ec.s3.surroundings import Surroundings
+from s3ec.s3.transfers import Config, at_once, needs_parts
 
-__all__ = ["Downloadable", "ask_for_part", "fetch_part", "look_before_download", "look_up", "pass_gate"]
+__all__ = ["Downloadable", "Part", "PartReceiver", "PartsToFetch", "ask_for_part", "fetch_part", "look_up", "pass_gate"]
 
-_PIECE = 1024 * 1024
+Part: TypeAlias = tuple[int, int]
+"""Offset and size of some of the stored bytes."""
+
+_LARGEST_PART = 4 * 1024 * 1024  # bytes; ten of them in flight take less than ten parts of boto3's own size
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +48,6 @@ class Downloadable:
     def has_tag(self) -> bool:
         """True if a tag covers all of it."""
         return self.cipher is not None and not self.cipher.suite.is_legacy
-
-
-def look_before_download(s3: Surroundings, request: ReadRequest) -> Flow[Downloadable]:
-    """Look at an object, and pass the gate; nothing of its content is read.
-
-    Raises:
-        MetadataError, PolicyError, KeyringError, SecurityError: as for any read.
-        RefusedError: as from a plain client, which heads the object first too.
-    """
-    head = yield from look_up(request)
-    return (yield from pass_gate(s3, request, head))
 
 
 def look_up(request: ReadRequest) -> Flow[dict[str, Any]]:
@@ -121,6 +115,42 @@ def ask_for_part(wanted: Downloadable, start: int, size: int) -> Flow[Any]:
     return response["Body"]
 
 
+class PartReceiver:
+    """Receives some of the stored bytes: as many as were asked for, and not one more."""
+
+    def __init__(self, size: int) -> None:
+        """Take the number of bytes, at least one."""
+        self._left = size
+        self._last = b""
+
+    @property
+    def wanted(self) -> int:
+        """How many bytes to feed next: the last is one that there should not be; 0 at the end."""
+        return min(CHUNK_SIZE, self._left) or (1 if self._last else 0)
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the next bytes, fewer than `wanted` only at the end of the answer.
+
+        Returns:
+            Bytes that may be used: those that were fed, or what was kept back of them until the end was seen.
+
+        Raises:
+            AuthenticationError: the answer has fewer bytes than were asked for, or more.
+        """
+        if not self._left:
+            if data:
+                raise AuthenticationError("S3 answered with more bytes than it was asked for")
+            last, self._last = self._last, b""
+            return last
+        if len(data) < self.wanted:
+            raise AuthenticationError("the stored object ended early: it was cut off")
+        self._left -= len(data)
+        if self._left:
+            return data
+        self._last = data
+        return b""
+
+
 def fetch_part(wanted: Downloadable, start: int, size: int) -> Flow[list[bytes]]:
     """Fetch some of the stored bytes, and nothing else in their place.
 
@@ -135,15 +165,46 @@ def fetch_part(wanted: Downloadable, start: int, size: int) -> Flow[list[bytes]]
         RefusedError, UnreachableError: as from a plain client.
     """
     body = yield from ask_for_part(wanted, start, size)
+    pieces = []
     try:
-        pieces = []
-        for offset in range(0, size, _PIECE):
-            length = min(_PIECE, size - offset)
-            pieces.append((yield from read_body(body, length, has_tag=wanted.has_tag)))
-            if len(pieces[-1]) < length:
-                raise AuthenticationError("the stored object ended early: it was cut off")
-        if (yield from read_body(body, 1, has_tag=wanted.has_tag)):
-            raise AuthenticationError("S3 answered with more bytes than it was asked for")
+        part = PartReceiver(size)
+        while part.wanted:
+            data = yield from read_body(body, part.wanted, has_tag=wanted.has_tag)
+            if piece := part.feed(data):
+                pieces.append(piece)
     finally:
         yield from close_body(body)
     return pieces
+
+
+class PartsToFetch:
+    """Which of the stored bytes are asked for next: parts in order, several of them at a time.
+
+    Attributes:
+        at_once: how many may be on their way.
+    """
+
+    def __init__(self, wanted: Downloadable, config: Config) -> None:
+        """Begin at the start of an object."""
+        self._total = wanted.length
+        self._next = 0
+        self._size = max(1, min(config.multipart_chunksize, _LARGEST_PART, self._total))
+        parts = -(-self._total // self._size)
+        self.at_once = min(at_once(config), parts) if needs_parts(config, self._total) else 1
+
+    @property
+    def rest(self) -> Part:
+        """Offset and number of the bytes that nobody has asked for."""
+        return self._next, self._total - self._next
+
+    def took(self, count: int) -> None:
+        """Notice that the first bytes of the rest have been asked for."""
+        self._next += count
+
+    def next_part(self) -> Part | None:
+        """Offset and size of the part to ask for now; None where all has been asked for."""
+        start, left = self.rest
+        if not left:
+            return None
+        self.took(size := min(self._size, left))
+        return start, size

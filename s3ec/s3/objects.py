@@ -31,8 +31,10 @@ __all__ = [
     "resolve",
     "speak_plaintext",
     "take_read_request",
+    "without_ours",
 ]
 
+_OURS = ("EncryptionContext", "InstructionFileSuffix")
 _CHECKSUM_HEADERS = ("x-amz-checksum-", "content-md5")
 
 
@@ -78,6 +80,11 @@ def take_read_request(parameters: dict[str, Any]) -> ReadRequest:
     context = take_read_context(parameters)
     suffix = parameters.pop("InstructionFileSuffix", None)
     return ReadRequest(parameters, context, suffix)
+
+
+def without_ours(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a read without those that only this client knows, for a request that others make."""
+    return {name: value for name, value in parameters.items() if name not in _OURS}
 
 
 def resolve(s3: Surroundings, request: ReadRequest, metadata: Mapping[str, str]) -> Flow[EncryptedObject | None]:

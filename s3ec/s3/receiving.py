@@ -10,6 +10,7 @@ from collections import deque
 from typing import Protocol
 
 from s3ec.algorithms import BLOCK_LENGTH, GCM_TAG_LENGTH
+from s3ec.crypto.buffers import UPDATE_ROOM
 from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.legacy.content import CbcCipher
 from s3ec.crypto.own.mac import ChunkMac
@@ -30,7 +31,6 @@ __all__ = [
 CHUNK_SIZE = 1024 * 1024
 """Bytes that are decrypted at a time."""
 
-_ROOM = 15  # what update_into wants beyond its input
 _WIDENED = 2 * BLOCK_LENGTH  # up to the block's end, and by the tag
 
 
@@ -147,7 +147,7 @@ class ThroughSpool(_Tagged):
         self._decryptor = cipher.decryptor()
         self._mac = ChunkMac()
         self._macs: list[bytes] = []
-        self._discarded = bytearray(CHUNK_SIZE + _ROOM)
+        self._discarded = bytearray(CHUNK_SIZE + UPDATE_ROOM)
 
     def _take(self, chunk: bytes) -> bytes:
         self._decryptor.update_into(chunk, self._discarded)

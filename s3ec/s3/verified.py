@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from s3ec.algorithms import GCM_TAG_LENGTH
+from s3ec.crypto.buffers import UPDATE_ROOM
 from s3ec.crypto.content import ContentCipher, CtrDecryptor
 from s3ec.crypto.own.mac import ChunkMac
 from s3ec.errors import AuthenticationError
@@ -115,7 +116,7 @@ class Authentication:
         self._decryptor = cipher.decryptor()
         self._mac = ChunkMac()
         self._macs: list[bytes] = []
-        self._discarded = bytearray(_BLOCK + 15)
+        self._discarded = bytearray(_BLOCK + UPDATE_ROOM)
 
     @property
     def wanted(self) -> int:

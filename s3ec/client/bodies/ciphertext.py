@@ -11,15 +11,17 @@ import io
 import tempfile
 from typing import IO, Any
 
+from s3ec.algorithms import GCM_TAG_LENGTH
 from s3ec.client.bodies.claims import PlaintextClaims
 from s3ec.client.bodies.sources import CHUNK_SIZE, BytesSource, PassingSource, Source
+from s3ec.crypto.buffers import UPDATE_ROOM
 from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.own.mac import ChunkMac
 from s3ec.errors import S3ECError, SourceChangedError
 
 __all__ = ["CiphertextBody", "EncryptingBody", "PassingBody", "StoredBody", "encrypted_body"]
 
-_ROOM = 16 + 15  # for the tag, and what update_into wants beyond its input
+_ROOM = GCM_TAG_LENGTH + UPDATE_ROOM
 
 
 def encrypted_body(

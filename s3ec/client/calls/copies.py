@@ -8,11 +8,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from s3ec import formats
 from s3ec.client.calls.wire import Wire
 from s3ec.s3 import copy_object as flow
 from s3ec.s3.answers import status_of
 from s3ec.s3.copy_object import CopySource, heard_source, parse_copy_source, refusal_of_the_copy
+from s3ec.s3.managed_copy import keeping
 
 __all__ = [
     "CopySource",
@@ -60,7 +60,7 @@ def send_keeping(wire: Wire, own: Mapping[str, str], operation_name: str, parame
     if "CopySource" in request:
         request["CopySource"] = heard_source(request["CopySource"]).parameters()
     if operation_name == "CreateMultipartUpload" or request.get("MetadataDirective") == "REPLACE":
-        request["Metadata"] = {**formats.strip(request.get("Metadata") or {}), **own}
+        request["Metadata"] = keeping(request.get("Metadata"), own)
     return wire.store(operation_name, request, heard=heard)
 
 

@@ -39,6 +39,8 @@ from s3ec.s3.flow import (
     Store,
     TakeIn,
     Together,
+    ToTheEnd,
+    Transfer,
     Unwrap,
     Work,
 )
@@ -196,5 +198,7 @@ _PERFORM: dict[type, Callable[[Wire, Any], object]] = {
     Step: lambda _, effect: effect.monitor.take(effect.function),
     TakeIn: lambda _, effect: effect.room.take_in(effect.source, effect.observe, effect.check),
     Together: lambda wire, effect: for_each(wire.run, effect.flows, effect.at_once),
+    Transfer: lambda _, effect: effect.engine.move(effect.plan),
+    ToTheEnd: lambda wire, effect: wire.run(effect.flow),
     Work: lambda _, effect: effect.function(),
 }

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from s3ec.algorithms import GCM_TAG_LENGTH
 from s3ec.client.bodies.claims import PlaintextClaims
 from s3ec.client.bodies.sources import CHUNK_SIZE, BytesSource, Source
 from s3ec.client.calls.around import Around
@@ -14,6 +15,7 @@ from s3ec.client.calls.wire import Wire
 from s3ec.client.multipart.body import PartBody
 from s3ec.client.multipart.requests import with_server_side_mode_of
 from s3ec.client.options import Options
+from s3ec.crypto.buffers import UPDATE_ROOM
 from s3ec.errors import MultipartStateError
 from s3ec.s3.flow import Flow
 from s3ec.s3.multipart.requests import (
@@ -28,9 +30,9 @@ from s3ec.s3.multipart.requests import (
 from s3ec.s3.requests import refuse_write_suffix
 from s3ec.s3.surroundings import Surroundings
 
-__all__ = ["PART_ROOM", "EncryptedPart", "PartsInOrder", "SequentialUpload", "begin_upload"]
+__all__ = ["PART_ROOM", "EncryptedPart", "PartsInOrder", "SentParts", "SequentialUpload", "begin_upload"]
 
-PART_ROOM = 16 + 15
+PART_ROOM = GCM_TAG_LENGTH + UPDATE_ROOM
 """Bytes that a buffer must hold beyond the plaintext of a part: the tag, and what the cipher wants free."""
 
 
@@ -155,33 +157,27 @@ class PartsInOrder:
         return complete_upload(s3, self.upload, [self._sent[number] for number in sorted(self._sent)], parameters)
 
 
-class SequentialUpload(PartsInOrder):
+class SentParts(PartsInOrder):
     """One multipart upload of a client of boto3's; `send` is called by any number of threads at once."""
 
     def __init__(
         self,
         wire: Wire,
-        parameters: Mapping[str, Any],
+        upload: EncryptedUpload,
         *,
         claims: PlaintextClaims | None = None,
         place: Mapping[str, str] | None = None,
     ) -> None:
-        """Create the upload.
+        """Take an upload that was created.
 
         Args:
-            wire: plain calls.
-            parameters: those of ``create_multipart_upload``, with ``EncryptionContext``.
+            wire: plain calls, under the options of the upload.
+            upload: the upload.
             claims: see `PartsInOrder`.
             place: see `PartsInOrder`.
-
-        Raises:
-            ConfigurationError, UnsupportedOperationError: before any key is touched.
-            KeyringError: no data key could be obtained; nothing was created.
         """
-        options, flow = begin_upload(wire, dict(parameters))
-        self._wire = wire.with_options(options)
-        upload, self.response = self._wire.run(flow)
         super().__init__(upload, claims=claims, place=place)
+        self._wire = wire
 
     def hear_next(self, plaintext: memoryview) -> tuple[Heard, Source | None]:
         """Ask the caller's handlers about the next part, as boto3 does for each ``upload_part`` of its transfers.
@@ -208,6 +204,35 @@ class SequentialUpload(PartsInOrder):
         heard = heard_with(part.parameters)
         wire = self._wire if heard is None else self._wire.after(heard)
         wire.run(self.sending(wire, part, body))
+
+
+class SequentialUpload(SentParts):
+    """The same, from its creation to its end."""
+
+    def __init__(
+        self,
+        wire: Wire,
+        parameters: Mapping[str, Any],
+        *,
+        claims: PlaintextClaims | None = None,
+        place: Mapping[str, str] | None = None,
+    ) -> None:
+        """Create the upload.
+
+        Args:
+            wire: plain calls.
+            parameters: those of ``create_multipart_upload``, with ``EncryptionContext``.
+            claims: see `PartsInOrder`.
+            place: see `PartsInOrder`.
+
+        Raises:
+            ConfigurationError, UnsupportedOperationError: before any key is touched.
+            KeyringError: no data key could be obtained; nothing was created.
+        """
+        options, flow = begin_upload(wire, dict(parameters))
+        own = wire.with_options(options)
+        upload, self.response = own.run(flow)
+        super().__init__(own, upload, claims=claims, place=place)
 
     def complete(self, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Make the object; see `PartsInOrder.completing`.

@@ -18,13 +18,12 @@ from s3ec.client.bodies.sources import CHUNK_SIZE, Source
 from s3ec.client.calls.monitors import ThreadMonitor
 from s3ec.client.multipart.body import PartBody, pieces
 from s3ec.client.options import Options
+from s3ec.crypto.buffers import UPDATE_ROOM
 from s3ec.crypto.own.sealing import OVERHEAD, Sealer
 from s3ec.errors import MultipartStateError, SourceChangedError
 from s3ec.s3.flow import Monitor
 
 __all__ = ["PartContent", "PartMemory", "PartRoom", "PartSpool"]
-
-_ROOM = 15  # what update_into wants beyond its input
 
 
 class _Cipher(Protocol):
@@ -168,7 +167,7 @@ class PartContent:
         self._expected = length
         self._memory_limit = memory_limit
         if length is not None and length <= memory_limit:
-            self._memory = bytearray(length + _ROOM)
+            self._memory = bytearray(length + UPDATE_ROOM)
 
     def take(self, chunk: memoryview) -> bool:
         """Keep the next `CHUNK_SIZE` bytes; False where they are more than were expected."""
@@ -190,7 +189,7 @@ class PartContent:
         """
         self._check_length(self._expected)
         if self._memory is not None:
-            self._memory[self.length :] = bytes(_ROOM)
+            self._memory[self.length :] = bytes(UPDATE_ROOM)
 
     def _check_length(self, expected: int | None) -> None:
         if expected is not None and self.length != expected:
@@ -218,7 +217,7 @@ class PartContent:
         if self._memory is not None:
             self._encrypt_memory(memoryview(self._memory), cipher, observe)
             return
-        buffer = bytearray(CHUNK_SIZE + _ROOM)
+        buffer = bytearray(CHUNK_SIZE + UPDATE_ROOM)
         for slot in self._slots:
             plaintext = memoryview(self._spool.unseal(slot))
             if observe is not None:

@@ -9,26 +9,18 @@ import secrets
 import stat
 import tempfile
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import IO
 
 from botocore.exceptions import ClientError
 from s3transfer import exceptions as s3transfer_exceptions
 from s3transfer.compat import seekable
 from s3transfer.utils import OSUtils
 
-from s3ec.client.transfers.downloads import Download
+from s3ec.s3.managed_download import Download
 from s3ec.s3.pinning import ReplacedError
 
-__all__ = [
-    "DownloadFailed",
-    "create_private",
-    "deliver",
-    "download_failed",
-    "give_name",
-    "temporary_name",
-    "to_file",
-    "to_fileobj",
-]
+__all__ = ["DownloadFailed", "FileTarget", "download_failed", "write_all", "writing_to"]
 
 # s3transfer before 0.13 pinned nothing, and had no such error.
 DownloadFailed: type[Exception] = getattr(s3transfer_exceptions, "S3DownloadFailedError", ClientError)
@@ -37,66 +29,46 @@ _LONGEST_NAME = 255  # bytes, on the file systems of our time
 _UMASK = re.compile(r"^Umask:\s*([0-7]+)$", re.MULTILINE)
 
 
-def deliver(begin: Callable[[], Download | str], write: Callable[[Download], None], what: str) -> str | None:
-    """Download an object, and begin again once where it was replaced meanwhile and nothing was handed out.
-
-    Args:
-        begin: looks at the object, and starts to fetch it.
-        write: writes it to where it goes.
-        what: the object, for the text of the error.
-
-    Returns:
-        None when it is delivered; the ETag of an object that is not encrypted, of which nothing was fetched.
-
-    Raises:
-        s3transfer.exceptions.S3DownloadFailedError: it was replaced again; the error of boto3's own downloads.
-    """
-    for is_last in (False, True):
-        download = begin()
-        if isinstance(download, str):
-            return download
-        try:
-            with download:
-                write(download)
-        except ReplacedError as replaced:
-            if is_last or download.handed_out:
-                raise download_failed(replaced, what) from replaced.error
-        else:
-            return None
-        download.take_back_progress()
-    raise AssertionError("unreachable: the last round returns or raises")  # pragma: no cover - for the type checker
-
-
-def download_failed(replaced: ReplacedError, what: str) -> Exception:
-    """The error of boto3's own downloads for an object that was replaced on its way."""
+def download_failed(replaced: ReplacedError, bucket: str, key: str) -> Exception:
+    """The error of boto3's own downloads for an object that was replaced on its way, again or too late."""
     if DownloadFailed is ClientError:
         return replaced.error
-    return DownloadFailed(f"Contents of stored object {what} did not match expected ETag.")
+    return DownloadFailed(f'Contents of stored object "{key}" in bucket "{bucket}" did not match expected ETag.')
 
 
-def to_file(download: Download, filename: str) -> None:
-    """Write into a temporary file beside the target, and rename it once the tag has verified.
+class FileTarget:
+    """A file by its name; see `s3ec.s3.managed_download.Target`."""
 
-    The temporary file holds plaintext that is not verified yet, under a random name, and only its owner may open
-    it from its first moment on; it is removed on every failure. Special files (a pipe, a device) get verified plaintext
-    only.
-    """
-    if OSUtils().is_special_file(filename):
-        with open(filename, "wb", buffering=0) as special:
-            download.write_to(_noted(download, special.write), delayed=download.delayed_by_option)
-        return
-    temporary = temporary_name(filename)
-    descriptor = create_private(temporary, filename)
-    try:
-        with open(descriptor, "wb", buffering=0) as file:
-            download.write_to(file.write, delayed=True)
-        give_name(temporary, filename)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    def __init__(self, filename: str) -> None:
+        """Take the name; nothing is done yet."""
+        self._filename = filename
+        self._temporary = ""
+
+    def is_special(self) -> bool:
+        """True for what is no file, such as a pipe or a device."""
+        return bool(OSUtils().is_special_file(self._filename))
+
+    def open_special(self) -> IO[bytes]:
+        """Open it to be written; every byte leaves at once."""
+        return open(self._filename, "wb", buffering=0)
+
+    def create(self) -> IO[bytes]:
+        """Create a file under a random name beside it, that only its owner may open."""
+        self._temporary = _temporary_name(self._filename)
+        return open(_create_private(self._temporary, self._filename), "wb", buffering=0)
+
+    def give_name(self) -> None:
+        """Give the created file its name, and the mode that the caller's umask gives to files."""
+        _open_up(self._temporary)
+        os.replace(self._temporary, self._filename)
+
+    def discard(self) -> None:
+        """Remove the created file, if it is still there."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._temporary)
 
 
-def create_private(temporary: str, filename: str) -> int:
+def _create_private(temporary: str, filename: str) -> int:
     """Create a file that only its owner may open, and return its descriptor.
 
     Args:
@@ -108,12 +80,6 @@ def create_private(temporary: str, filename: str) -> int:
     except OSError as error:
         error.filename = filename
         raise
-
-
-def give_name(temporary: str, filename: str) -> None:
-    """Give a file that is complete its name, and the mode that the caller's umask gives to files."""
-    _open_up(temporary)
-    os.replace(temporary, filename)
 
 
 def _open_up(path: str) -> None:
@@ -138,7 +104,7 @@ def _umask() -> int:
             os.close(descriptor)
 
 
-def temporary_name(filename: str) -> str:
+def _temporary_name(filename: str) -> str:
     """A name beside the file's, no longer than names may be."""
     folder, name = os.path.split(filename)
     ending = f".{secrets.token_hex(4)}"
@@ -146,20 +112,23 @@ def temporary_name(filename: str) -> str:
     return os.path.join(folder, os.fsdecode(kept) + ending)
 
 
-def to_fileobj(download: Download, fileobj: Any) -> None:
-    """Write into a file-like object: nothing before it is verified, unless the client delays authentication.
+def writing_to(download: Download) -> Callable[[bytes | memoryview], object]:
+    """Return what writes all of a piece of plaintext to where it goes.
 
-    One that can seek is written from its start, as s3transfer does.
+    An object of the caller's that can seek is written from its start, as s3transfer does.
     """
-    if seekable(fileobj):
-        fileobj.seek(0)
-    write = _noted(download, lambda view: fileobj.write(bytes(view)))
-    download.write_to(write, delayed=download.delayed_by_option)
+    into = download.into
+    if download.is_file:
+        return partial(write_all, into.write)
+    if seekable(into):
+        into.seek(0)
+    return partial(write_all, lambda piece: into.write(bytes(piece)))
 
 
-def _noted(download: Download, write: Callable[[bytes | memoryview], object]) -> Callable[[bytes | memoryview], object]:
-    def noting(piece: bytes | memoryview) -> object:
-        download.handed_out = True
-        return write(piece)
-
-    return noting
+def write_all(write: Callable[[bytes | memoryview], object], piece: bytes | memoryview) -> None:
+    """Write all of a piece; a raw file may take less than it is given."""
+    view = memoryview(piece)
+    while view:
+        count = write(view)
+        # Other objects than raw files answer with anything or nothing.
+        view = view[count:] if isinstance(count, int) and 0 < count < len(view) else memoryview(b"")

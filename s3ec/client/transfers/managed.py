@@ -23,19 +23,23 @@ from s3transfer.futures import NonThreadedExecutor, TransferFuture
 from s3transfer.manager import TransferManager
 from s3transfer.subscribers import BaseSubscriber
 
-from s3ec.client.calls import copies
+from s3ec.client.calls import copies, driver
 from s3ec.client.calls.wire import Wire
 from s3ec.client.server_side import rules as server_side
-from s3ec.client.transfers import download_targets, downloads, uploads
-from s3ec.errors import ConfigurationError, S3ECError, UnsupportedOperationError
-from s3ec.s3 import copy_object
-from s3ec.s3.answers import etag_of, length_of, status_of
-from s3ec.s3.carried import carried
-from s3ec.s3.flow import work
-from s3ec.s3.head_object import plaintext_length
-from s3ec.s3.instruction_copies import CopiedObject, copied_with_object
-from s3ec.s3.names import location_of
+from s3ec.client.transfers import download_targets, uploads
+from s3ec.client.transfers.downloads import DownloadEngine
+from s3ec.errors import ConfigurationError, UnsupportedOperationError
+from s3ec.s3.answers import status_of
+from s3ec.s3.copy_object import parse_copy_source
+from s3ec.s3.flow import Flow, work
+from s3ec.s3.instruction_copies import copied_with_object
+from s3ec.s3.managed_copy import look_at_source
+from s3ec.s3.managed_download import Download, download, to_file, to_object
+from s3ec.s3.names import Located
+from s3ec.s3.objects import without_ours
+from s3ec.s3.pinning import ReplacedError
 from s3ec.s3.requests import check_user_metadata
+from s3ec.s3.transfers import Progress
 
 __all__ = [
     "Manager",
@@ -47,7 +51,6 @@ __all__ = [
     "upload_file",
     "upload_fileobj",
     "upload_parameters",
-    "whole_metadata",
 ]
 
 
@@ -92,10 +95,8 @@ def upload_fileobj(
 
 def _upload(wire: Wire, view: Any, body: Any, bucket: str, key: str, extra: Any, callback: Any, config: Any) -> None:
     parameters = upload_parameters(view, bucket, key, extra)
-    try:
+    with Located(parameters):
         uploads.upload(wire, body, parameters, classic(config), callback)
-    except S3ECError as error:
-        raise error.locate(location_of(parameters) or "") from error.__cause__
 
 
 def upload_parameters(client: Any, bucket: str, key: str, extra: Any) -> dict[str, Any]:
@@ -129,8 +130,10 @@ def download_file(
         filename = os.fspath(filename)
     if not isinstance(filename, str):
         raise ValueError("Filename must be a string or a path-like object")
+    engine = DownloadEngine(wire, classic(config))
+    deliver = partial(to_file, wire, engine, download_targets.FileTarget(filename))
     try:
-        _download(wire, view, bucket, key, extra, config, download_targets.to_file, filename, callback)
+        _download(wire, view, bucket, key, extra, engine, deliver, filename, callback)
     except S3TransferRetriesExceededError as error:
         raise RetriesExceededError(error.last_exception) from error  # type: ignore[arg-type]  # boto3 passes the same
 
@@ -141,7 +144,8 @@ def download_fileobj(
     """Download into a file-like object, which gets nothing unverified."""
     if not hasattr(fileobj, "write"):
         raise ValueError("Fileobj must implement write")
-    _download(wire, view, bucket, key, extra, config, download_targets.to_fileobj, fileobj, callback)
+    engine = DownloadEngine(wire, classic(config))
+    _download(wire, view, bucket, key, extra, engine, partial(to_object, wire, engine, fileobj), fileobj, callback)
 
 
 def _download(
@@ -150,31 +154,27 @@ def _download(
     bucket: str,
     key: str,
     extra: Any,
-    config: Any,
-    write: Callable[..., None],
+    engine: DownloadEngine,
+    deliver: Callable[[Download], Flow[None]],
     target: Any,
     callback: Any,
 ) -> None:
     """Deliver an object; one that is not encrypted (and may be read) comes by way of s3transfer."""
     check_extra(extra, Manager.ALLOWED_DOWNLOAD_ARGS)
     parameters = {**(extra or {}), "Bucket": bucket, "Key": key}
-    config = classic(config)
     for is_last in (False, True):
         try:
-            etag = download_targets.deliver(
-                lambda: downloads.begin(wire, dict(parameters), config, callback),
-                lambda download: write(download, target),
-                f'"{key}" in bucket "{bucket}"',
-            )
-        except S3ECError as error:
-            raise error.locate(location_of(parameters) or "") from error.__cause__
+            with Located(parameters):
+                etag = wire.run(download(wire, engine, parameters, deliver, callback, plaintext_too=False))
+        except ReplacedError as replaced:
+            raise download_targets.download_failed(replaced, bucket, key) from replaced.error
         if etag is None:
             return
         heard = _Heard()
         # Pinned: an encrypted object put there meanwhile must not come back as what it is not.
-        pinned = {**_without_ours(extra), "IfMatch": etag}
+        pinned = {**without_ours(extra or {}), "IfMatch": etag}
         try:
-            with _manager(view, config, more_arguments=["IfMatch"]) as manager:
+            with _manager(view, engine.config, more_arguments=["IfMatch"]) as manager:
                 manager.download(bucket, key, target, pinned, [*(_subscribers(callback) or ()), heard]).result()
         except (ClientError, download_targets.DownloadFailed) as error:
             if is_last or heard.anything or not _is_replaced(error):
@@ -216,31 +216,26 @@ def copy(
     if source_client is not None:
         from_view = source_client.__dict__.get("_s3ec_view", source_client)
     target = {**extra, "Bucket": bucket, "Key": key, "CopySource": source}
-    try:
+
+    def look(effect: Any) -> object:
+        return from_view.head_object(**effect.parameters)
+
+    with Located(target):
         server_side.check("CopyObject", extra, secure=wire.secure)
-        place = copies.parse_copy_source(source)
-        with copies.of_the_copy(wire):
-            head = from_view.head_object(**copy_object.source_request(wire, extra, place))
-        copy_object.refuse_bound_copy(head.get("Metadata", {}), place, target)
-        copied = CopiedObject(place.bucket, place.key, head.get("Metadata", {}), target)
+        planned = driver.run(look_at_source(wire, parse_copy_source(source), target), look)
 
         def send(whole: Mapping[str, str] | None) -> None:
-            # The conditions held for what was looked at, and the copy is of nothing else.
-            pinned = {**copy_object.without_conditions(extra), "CopySourceIfMatch": etag_of(head)}
-            named = whole_metadata(pinned, head, classic(config), whole)
-            with _manager(_keeping_view(wire, view, head.get("Metadata", {}), whole), config) as manager:
-                # The wire counts ciphertext; what the caller hears of ends with the plaintext.
-                progress = None if callback is None else downloads.Progress(callback, plaintext_length(head))
-                manager.copy(place.parameters(), bucket, key, named, _subscribers(progress), from_view).result()
+            settings = classic(config)
+            with _manager(_keeping_view(wire, view, planned.own(whole)), settings) as manager:
+                progress = None if callback is None else Progress(callback, planned.plaintext_length)
+                arguments, subscribers = planned.arguments(settings, whole), _subscribers(progress)
+                manager.copy(planned.source.parameters(), bucket, key, arguments, subscribers, from_view).result()
 
-        wire.run(copied_with_object(wire, copied, lambda whole: work(partial(send, whole))))
-    except S3ECError as error:
-        raise error.locate(location_of(target) or "") from error.__cause__
+        wire.run(copied_with_object(wire, planned.copied, lambda whole: work(partial(send, whole))))
 
 
-def _keeping_view(wire: Wire, view: Any, metadata: Mapping[str, str], whole: Mapping[str, str] | None) -> Any:
+def _keeping_view(wire: Wire, view: Any, own: Mapping[str, str]) -> Any:
     """Return the raw view for one copy, which keeps the content metadata of its source, or what it has in itself."""
-    own = copy_object.own_metadata(metadata) if whole is None else dict(whole)
 
     def call(_: Any, operation_name: str, api_params: dict[str, Any]) -> dict[str, Any]:
         return copies.send_keeping(wire, own, operation_name, dict(api_params))
@@ -251,39 +246,11 @@ def _keeping_view(wire: Wire, view: Any, metadata: Mapping[str, str], whole: Map
     return keeping
 
 
-def whole_metadata(
-    extra: dict[str, Any], head: dict[str, Any], config: TransferConfig, whole: Mapping[str, str] | None
-) -> dict[str, Any]:
-    """Name all metadata if S3 or s3transfer would not carry it over on its own."""
-    if whole is not None:
-        stated = copy_object.with_metadata(extra, head, whole)
-        return {
-            **stated,
-            **{name: value for name, value in extra.items() if name not in ("Metadata", "MetadataDirective")},
-        }
-    own = copy_object.own_metadata(head.get("Metadata", {}))
-    if extra.get("MetadataDirective") == "REPLACE":
-        return {**extra, "Metadata": {**extra.get("Metadata", {}), **own}}
-    if length_of(head) < config.multipart_threshold:
-        return extra
-    # A copy in parts makes a new object: s3transfer before 0.18 gave it no metadata at all.
-    everything = carried(head, (*copy_object.CONTENT_HEADERS, "Metadata"))
-    return {"Metadata": {}, **everything, **extra, "MetadataDirective": "REPLACE"}
-
-
 def check_extra(extra: Any, allowed: list[str]) -> None:
     """Refuse extra arguments that boto3 would refuse."""
     for name in extra or {}:
         if name not in allowed:
             raise ValueError(f"Invalid extra_args key '{name}', must be one of: {', '.join(allowed)}")
-
-
-def _without_ours(extra: Any) -> dict[str, Any]:
-    return {
-        name: value
-        for name, value in (extra or {}).items()
-        if name not in ("EncryptionContext", "InstructionFileSuffix")
-    }
 
 
 def _subscribers(callback: Any) -> list[Any] | None:

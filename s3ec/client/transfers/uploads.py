@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from boto3.s3.transfer import TransferConfig
@@ -25,16 +26,15 @@ from s3ec.client.bodies.sources import CHUNK_SIZE, BytesSource, FileSource, Sour
 from s3ec.client.calls import puts
 from s3ec.client.calls.handlers import hear_source
 from s3ec.client.calls.wire import Wire
-from s3ec.client.multipart.sequential_upload import PART_ROOM, EncryptedPart, SequentialUpload
+from s3ec.client.multipart.sequential_upload import PART_ROOM, EncryptedPart, SentParts, begin_upload
 from s3ec.client.transfers.bandwidth import Throttle
 from s3ec.client.transfers.pace import Pace
-from s3ec.errors import ConfigurationError, SourceChangedError
-from s3ec.s3.put_object import check_length
+from s3ec.s3.managed_upload import check_total, for_one_request, take_completion, upload_in_parts
+from s3ec.s3.transfers import at_once, needs_parts
 
 __all__ = ["upload"]
 
 _NEAR_BUFFERS = 4
-_ON_COMPLETE = ("IfMatch", "IfNoneMatch")
 
 
 def upload(
@@ -83,17 +83,14 @@ def _upload(
     if known is None:
         # Whether it needs parts is known only after reading up to the threshold.
         head = _read(source, config.multipart_threshold)
-        known = len(head) if len(head) < config.multipart_threshold else None
+        known = None if needs_parts(config, len(head)) else len(head)
         source = BytesSource(head) if known is not None else _Joined(head, source)
-    if known is not None and known < config.multipart_threshold:
-        parameters.pop("MpuObjectSize", None)
-        parameters.pop("ChecksumType", None)
-        heard, other = hear_source(wire.hear, "PutObject", parameters, source)
+    if known is not None and not needs_parts(config, known):
+        heard, other = hear_source(wire.hear, "PutObject", for_one_request(parameters), source)
         puts.put_source(wire.after(heard), heard.parameters, source if other is None else other)
         if known:  # callers divide by what is reported
             report(known)
         return
-    check_length(known)
     _PartedUpload(wire, source, parameters, config, report, known).run()
 
 
@@ -134,7 +131,9 @@ class _Joined:
 
 
 class _PartedUpload:
-    """One multipart upload on its way."""
+    """One multipart upload on its way: the engine of its transfer."""
+
+    now = staticmethod(time.monotonic)
 
     def __init__(
         self,
@@ -148,48 +147,42 @@ class _PartedUpload:
         self._source = source
         self._report = report
         self._known = known
+        self._completion = take_completion(parameters, known)
         self._part_size = ChunksizeAdjuster().adjust_chunksize(config.multipart_chunksize, known)
-        self._workers = config.max_request_concurrency if config.use_threads else 1
+        self._most = at_once(config)
         self._threads = config.use_threads
         self._stopped = threading.Event()
         self._throttle = Throttle(config, self._stopped)
-        self._completion = {name: parameters.pop(name) for name in _ON_COMPLETE if name in parameters}
-        self._check_object_size(parameters.pop("MpuObjectSize", None))
-        parameters.pop("ChecksumType", None)
         claims = take_claims(parameters)
         place = {name: parameters[name] for name in ("Bucket", "Key")}
         heard = wire.hear("CreateMultipartUpload", parameters)
-        asked = time.monotonic()
-        self._upload = SequentialUpload(wire.after(heard), heard.parameters, claims=claims, place=place)
-        # A KMS call is part of it, too: what takes longer than an answer of a close server has all requests at once.
-        self._pace = Pace(self._workers, time.monotonic() - asked, near=_NEAR_BUFFERS)
+        self._asked = self.now()
+        options, self._creating = begin_upload(wire.after(heard), heard.parameters)
+        self._wire = wire.after(heard).with_options(options)
+        self._parts_of = partial(SentParts, self._wire, claims=claims, place=place)
         self._buffers: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
         self._made = 0
         self._lock: threading.Lock
         forks.make_in_each_process(self, _lock=threading.Lock)
 
-    def _check_object_size(self, declared: int | None) -> None:
-        if declared is not None and self._known is not None and declared != self._known:
-            raise ConfigurationError(f"MpuObjectSize says {declared} bytes, and the body has {self._known}")
-
     def run(self) -> None:
         """Send everything, or abort."""
-        completed = False
-        try:
-            if self._threads:
-                self._send_in_parallel()
-            else:
-                for part, buffer in self._parts():
-                    self._send_and_return(part, buffer)
-            self._upload.complete(self._completion)
-            completed = True
-        finally:
-            if not completed:
-                self._upload.abort()
+        self._wire.run(upload_in_parts(self._wire, self, self._creating, self._parts_of, self._completion))
+
+    def move(self, upload: SentParts) -> None:
+        """Read and encrypt all parts, and send them."""
+        # A KMS call is part of it, too: what takes longer than an answer of a close server has all requests at once.
+        self._pace = Pace(self._most, self.now() - self._asked, near=_NEAR_BUFFERS)
+        self._upload = upload
+        if self._threads:
+            self._send_in_parallel()
+            return
+        for part, buffer in self._parts():
+            self._send_and_return(part, buffer)
 
     def _send_in_parallel(self) -> None:
         pending: set[Future[None]] = set()
-        with ThreadPoolExecutor(self._workers, "s3ec-upload") as executor:
+        with ThreadPoolExecutor(self._most, "s3ec-upload") as executor:
             try:
                 for part, buffer in self._parts():
                     pending.add(executor.submit(self._send_and_return, part, buffer))
@@ -236,7 +229,7 @@ class _PartedUpload:
                 chunk = chunk[len(piece) :] or self._source.read_chunk(CHUNK_SIZE)
             total += filled
             last = not chunk
-            self._check_total(total, last=last)
+            check_total(self._known, total, last=last)
             yield self._encrypted(memoryview(buffer)[:filled], buffer, last=last), buffer
             if last:
                 return
@@ -248,13 +241,6 @@ class _PartedUpload:
             plaintext = memoryview(_read(other, sys.maxsize))
             buffer = bytearray(len(plaintext) + PART_ROOM)
         return self._upload.encrypt_next(plaintext, buffer, last=last, heard=heard)
-
-    def _check_total(self, total: int, *, last: bool) -> None:
-        if self._known is not None and (total > self._known or (last and total != self._known)):
-            raise SourceChangedError(
-                f"the body had {self._known} bytes when the upload began, and {'gave' if last else 'gives more than'} "
-                f"{total}; the upload is given up"
-            )
 
     def _buffer(self) -> bytearray:
         """Return a part's buffer: one that is free, a new one while there may be more, or the next to become free."""
