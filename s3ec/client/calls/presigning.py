@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from s3ec.client.calls.around import Around
 from s3ec.client.calls.operations import Treatment, treatment
-from s3ec.client.options import Options
 from s3ec.client.server_side import presigned as server_side_presigned
 from s3ec.errors import UnsupportedOperationError
+from s3ec.s3 import presigned as rules
+from s3ec.s3.objects import without_ours
 
-__all__ = ["check_form", "check_url"]
+__all__ = ["check_form", "check_url", "recorded_headers"]
 
 _log = logging.getLogger("s3ec")
-
-_UPLOADS = frozenset({"CompleteMultipartUpload", "CreateMultipartUpload", "PutObject", "UploadPart", "UploadPartCopy"})
-_WAY_OUT = (
-    "its holder would store plaintext where this client's readers expect ciphertext. "
-    's3ec.presigned_upload gives out an upload that encrypts locally; presigned_uploads="allow" permits plain ones'
-)
+_recording: ContextVar[dict[str, str] | None] = ContextVar("s3ec_presigned_headers", default=None)
 
 
 def check_url(client: Any, around: Around, method_name: str, parameters: Any, http_method: Any) -> Any:
@@ -40,12 +39,16 @@ def check_url(client: Any, around: Around, method_name: str, parameters: Any, ht
         UnsupportedOperationError: the holder of the URL would store plaintext.
     """
     operation_name = client._PY_TO_OP_NAME.get(method_name)
-    stripped = _strip_read_parameters(parameters)
+    stripped = without_ours(parameters) if parameters else parameters
     if operation_name is None:
         return stripped
-    _check_operation(operation_name, around.options)
+    uploads = around.options.presigned_uploads
+    is_refused = treatment(operation_name) is Treatment.REFUSED
+    rules.check_operation(operation_name, is_refused=is_refused, uploads=uploads)
+    if operation_name == "GetObject":
+        _log.info("a presigned get_object gives its holder ciphertext; s3ec.decrypt_presigned opens it")
     own_method = around.service_model.operation_model(operation_name).http.get("method")
-    _check_method(operation_name, own_method, http_method, around.options)
+    rules.check_method(operation_name, own_method, http_method, uploads=uploads)
     mode = around.options.server_side_encryption
     return server_side_presigned.apply_to_url(operation_name, stripped or {}, mode, secure=around.secure)
 
@@ -62,49 +65,34 @@ def check_form(around: Around, fields: Any, conditions: Any) -> tuple[Any, Any]:
         UnsupportedOperationError: with the way out.
     """
     if around.options.presigned_uploads == "refuse":
-        raise UnsupportedOperationError(f"a presigned POST is refused: {_WAY_OUT}")
+        raise UnsupportedOperationError(f"a presigned POST is refused: {rules.WAY_OUT}")
     return server_side_presigned.apply_to_form(fields, conditions, around.options.server_side_encryption)
 
 
-def _check_operation(operation_name: str, options: Options) -> None:
-    """Refuse a presigned upload, and what the client refuses anyway.
+@contextmanager
+def recorded_headers(client: Any) -> Iterator[dict[str, str]]:
+    """Note the headers of the one upload that is presigned meanwhile, as they are before it is signed.
 
-    Raises:
-        UnsupportedOperationError: with the way out.
+    Others may be sending requests of their own through the same client: handlers are called in the thread, or in the
+    task, that makes a request, and so see whether it is this one.
     """
-    if operation_name in _UPLOADS and options.presigned_uploads == "refuse":
-        raise UnsupportedOperationError(f"a presigned {operation_name} is refused: {_WAY_OUT}")
-    if treatment(operation_name) is Treatment.REFUSED and options.presigned_uploads == "refuse":
-        raise UnsupportedOperationError(f"a presigned {operation_name} is refused, as the operation itself is")
-    if operation_name == "GetObject":
-        _log.info("a presigned get_object gives its holder ciphertext; s3ec.decrypt_presigned opens it")
+    headers: dict[str, str] = {}
+
+    def record(request: Any, **_: Any) -> None:
+        if _recording.get() is headers:
+            headers.update({name: _text(value) for name, value in request.headers.items()})
+
+    # No other one that is registered, not even by the process that forked this one, has the same dict.
+    handler_id = f"s3ec-presigned-headers-{id(headers)}"
+    events = client.meta.events
+    token = _recording.set(headers)
+    events.register_last("before-sign.s3.PutObject", record, unique_id=handler_id)
+    try:
+        yield headers
+    finally:
+        events.unregister("before-sign.s3.PutObject", unique_id=handler_id)
+        _recording.reset(token)
 
 
-def _check_method(operation_name: str, own: str | None, wanted: object, options: Options) -> None:
-    """Refuse the method of another operation: a presigned ``PUT`` is an upload, whatever it is called.
-
-    Args:
-        operation_name: as botocore spells it.
-        own: the HTTP method of that operation.
-        wanted: the caller's ``HttpMethod``, or None.
-        options: the client's.
-
-    Raises:
-        UnsupportedOperationError: with the way out.
-    """
-    if wanted is None or options.presigned_uploads == "allow":
-        return
-    if not isinstance(wanted, str) or wanted.upper() != own:
-        raise UnsupportedOperationError(
-            f"a presigned {operation_name} with HttpMethod={wanted!r} is refused, since its own is {own!r} and "
-            f"another one makes another operation of it: {_WAY_OUT}"
-        )
-
-
-def _strip_read_parameters(parameters: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Drop the parameters that only this client knows: a URL has no place for them."""
-    if not parameters:
-        return parameters
-    return {
-        name: value for name, value in parameters.items() if name not in ("EncryptionContext", "InstructionFileSuffix")
-    }
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

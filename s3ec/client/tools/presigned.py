@@ -7,11 +7,7 @@ to use it. A presigned download needs nothing special to be made; its holder nee
 
 from __future__ import annotations
 
-import base64
 import dataclasses
-import json
-import os
-import threading
 from collections.abc import Mapping
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
@@ -25,35 +21,40 @@ from botocore.httpsession import URLLib3Session
 from botocore.response import StreamingBody
 from urllib3.exceptions import HTTPError
 
-from s3ec import decryption, formats
-from s3ec.algorithms import AlgorithmSuite
 from s3ec.client.bodies.ciphertext import encrypted_body
 from s3ec.client.bodies.ciphertext_reader import CiphertextReader
 from s3ec.client.bodies.claims import PlaintextClaims
 from s3ec.client.bodies.plaintext import DecryptedBody, PlaintextStream
 from s3ec.client.bodies.releases import open_plaintext
 from s3ec.client.bodies.sources import open_source
+from s3ec.client.calls import driver
 from s3ec.client.calls.handlers import sending_view
+from s3ec.client.calls.presigning import recorded_headers
 from s3ec.client.calls.seals import Seal
 from s3ec.client.calls.wire import OwnErrorFirst, Wire
 from s3ec.client.encryption_client import EncryptionClient
 from s3ec.client.options import Options
 from s3ec.client.tools.tickets import Ticket
 from s3ec.crypto.content import ContentCipher
-from s3ec.errors import ConfigurationError, UnsupportedOperationError
-from s3ec.formats.metadata import OBJECT_ARN_PAIR
+from s3ec.errors import ConfigurationError
 from s3ec.materials import StoredContext
-from s3ec.s3.answers import stated_length
-from s3ec.s3.names import object_arn
-from s3ec.s3.objects import check_stored_length
+from s3ec.s3.flow import Effect, Unwrap
+from s3ec.s3.presigned import (
+    HandedOver,
+    error_of,
+    handed_over,
+    headers_to_send,
+    open_answer,
+    place_of,
+    request_to_sign,
+    sealed_request,
+    text_of,
+)
 from s3ec.s3.put_object import check_length
-from s3ec.s3.writing import begin_write
-from s3ec.secrets import Secret
 from s3ec.transport import broken_off
 
 __all__ = ["PresignedUpload", "decrypt_presigned", "presigned_upload"]
 
-_METADATA_PREFIX = "x-amz-meta-"
 _LONGEST_ERROR = 64 * 1024  # bytes of an answer that says no; S3's have some hundred
 _HONOURED = frozenset(
     {
@@ -128,16 +129,7 @@ class PresignedUpload:
             MultipartStateError: the upload was sent or handed over already, or belongs to another process.
         """
         self._ticket.hand_over()
-        cipher = self.cipher
-        secret = {"key": cipher.key.reveal(), "iv": cipher.iv, "aad": cipher.aad}
-        return json.dumps(
-            {
-                "url": self.url,
-                "headers": dict(self.headers),
-                "algorithm_suite": cipher.suite.name,
-                **{name: base64.b64encode(value).decode() for name, value in secret.items()},
-            }
-        )
+        return text_of(HandedOver(self.url, dict(self.headers), self.cipher))
 
     @classmethod
     def from_json(cls, text: str) -> PresignedUpload:
@@ -146,13 +138,8 @@ class PresignedUpload:
         Raises:
             ConfigurationError: it is something else.
         """
-        try:
-            found = json.loads(text)
-            key, iv, aad = (base64.b64decode(found[name], validate=True) for name in ("key", "iv", "aad"))
-            cipher = ContentCipher(AlgorithmSuite[found["algorithm_suite"]], Secret(key), iv, aad)
-            return cls(str(found["url"]), {str(k): str(v) for k, v in found["headers"].items()}, cipher)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise ConfigurationError("this is not what PresignedUpload.to_json() writes") from None
+        handed = handed_over(text)
+        return cls(handed.url, handed.headers, handed.cipher)
 
 
 def presigned_upload(
@@ -185,57 +172,14 @@ def presigned_upload(
         raise ConfigurationError("s3ec.presigned_upload takes an EncryptionClient")
     client = client._s3ec_for(Bucket)
     wire: Wire = client._s3ec_wire
-    if wire.options.instruction_file_writes:
-        raise UnsupportedOperationError("a presigned upload writes one object; instruction files need a second request")
-    request: dict[str, Any] = {
-        **parameters,
-        "Bucket": Bucket,
-        "Key": Key,
-        **({} if overwrite else {"IfNoneMatch": "*"}),
-    }
-    heard = wire.hear("PutObject", request, is_presign_request=True)
-    request = {name: value for name, value in heard.parameters.items() if name != "Body"}
-    wire.validate("PutObject", request)
-    write = wire.run(begin_write(wire, request, EncryptionContext))
-    request["Metadata"] = write.placement.metadata
-    recorded: dict[str, str] = {}
-
-    thread = threading.get_ident()
-    # A forked child keeps the handlers of threads that it does not have; its own must not pass for one of those.
-    handler_id = f"s3ec-presigned-headers-{os.getpid()}-{thread}"
-
-    def record(request: Any, **_: Any) -> None:
-        # Other threads may be sending requests of their own through the same client meanwhile.
-        if threading.get_ident() == thread:
-            recorded.update({name: _text(value) for name, value in request.headers.items()})
-
+    named = request_to_sign(wire, {**parameters, "Bucket": Bucket, "Key": Key}, overwrite=overwrite)
+    heard = wire.hear("PutObject", named, is_presign_request=True)
+    request, cipher = wire.run(sealed_request(wire, heard.parameters, EncryptionContext))
     view = sending_view(client, client._s3ec_sender, heard, None)
-    events = client.meta.events
-    events.register_last("before-sign.s3.PutObject", record, unique_id=handler_id)
-    try:
+    with recorded_headers(client) as recorded:
         url = view.generate_presigned_url("put_object", Params=request, ExpiresIn=ExpiresIn)
-    finally:
-        events.unregister("before-sign.s3.PutObject", unique_id=handler_id)
     Seal("PutObject", request).check(None, recorded, "before-sign")
-    signed = _signed_headers(url)
-    headers = {name: value for name, value in recorded.items() if name.lower() in signed or _must_be_sent(name)}
-    return PresignedUpload(url, headers, write.cipher)
-
-
-def _must_be_sent(name: str) -> bool:
-    return name.lower().startswith((_METADATA_PREFIX, "if-none-match", "content-type"))
-
-
-def _signed_headers(url: str) -> set[str]:
-    for pair in urlsplit(url).query.split("&"):
-        name, _, value = pair.partition("=")
-        if name == "X-Amz-SignedHeaders":
-            return set(value.replace("%3B", ";").lower().split(";")) - {"host"}
-    return set()
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return PresignedUpload(url, headers_to_send(url, recorded), cipher)
 
 
 def decrypt_presigned(
@@ -270,27 +214,12 @@ def decrypt_presigned(
         botocore.exceptions.ClientError: S3 refuses, for instance an expired URL.
     """
     checked, _ = Options.split(options, caller="decrypt_presigned", others=frozenset())
-    arn = _checked_place(checked, Bucket, Key)
+    rules = checked.reading()
+    arn = place_of(rules, Bucket, Key)
     _refuse_without_effect(checked)
     answer = _send("GET", url, dict(headers or {}), None, verify)
-    metadata = {
-        name[len(_METADATA_PREFIX) :]: value
-        for name, value in answer.headers.items()
-        if name.lower().startswith(_METADATA_PREFIX)
-    }
     try:
-        content_metadata = formats.parse_object(metadata)
-        length = stated_length(answer.headers)
-        check_stored_length(content_metadata, length)
-        cipher = decryption.check(
-            content_metadata,
-            materials_manager=checked.manager,
-            commitment_policy=checked.commitment_policy,
-            enable_legacy_unauthenticated_modes=checked.enable_legacy_unauthenticated_modes,
-            encryption_context=EncryptionContext,
-            bound_context={OBJECT_ARN_PAIR: arn} if checked.bind_object else None,
-            object_arn=arn,
-        ).open()
+        opened = driver.run(open_answer(rules, answer.headers, EncryptionContext, arn), _unwrap)
     except BaseException:
         answer.raw.close()
         raise
@@ -300,28 +229,19 @@ def decrypt_presigned(
     def opener() -> Any:
         return open_plaintext(
             reader,
-            cipher,
-            length,
+            opened.cipher,
+            opened.length,
             delayed=checked.enable_delayed_authentication,
             buffer_size=checked.buffer_size,
             spool_directory=checked.spool_directory,
         )
 
-    plaintext_length = None if cipher.suite.is_legacy else max(length - cipher.suite.tag_length, 0)
-    return DecryptedBody(PlaintextStream(reader, opener, urlsplit(url).path), plaintext_length)
+    return DecryptedBody(PlaintextStream(reader, opener, urlsplit(url).path), opened.plaintext_length)
 
 
-def _checked_place(options: Options, bucket: str | None, key: str | None) -> str:
-    """ARN of the place, or nothing where it is not known."""
-    if (bucket is None) != (key is None):
-        raise ConfigurationError("Bucket and Key name one place: give both, or neither")
-    if bucket is not None and key is not None:
-        return object_arn(bucket, key)
-    if options.bind_object:
-        raise ConfigurationError(
-            "bind_object=True needs Bucket and Key: a URL alone does not say which object it ought to be"
-        )
-    return ""
+def _unwrap(effect: Effect) -> object:
+    assert isinstance(effect, Unwrap)  # noqa: S101 - a gate needs nothing else
+    return effect.checked.ask()
 
 
 def _refuse_without_effect(options: Options) -> None:
@@ -348,11 +268,7 @@ def _send(method: str, url: str, headers: dict[str, str], body: Any, verify: boo
                 text = answer.raw.read(_LONGEST_ERROR).decode("utf-8", "replace")
         except HTTPError as error:
             raise broken_off(error, request) from error
-        code = text.partition("<Code>")[2].partition("</Code>")[0] or str(answer.status_code)
-        parsed: Any = {
-            "Error": {"Code": code, "Message": "the presigned request was refused"},
-            "ResponseMetadata": {"HTTPStatusCode": answer.status_code, "HTTPHeaders": {}, "RetryAttempts": 0},
-        }
+        parsed: Any = error_of(answer.status_code, text)
         raise ClientError(parsed, "PutObject" if method == "PUT" else "GetObject")
     if method != "GET":
         answer.raw.close()
