@@ -43,7 +43,7 @@ from s3ec.errors import S3ECError
 from s3ec.s3.delete_object import delete_object, delete_objects
 from s3ec.s3.flow import Flow
 from s3ec.s3.head_object import head_object
-from s3ec.s3.names import location_of
+from s3ec.s3.names import located
 from s3ec.s3.surroundings import Surroundings
 from s3ec.transport import make_sound
 
@@ -182,8 +182,7 @@ class EncryptionClient(_Base):
                 return heard.answer(self._s3ec_handlers[operation_name](wire, dict(parameters)))
             return self._s3ec_handlers[operation_name](wire, dict(parameters))
         except S3ECError as error:
-            place = location_of(parameters)
-            raise (error if place is None else error.locate(place)) from error.__cause__
+            raise located(error, parameters) from error.__cause__
 
     def _get_credentials(self) -> None:
         """Return None, which tells boto3 that the CRT transfer client cannot be used: it bypasses every Python client.

@@ -18,6 +18,7 @@ from s3ec.migrate.audit.bucket_settings import bucket_settings
 from s3ec.migrate.audit.survey import Survey
 from s3ec.migrate.audit.survey_object import INSTRUCTION_FILE, PLAINTEXT, UNREADABLE, SurveyedObject
 from s3ec.migrate.model import SkipReason
+from s3ec.s3.requests import USER_METADATA_LIMIT
 
 __all__ = ["Audit", "Finding", "audit"]
 
@@ -25,7 +26,6 @@ FORMATS = (PLAINTEXT, "V1", "V2", "V3")
 EXAMPLES = 20
 """Keys that a finding names; the count is always whole."""
 
-USER_METADATA_LIMIT = 2048
 CONTENT_METADATA_BYTES = 420
 """What format V3 with KMS adds to user metadata, roughly: an encrypted data key of 184 bytes, no context."""
 

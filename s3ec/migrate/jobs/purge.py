@@ -14,6 +14,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec import formats
+from s3ec.algorithms import GCM_TAG_LENGTH
 from s3ec.errors import ConfigurationError, MisplacedObjectError, S3ECError
 from s3ec.materials import STORED_CONTEXT
 from s3ec.migrate.jsonable import Jsonable
@@ -29,8 +30,6 @@ from s3ec.migrate.work.pages import check_page, pages
 __all__ = ["Purge", "purge_plaintext_versions"]
 
 ERRORS = (TaskEndedError, S3ECError, ClientError, BotoCoreError, *PASSING_ERRORS)
-TAG_LENGTH = 16
-"""Bytes that format V3 adds to the plaintext."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +196,7 @@ class _Key:
 
     def _may_hold(self, successor: _Successor, length: int) -> bool:
         """True if its size allows it to hold this much plaintext; reading costs more than comparing."""
-        return successor.is_read or int(successor.entry["Size"]) == length + TAG_LENGTH
+        return successor.is_read or int(successor.entry["Size"]) == length + GCM_TAG_LENGTH
 
     def _holds(self, successor: _Successor, length: int, digest: str) -> bool:
         return self._read(successor) and (successor.length, successor.digest) == (length, digest)

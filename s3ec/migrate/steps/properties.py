@@ -21,10 +21,7 @@ from s3ec.migrate.work.context import BucketFacts, Calls, MigrationContext
 from s3ec.migrate.work.ending import TaskEndedError, code_of, status_of
 from s3ec.s3.carried import text_of
 
-__all__ = ["METADATA_LIMIT", "Properties", "metadata_length", "put_annotations", "read_properties"]
-
-METADATA_LIMIT = 2048
-"""Bytes of names and values of user metadata that S3 takes."""
+__all__ = ["Properties", "put_annotations", "read_properties"]
 
 _HEADERS = (
     "CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "ContentType",
@@ -93,11 +90,6 @@ def _headers(response: Mapping[str, Any]) -> dict[str, Any]:
     if raw is not None:
         found |= _sendable({"Expires": raw})
     return found
-
-
-def metadata_length(metadata: Mapping[str, str]) -> int:
-    """Bytes of user metadata as S3 counts them: names and values in UTF-8."""
-    return sum(len(name.encode()) + len(value.encode()) for name, value in metadata.items())
 
 
 def read_properties(task: Task, response: Mapping[str, Any], *, context: MigrationContext, calls: Calls) -> Properties:

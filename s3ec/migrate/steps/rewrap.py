@@ -11,13 +11,14 @@ from s3ec.migrate.model import Outcome, Result, SkipReason, Task
 from s3ec.migrate.steps import plaintext
 from s3ec.migrate.steps.copying import copy
 from s3ec.migrate.steps.outcomes import outcome_of
-from s3ec.migrate.steps.properties import METADATA_LIMIT, metadata_length, put_annotations, read_properties
+from s3ec.migrate.steps.properties import put_annotations, read_properties
 from s3ec.migrate.steps.rewrapping import opens_without_integrity, rewrapped
 from s3ec.migrate.steps.source import InstructionFile, Source, open_source
 from s3ec.migrate.steps.writing import Target, Written
 from s3ec.migrate.steps.yielding import give_place_back, look_again
 from s3ec.migrate.work.context import Calls, MigrationContext
 from s3ec.migrate.work.ending import TaskEndedError
+from s3ec.s3.requests import USER_METADATA_LIMIT, metadata_size
 
 __all__ = ["rewrap"]
 
@@ -39,9 +40,9 @@ def rewrap(task: Task, *, context: MigrationContext, calls: Calls) -> Outcome:
         return _in_file(source, source.instruction_file, new, context, calls)
     properties = read_properties(task, source.response, context=context, calls=calls)
     metadata = {**properties.metadata, **formats.render_object(new)}
-    if metadata_length(metadata) > METADATA_LIMIT:
+    if metadata_size(metadata) > USER_METADATA_LIMIT:
         raise TaskEndedError.skip(
-            SkipReason.METADATA_TOO_LARGE, f"its metadata would have {metadata_length(metadata)} bytes"
+            SkipReason.METADATA_TOO_LARGE, f"its metadata would have {metadata_size(metadata)} bytes"
         )
     if context.dry_run:
         return outcome_of(source, Result.PLANNED, context, stands=new, notes=properties.notes)

@@ -34,10 +34,10 @@ from s3ec.materials import (
 )
 from s3ec.migrate.model import SkipReason
 from s3ec.migrate.settings import MigrationSettings
-from s3ec.migrate.steps.properties import METADATA_LIMIT, metadata_length
 from s3ec.migrate.steps.source import Source
 from s3ec.migrate.work.ending import TaskEndedError
 from s3ec.s3.names import object_arn
+from s3ec.s3.requests import USER_METADATA_LIMIT, metadata_size
 from s3ec.secrets import Secret
 
 __all__ = ["KeyInHand", "Sealing", "begin", "check_room", "context_for", "layout"]
@@ -142,17 +142,17 @@ def layout(
         TaskEndedError: it fits nowhere.
     """
     in_object = {**own, **formats.render_object(content_metadata)}
-    if instruction != "always" and metadata_length(in_object) <= METADATA_LIMIT:
+    if instruction != "always" and metadata_size(in_object) <= USER_METADATA_LIMIT:
         return in_object, None
     if instruction != "never":
         rendered, body = formats.render_instruction_file(content_metadata)
         beside = {**own, **rendered}
-        if metadata_length(beside) <= METADATA_LIMIT:
+        if metadata_size(beside) <= USER_METADATA_LIMIT:
             return beside, body
     raise TaskEndedError.skip(
         SkipReason.METADATA_TOO_LARGE,
-        f"its metadata has {metadata_length(own)} bytes, with the content metadata {metadata_length(in_object)}; "
-        f"S3 takes {METADATA_LIMIT}. {SkipReason.METADATA_TOO_LARGE.advice.capitalize()}",
+        f"its metadata has {metadata_size(own)} bytes, with the content metadata {metadata_size(in_object)}; "
+        f"S3 takes {USER_METADATA_LIMIT}. {SkipReason.METADATA_TOO_LARGE.advice.capitalize()}",
     )
 
 
