@@ -12,8 +12,9 @@
 
 `EncryptionClient` is an aiobotocore S3 client with the options of `s3ec.EncryptionClient`, `Session` an ``AioSession``
 whose S3 clients encrypt, and `install` makes those of an ``AioSession`` or an ``aioboto3.Session`` encrypt; `uninstall`
-ends that, `is_encrypting` says whether. `raw_view` is the same client without encryption. Each is imported when it is
-first asked for: ``import s3ec`` needs no aiobotocore.
+ends that, `is_encrypting` says whether. `raw_view` is the same client without encryption, and `presigned_upload` makes
+an upload that somebody else encrypts. Each is imported when it is first asked for: ``import s3ec`` needs no
+aiobotocore.
 """
 
 from __future__ import annotations
@@ -24,9 +25,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from s3ec.aio.client import EncryptionClient, raw_view
     from s3ec.aio.plaintext import DecryptedBody
+    from s3ec.aio.presigned import presigned_upload
     from s3ec.aio.sessions import Session, install, is_encrypting, uninstall
 
-__all__ = ["DecryptedBody", "EncryptionClient", "Session", "install", "is_encrypting", "raw_view", "uninstall"]
+__all__ = [
+    "DecryptedBody",
+    "EncryptionClient",
+    "Session",
+    "install",
+    "is_encrypting",
+    "presigned_upload",
+    "raw_view",
+    "uninstall",
+]
 
 _WHERE = {
     "DecryptedBody": "plaintext",
@@ -34,6 +45,7 @@ _WHERE = {
     "Session": "sessions",
     "install": "sessions",
     "is_encrypting": "sessions",
+    "presigned_upload": "presigned",
     "raw_view": "client",
     "uninstall": "sessions",
 }

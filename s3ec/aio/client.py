@@ -23,7 +23,7 @@ from s3ec.client.options import Options
 from s3ec.client.server_side.copying import speaks_to_aws
 from s3ec.client.sessions.reference import described
 from s3ec.errors import S3ECError
-from s3ec.s3.names import location_of
+from s3ec.s3.names import located
 
 __all__ = ["EncryptionClient", "raw_view"]
 
@@ -76,7 +76,7 @@ class EncryptionClient(AioBaseClient):  # type: ignore[misc]  # aiobotocore has 
     def _s3ec_equip(self) -> None:
         options, self._s3ec_kms = type(self)._s3ec_maker.with_kms(type(self)._s3ec_options, self)
         self._s3ec_view = make_raw_view(self, EncryptionClient, _pass_call)
-        sender = make_sender(generated_class(self, EncryptionClient))
+        self._s3ec_sender = make_sender(generated_class(self, EncryptionClient))
         self._s3ec_wire = AsyncWire(
             options=options,
             service_model=self._service_model,
@@ -85,7 +85,7 @@ class EncryptionClient(AioBaseClient):  # type: ignore[misc]  # aiobotocore has 
             reading=options.reading(),
             writing=options.writing(),
             send=self._s3ec_send,
-            send_as_it_is=partial(send_after_handlers, self, sender),
+            send_as_it_is=partial(send_after_handlers, self, self._s3ec_sender),
             hear=partial(AsyncHeard.ask, self),
         )
         self._s3ec_uploads = type(self)._s3ec_maker.uploads(self)
@@ -124,8 +124,7 @@ class EncryptionClient(AioBaseClient):  # type: ignore[misc]  # aiobotocore has 
             parameters = heard.parameters
             return await heard.answered(await handle(wire.after(heard), dict(parameters)))
         except S3ECError as error:
-            place = location_of(parameters)
-            raise (error if place is None else error.locate(place)) from error.__cause__
+            raise located(error, parameters) from error.__cause__
 
     async def __aexit__(self, *details: object) -> None:
         try:

@@ -10,7 +10,7 @@ from botocore.hooks import first_non_none_response
 from s3ec.client.calls.handlers import BUILD, PROVIDE, EventsOfCall, Heard, sending_view
 from s3ec.client.calls.seals import Seal
 
-__all__ = ["AsyncHeard", "send_after_handlers"]
+__all__ = ["AsyncEventsOfCall", "AsyncHeard", "send_after_handlers"]
 
 
 class AsyncHeard(Heard):
@@ -43,12 +43,13 @@ class AsyncHeard(Heard):
         return response
 
 
-class _AsyncEventsOfCall(EventsOfCall):
+class AsyncEventsOfCall(EventsOfCall):
     """A client's emitter as one call sees it."""
 
     __slots__ = ()
 
     async def emit(self, event_name: str, **arguments: Any) -> Any:
+        """Ask handlers, as aiobotocore's emitter does."""
         asked = self.asked(event_name, arguments)
         answers = [] if asked is None else await self._events.emit(event_name, **asked)
         return self.answer(event_name, arguments, answers)
@@ -63,6 +64,6 @@ async def send_after_handlers(
     seal: Seal | None,
 ) -> dict[str, Any]:
     """Send a request whose parameters the caller's handlers do not change any more."""
-    view = sending_view(client, sender, heard, seal, _AsyncEventsOfCall)
+    view = sending_view(client, sender, heard, seal, AsyncEventsOfCall)
     response: dict[str, Any] = await sender._make_api_call(view, operation_name, parameters)  # type: ignore[attr-defined]
     return response
