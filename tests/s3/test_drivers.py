@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
+import itertools
+import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from boto3.s3.transfer import TransferConfig
+from botocore.exceptions import BotoCoreError, ClientError
 
 from s3ec import AesKeyring, EncryptionClient
 from s3ec.aio import driver as aio_driver
@@ -18,17 +23,26 @@ from s3ec.client.bodies.sources import open_source
 from s3ec.client.calls import driver
 from s3ec.client.calls.verified_ranges import VerifiedTable
 from s3ec.client.calls.wire import Wire
-from s3ec.s3 import flow
-from s3ec.s3.copy_object import copy_object, look_first
+from s3ec.client.multipart.sequential_upload import PART_ROOM, SentParts
+from s3ec.client.multipart.sequential_upload import begin_upload as begin_managed
+from s3ec.client.transfers.downloads import DownloadEngine
+from s3ec.errors import S3ECError, SourceChangedError
+from s3ec.s3 import flow, managed_download, managed_upload
+from s3ec.s3.contents import Span
+from s3ec.s3.copy_object import copy_object, look_first, parse_copy_source
 from s3ec.s3.delete_object import delete_object, delete_objects
-from s3ec.s3.flow import Effect, Flow, Together
+from s3ec.s3.flow import Effect, Flow, Together, ToTheEnd
 from s3ec.s3.get_object import get_object
 from s3ec.s3.head_object import head_object
 from s3ec.s3.inspect_object import Seen, inspect_object
+from s3ec.s3.managed_copy import look_at_source
 from s3ec.s3.multipart.requests import create_upload
+from s3ec.s3.objects import take_read_request
+from s3ec.s3.open_object import InMemoryObject, open_object, read_span
+from s3ec.s3.pinning import ReplacedError
 from s3ec.s3.put_object import put_object
 
-from support.flows import client_error, written_down
+from support.flows import Shelf, client_error, written_down
 from support.lying_s3 import Lies, LyingS3, lying_s3
 
 PLACE = {"Bucket": "b", "Key": "k"}
@@ -99,12 +113,102 @@ def inspect(suffix: str | None = None, **more: Any) -> Operation:
     return lambda _, __: inspect_object({**PLACE, **more}, suffix)
 
 
+def open_and_read(*spans: Span, replaced: bool = False, **more: Any) -> Operation:
+    """The flows of s3ec.open: the object, and then spans of it."""
+
+    def operation(wire: Wire, _: VerifiedTable) -> Flow[Any]:
+        opened = yield from open_object(wire, take_read_request({**PLACE, **more}), wire.options.buffer_size)
+        if isinstance(opened, InMemoryObject):
+            return opened.length, b"".join(opened.plaintext)
+        found = []
+        for span in spans:
+            if replaced:
+                yield from flow.store("PutObject", {**PLACE, "Body": b"other"}, own=True)
+            answer = yield from read_span(opened, span)
+            opened = answer.opened
+            found.append((len((yield from flow.read_body(answer.body, 2**20))), answer.content and answer.content.span))
+            yield from flow.close_body(answer.body)
+        return opened.length, opened.total, found
+
+    return operation
+
+
+CONFIG = TransferConfig(multipart_threshold=1, multipart_chunksize=50_000, use_threads=False)
+
+
+def download_it(*, special: bool = False, to_file: bool = True, **more: Any) -> Operation:
+    """The flow of managed downloads, with the engine of boto3's client."""
+
+    def operation(wire: Wire, _: VerifiedTable) -> Flow[Any]:
+        engine, shelf, told, into = DownloadEngine(wire, CONFIG), Shelf(special=special), list[int](), io.BytesIO()
+        deliver = partial(managed_download.to_file, wire, engine, shelf)
+        if not to_file:
+            deliver = partial(managed_download.to_object, wire, engine, into)
+        etag: Any = None
+        failed: Any = None
+        try:
+            etag = yield from managed_download.download(
+                wire, engine, {**PLACE, **more}, deliver, told.append, plaintext_too=False
+            )
+        except (S3ECError, flow.RefusedError, ReplacedError) as error:
+            failed = type(error), str(error)
+        return etag and "another's", failed, shelf.done, shelf.content, into.getvalue(), sum(told)
+
+    return operation
+
+
+def upload_it(*, sent: bool = True) -> Operation:
+    """The flow of managed uploads, with an engine that sends one part, or fails."""
+
+    class Engine:
+        now = staticmethod(time.monotonic)
+
+        def move(self, parts: SentParts) -> None:
+            part = parts.encrypt_next(b"text", bytearray(4 + PART_ROOM), last=True)
+            if not sent:
+                raise SourceChangedError("it is another now")
+            parts.send(part)
+
+    def operation(wire: Wire, _: VerifiedTable) -> Flow[Any]:
+        options, creating = begin_managed(wire, {**PLACE})
+        own = wire.with_options(options)
+        yield from managed_upload.upload_in_parts(own, Engine(), creating, partial(SentParts, own), {})
+
+    return operation
+
+
+def look_at(**more: Any) -> Operation:
+    """The flow that looks at the source of a managed copy."""
+
+    def operation(wire: Wire, _: VerifiedTable) -> Flow[Any]:
+        target = {"Bucket": "b", "Key": "copy", "CopySource": "b/k", **more}
+        planned = yield from look_at_source(wire, parse_copy_source(target["CopySource"]), target)
+        arguments = planned.arguments(CONFIG, None)
+        return planned.length, planned.plaintext_length, sorted(planned.own(None)), sorted(arguments)
+
+    return operation
+
+
+def replacing(server: LyingS3) -> None:
+    """A server whose object is replaced before its second GET."""
+    made = EncryptionClient(**server.arguments(keyring=AesKeyring(bytes(32))))
+    with contextlib.closing(made):
+        made.put_object(Bucket="b", Key="later", Body=PLAINTEXT[::-1])
+    asked = itertools.count(1)
+
+    def on_get(_: int) -> None:
+        if next(asked) == 2:
+            server.state.objects["b/k"] = server.state.objects["b/later"]
+
+    server.state.lies = Lies(on_get=on_get)
+
+
 def begin_upload(**more: Any) -> Operation:
     """A flow of create_multipart_upload."""
 
     def operation(wire: Wire, _: VerifiedTable) -> Flow[Any]:
-        write, response = yield from create_upload(wire, {**PLACE, **more}, None)
-        return write.content_metadata.format, sorted(write.placement.metadata), sorted(response)
+        upload, response = yield from create_upload(wire, {**PLACE, **more}, None)
+        return upload.content_metadata.format, upload.location, sorted(response)
 
     return operation
 
@@ -197,6 +301,36 @@ CASES: dict[str, tuple[Operation, dict[str, Any], Callable[[LyingS3], None]]] = 
     "inspect a plaintext": (inspect(Key="plain"), {}, nothing),
     "create an upload": (begin_upload(), {}, nothing),
     "create an upload with a file": (begin_upload(Key="new"), {"instruction_file_writes": True}, nothing),
+    "open": (open_and_read((5, 9), (70_000, 140_000)), {"buffer_size": 1000}, nothing),
+    "open in memory": (open_and_read(), {}, nothing),
+    "open a plaintext": (open_and_read(Key="plain"), {}, nothing),
+    "open a plaintext that is allowed": (
+        open_and_read((1, 2), Key="plain"),
+        {"unencrypted_objects": "allow"},
+        nothing,
+    ),
+    "open a forgery": (open_and_read(), {}, told(tamper=flipped)),
+    "open a large forgery": (open_and_read(), {"buffer_size": 1000}, told(tamper=flipped)),
+    "open what is replaced": (open_and_read((5, 9), replaced=True), {"buffer_size": 1000}, nothing),
+    "open and read another range": (open_and_read((5, 9)), {"buffer_size": 1000}, told(wrong_range=16)),
+    "download": (download_it(), {}, nothing),
+    "download to a pipe": (download_it(special=True), {}, nothing),
+    "download to an object": (download_it(to_file=False), {}, nothing),
+    "download of a plaintext": (download_it(Key="plain"), {}, nothing),
+    "download of a plaintext that is allowed": (
+        download_it(Key="plain"),
+        {"unencrypted_objects": "allow"},
+        nothing,
+    ),
+    "download of a forgery": (download_it(), {}, told(tamper=flipped)),
+    "download of nothing": (download_it(Key="none"), {}, nothing),
+    "download of another range": (download_it(), {}, told(wrong_range=16)),
+    "download of what is replaced": (download_it(), {}, replacing),
+    "managed upload": (upload_it(), {}, nothing),
+    "managed upload that fails": (upload_it(sent=False), {}, nothing),
+    "managed copy": (look_at(), {}, nothing),
+    "managed copy of nothing": (look_at(CopySource="b/none"), {}, nothing),
+    "managed copy under a condition": (look_at(CopySourceIfMatch='"another"'), {}, nothing),
     "head": (head(), {}, nothing),
     "head of a range": (head(Range="bytes=5-9"), {}, nothing),
     "head of nothing": (head(Key="none"), {}, nothing),
@@ -207,7 +341,7 @@ def outcome(run: Callable[[], Any]) -> Any:
     """The result of a flow, its body read; or its error."""
     try:
         result = run()
-    except Exception as error:
+    except (S3ECError, ClientError, BotoCoreError) as error:  # and none of the tests' own, which would be alike twice
         return type(error).__name__, str(error), type(error.__context__), type(error.__cause__)
     if isinstance(result, Seen):
         return written(result)
@@ -236,6 +370,8 @@ def by_boto(client: EncryptionClient, operation: Operation) -> tuple[list[str], 
         asked.append(written_down(effect))
         if isinstance(effect, Together):
             return [driver.run(one, perform) for one in effect.flows]
+        if isinstance(effect, ToTheEnd):
+            return driver.run(effect.flow, perform)
         return wire.perform(effect)
 
     return asked, outcome(lambda: driver.run(operation(wire, VerifiedTable()), perform))
@@ -249,6 +385,8 @@ def by_loop(client: EncryptionClient, operation: Operation) -> tuple[list[str], 
         asked.append(written_down(effect))
         if isinstance(effect, Together):
             return [await aio_driver.run(one, perform) for one in effect.flows]
+        if isinstance(effect, ToTheEnd):
+            return await aio_driver.run(effect.flow, perform)
         return await asyncio.to_thread(wire.perform, effect)
 
     return asked, outcome(lambda: asyncio.run(aio_driver.run(operation(wire, VerifiedTable()), perform)))

@@ -23,7 +23,10 @@ from s3ec.s3.flow import (
     RefusedError,
     Store,
     Together,
+    ToTheEnd,
+    Transfer,
     Unwrap,
+    Work,
 )
 from s3ec.s3.surroundings import ReadRules, WriteRules
 
@@ -120,6 +123,57 @@ class ByHand:
         return self.asked
 
 
+class Shelf:
+    """The file that a download goes to, in memory.
+
+    Attributes:
+        done: what was done with it.
+        content: of the file under its name, or of what is special; None for none.
+    """
+
+    def __init__(self, *, special: bool = False) -> None:
+        self.done: list[str] = []
+        self.content: bytes | None = None
+        self._special = special
+        self._file = bytearray()
+
+    def is_special(self) -> bool:
+        """As it was made."""
+        return self._special
+
+    def open_special(self) -> Any:
+        """What is written may be seen at once."""
+        self.done.append("open")
+        self._file.clear()
+        return self
+
+    def create(self) -> Any:
+        """A file that nobody sees."""
+        self.done.append("create")
+        self._file.clear()
+        return self
+
+    def write(self, piece: bytes | memoryview) -> int:
+        """To the file that was opened or created last."""
+        self._file += piece
+        return len(piece)
+
+    def close(self) -> None:
+        """End the file."""
+        self.done.append("close")
+        if self._special:
+            self.content = bytes(self._file)
+
+    def give_name(self) -> None:
+        """Now it is seen."""
+        self.done.append("give name")
+        self.content = bytes(self._file)
+
+    def discard(self) -> None:
+        """It never was."""
+        self.done.append("discard")
+
+
 _SHOWN = ("Key", "Range", "IfMatch", "PartNumber", "VersionId", "CopySource", "CopySourceIfMatch", "Metadata")
 
 
@@ -131,17 +185,18 @@ def written_down(effect: Effect) -> str:
         if "Metadata" in shown:
             shown["Metadata"] = sorted(shown["Metadata"])
         return f"{type(effect).__name__} {effect.operation} {shown}"
-    if isinstance(effect, Unwrap):
-        return f"Unwrap {effect.checked.content_metadata.format.value}"
-    if isinstance(effect, ReadBody):
-        return f"ReadBody {effect.size} {effect.has_tag}"
-    if isinstance(effect, Deliver):
-        return f"Deliver {type(effect.content).__name__} {effect.length} {getattr(effect.content, 'span', None)}"
-    if isinstance(effect, NewDataKey):
-        return f"NewDataKey {effect.request}"
-    if isinstance(effect, Encrypt):
-        return f"Encrypt {effect.source.length}"
-    if isinstance(effect, Together):
-        return f"Together {len(effect.flows)} {effect.at_once}"
-    assert isinstance(effect, (CloseBody, Enter, Leave))
-    return type(effect).__name__
+    describe = _DESCRIBED.get(type(effect))
+    assert describe is not None or isinstance(effect, (CloseBody, Enter, Leave, ToTheEnd))
+    return " ".join([type(effect).__name__, *map(str, describe(effect) if describe else ())])
+
+
+_DESCRIBED: dict[type, Callable[[Any], tuple[object, ...]]] = {
+    Unwrap: lambda effect: (effect.checked.content_metadata.format.value,),
+    ReadBody: lambda effect: (effect.size, effect.has_tag),
+    Deliver: lambda effect: (type(effect.content).__name__, effect.length, getattr(effect.content, "span", None)),
+    NewDataKey: lambda effect: (effect.request,),
+    Encrypt: lambda effect: (effect.source.length,),
+    Together: lambda effect: (len(effect.flows), effect.at_once),
+    Transfer: lambda effect: (type(effect.plan).__name__,),
+    Work: lambda effect: (effect.size,),
+}
