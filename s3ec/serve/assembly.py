@@ -30,16 +30,14 @@ def make_server(
     Args:
         settings: how it listens, and whom it believes.
         session: whose credentials sign what is relayed.
-        client: any S3 client of that session: where S3 is.
+        client: any S3 client of that session: where S3 is, and how one gets there.
         doors: which way the requests to a bucket go.
         metrics: where to count.
 
     Raises:
         OSError: the address is in use, or is not this machine's.
     """
-    relay = Relay(
-        session, client.meta.endpoint_url, client.meta.region_name or "us-east-1", connections=settings.max_requests
-    )
+    relay = Relay(session, client, connections=settings.max_requests)
     gateway = Gateway(settings, doors, relay, on_aws=speaks_to_aws(client), metrics=metrics)
     return Server(settings, gateway)
 

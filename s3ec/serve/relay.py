@@ -13,6 +13,7 @@ from typing import Any
 import boto3
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.client import BaseClient
 from botocore.exceptions import NoCredentialsError
 from botocore.httpsession import URLLib3Session
 
@@ -65,19 +66,19 @@ class _Stream:
 class Relay:
     """The way to S3 for requests that are not changed."""
 
-    def __init__(self, session: boto3.Session, endpoint_url: str, region: str, *, connections: int) -> None:
-        """Take where S3 is, and whose credentials sign.
+    def __init__(self, session: boto3.Session, client: BaseClient, *, connections: int) -> None:
+        """Take where S3 is and how one gets there, and whose credentials sign.
 
         Args:
             session: its credentials, which may renew themselves.
-            endpoint_url: S3's, as a client of that session uses it.
-            region: that of the signature.
+            client: an S3 client of that session: its endpoint, Region, proxies, certificate and the authorities that it
+                trusts are the relay's.
             connections: how many are kept open.
         """
         self._session = session
-        self._endpoint = endpoint_url.rstrip("/")
-        self._region = region
-        self._http = URLLib3Session(timeout=60, max_pool_connections=connections)
+        self._endpoint = client.meta.endpoint_url.rstrip("/")
+        self._region = client.meta.region_name or "us-east-1"
+        self._http = _connected_like(client, connections)
 
     def small(self, request: Request, payload: Payload) -> Answer:
         """Relay a request whose body is a document at most, verified before anything is sent.
@@ -127,6 +128,20 @@ class Relay:
         ]
         length = response.headers.get("Content-Length")
         return Answer(int(response.status_code), kept, _Stream(response.raw), None if length is None else int(length))
+
+
+def _connected_like(client: Any, connections: int) -> URLLib3Session:
+    """A session of HTTP that goes the client's way; botocore says nowhere in public which that is."""
+    like = client._endpoint.http_session
+    pair = (like._cert_file, like._key_file) if like._cert_file and like._key_file else like._cert_file
+    return URLLib3Session(
+        verify=like._verify,
+        proxies=like._proxy_config._proxies,
+        proxies_config=like._proxy_config.settings,
+        client_cert=pair,
+        timeout=60,
+        max_pool_connections=connections,
+    )
 
 
 def _own(error: Exception) -> Exception:
