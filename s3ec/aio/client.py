@@ -15,7 +15,7 @@ from s3ec.aio.ciphertext import send_independently
 from s3ec.aio.handlers import AsyncHeard, send_after_handlers
 from s3ec.aio.keys import KmsOnLoop
 from s3ec.aio.wire import AsyncWire
-from s3ec.client.calls import answers, carried, presigning, retries, seals, shortcuts
+from s3ec.client.calls import answers, carried, checksums, presigning, retries, seals, shortcuts
 from s3ec.client.calls.handlers import make_sender
 from s3ec.client.calls.operations import Treatment, refuse_unless_supported, treatment
 from s3ec.client.calls.views import generated_class, make_raw_view, raw_view
@@ -98,6 +98,7 @@ class EncryptionClient(AioBaseClient):  # type: ignore[misc]  # aiobotocore has 
         seals.watch(events)
         # Behind every other handler: what answers in the server's place gets the body as botocore made it.
         events.register_last("before-send", send_independently, unique_id="s3ec-independent-bodies")
+        checksums.choose_behind_others(self)
         answers.refuse_senseless_numbers(self)
         carried.send_carried(self)
         shortcuts.remember_user_agent(self)

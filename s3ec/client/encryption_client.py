@@ -20,6 +20,7 @@ from botocore.config import Config
 from s3ec.client.calls import (
     answers,
     carried,
+    checksums,
     copies,
     framing,
     handlers,
@@ -147,6 +148,7 @@ class EncryptionClient(_Base):
             "needs-retry.s3", framing.end_retries_of_passing, unique_id="s3ec-no-second-sending"
         )
         self.meta.events.register_last("before-call.s3", framing.trail, unique_id="s3ec-trailer-of-passing")
+        checksums.choose_behind_others(self)
         seals.watch(self.meta.events)
         # Behind every other handler, of the root event too (more specific ones come before it): what answers in the
         # server's place gets the body as botocore made it, and nothing changes it after the last look at its seal.

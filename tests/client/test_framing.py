@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from botocore.awsrequest import AWSRequest
-from botocore.httpchecksum import AwsChunkedWrapper
+from botocore.httpchecksum import _CHECKSUM_CLS, AwsChunkedWrapper
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,8 +33,8 @@ def _request(body: Any, length: int, trailer: str = CRC32) -> Any:
     return AWSRequest("PUT", "https://b.example/k", headers=headers, data=body).prepare()
 
 
-def _framed(raw: Any, length: int) -> FramedBody:
-    request = _request(AwsChunkedWrapper(raw), length)
+def _framed(raw: Any, length: int, trailer: str = CRC32) -> FramedBody:
+    request = _request(AwsChunkedWrapper(raw), length, trailer)
     frame(request)
     assert isinstance(request.body, FramedBody)
     assert "Transfer-Encoding" not in request.headers
@@ -63,6 +63,18 @@ def test_what_is_in_the_frame(length: int) -> None:
         stream = b"".join(framed)
         assert len(stream) == len(framed)
         assert _read(stream) == (body, {CRC32: base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()})
+
+
+@pytest.mark.parametrize("length", [0, 1, FRAME, FRAME + 1, 5 * FRAME + 4097])
+def test_another_checksum_behind_it(length: int) -> None:
+    """CRC-64/NVME is what botocore's own wrapper computes, and as long as was announced."""
+    pytest.importorskip("awscrt.checksums")
+    body, name = os.urandom(length), "x-amz-checksum-crc64nvme"
+    stream = b"".join(_framed(io.BytesIO(body), length, name))
+    plain = AwsChunkedWrapper(io.BytesIO(body), _CHECKSUM_CLS["crc64nvme"], name)
+    framed = _framed(io.BytesIO(body), length, name)
+    assert len(stream) == len(framed)
+    assert _read(stream) == (body, _read(plain.read())[1])
 
 
 def test_a_small_body_is_one_write() -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import base64
 import io
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +19,7 @@ from botocore.exceptions import ClientError
 from botocore.httpchecksum import AwsChunkedWrapper
 
 from s3ec.client.bodies.ciphertext import CiphertextBody, PassingBody
+from s3ec.client.bodies.claims import Digest, digest_for
 from s3ec.client.calls.seals import SealedRequest, check_at_last
 from s3ec.client.multipart.body import PartBody
 from s3ec.errors import SourceChangedError
@@ -28,8 +28,7 @@ __all__ = ["FramedBody", "PiecedBody", "end_retries_of_passing", "frame", "trail
 
 _FRAME_SIZE = 1024 * 1024
 _AT_ONCE = 256 * 1024
-_TRAILER = "x-amz-checksum-crc32"
-_CHECKSUM_LENGTH = 8  # four bytes in base64
+_TRAILERS = {"x-amz-checksum-crc32": "ChecksumCRC32", "x-amz-checksum-crc64nvme": "ChecksumCRC64NVME"}
 _CONNECTION_READS = frozenset({8192, 16384})  # http.client, urllib3
 _ASK_AGAIN: Any = {
     "Error": {"Code": "ServiceUnavailable", "Message": "The bucket is in another Region, known now; send it again"},
@@ -40,16 +39,17 @@ _OURS = (*_LONG, io.BytesIO)
 
 
 class FramedBody:
-    """A body in S3's chunks, each with its length, and the CRC-32 of all of them behind the last.
+    """A body in S3's chunks, each with its length, and the checksum of all of them behind the last.
 
     To be read like botocore's `AwsChunkedWrapper`, which it replaces.
     """
 
-    def __init__(self, wrapper: AwsChunkedWrapper, raw: Any, length: int) -> None:
-        """Take botocore's wrapper, the body in it, which can be read again, and its length in bytes."""
+    def __init__(self, wrapper: AwsChunkedWrapper, raw: Any, length: int, trailer: str) -> None:
+        """Take botocore's wrapper, the body in it, which can be read again, its length in bytes, and the trailer."""
         self._wrapper = wrapper
         self._raw = raw
         self._length = length
+        self._trailer = trailer
         self._reading: Iterator[bytes] | None = None
         self._left = b""
         self._position = 0
@@ -58,7 +58,7 @@ class FramedBody:
         """Bytes on the wire."""
         whole, rest = divmod(self._length, _FRAME_SIZE)
         chunks = whole * _chunk_length(_FRAME_SIZE) + (_chunk_length(rest) if rest else 0)
-        return chunks + len(f"0\r\n{_TRAILER}:\r\n\r\n") + _CHECKSUM_LENGTH
+        return chunks + len(self._end(self._digest()))
 
     def __iter__(self) -> Iterator[bytes]:
         """The pieces to be written to the connection: one for a small body."""
@@ -67,7 +67,7 @@ class FramedBody:
     def _pieces(self) -> Iterator[bytes]:
         if self._raw.tell():
             self._raw.seek(0)
-        checksum, left, before = 0, self._length, b""
+        digest, left, before = self._digest(), self._length, b""
         while left:
             room = min(_FRAME_SIZE, left)
             left -= room
@@ -77,12 +77,17 @@ class FramedBody:
                 piece = self._raw.read(room)
                 if not piece:
                     raise SourceChangedError(f"Body ended before the {self._length} bytes that were announced")
-                checksum = zlib.crc32(piece, checksum)
+                digest.update(piece)
                 room -= len(piece)
                 yield piece
             before = b"\r\n"
-        trailer = base64.b64encode(checksum.to_bytes(4, "big"))
-        yield b"%b0\r\n%b:%b\r\n\r\n" % (before, _TRAILER.encode(), trailer)
+        yield before + self._end(digest)
+
+    def _digest(self) -> Digest:
+        return digest_for(_TRAILERS[self._trailer])
+
+    def _end(self, digest: Digest) -> bytes:
+        return b"0\r\n%b:%b\r\n\r\n" % (self._trailer.encode(), base64.b64encode(digest.digest()))
 
     def read(self, size: int | None = None) -> bytes:
         """The next bytes on the wire.
@@ -209,9 +214,10 @@ def frame(request: Any, **_: Any) -> None:
         return
     headers = request.headers
     length = _text(headers.get("X-Amz-Decoded-Content-Length"))
-    if _text(headers.get("X-Amz-Trailer")) != _TRAILER or not length:
+    trailer = _text(headers.get("X-Amz-Trailer"))
+    if trailer not in _TRAILERS or not length:
         return
-    framed = FramedBody(request.body, raw, int(length))
+    framed = FramedBody(request.body, raw, int(length), trailer)
     if isinstance(request, SealedRequest):
         request.frame(framed, len(framed))
     else:

@@ -9,6 +9,7 @@ from typing import Any
 from s3ec.algorithms import GCM_TAG_LENGTH
 from s3ec.client.bodies.claims import PlaintextClaims
 from s3ec.client.bodies.sources import CHUNK_SIZE, BytesSource, Source
+from s3ec.client.calls import checksums
 from s3ec.client.calls.around import Around
 from s3ec.client.calls.handlers import Heard, HeardParameters, hear_source, heard_with
 from s3ec.client.calls.wire import Wire
@@ -76,6 +77,7 @@ class PartsInOrder:
         self._encryptor = upload.cipher.encryptor()
         self._claims = claims
         self._encrypted = 0
+        self._lengths: list[int] = []
         self._finished = False
         self._sent: dict[int, dict[str, Any]] = {}
 
@@ -124,6 +126,7 @@ class PartsInOrder:
             end += 16
             self._finished = True
         self._encrypted += 1
+        self._lengths.append(end)
         parameters = {} if heard is None else HeardParameters(_without_number(heard.parameters), heard)
         return EncryptedPart(self._encrypted, target[:end], length, parameters)
 
@@ -154,7 +157,9 @@ class PartsInOrder:
                 f"{len(self._sent)} of {self._encrypted} parts are sent, and the last one is "
                 f"{'' if self._finished else 'not '}encrypted: completed now, the object would not open"
             )
-        return complete_upload(s3, self.upload, [self._sent[number] for number in sorted(self._sent)], parameters)
+        sent = [self._sent[number] for number in sorted(self._sent)]
+        whole = checksums.of_parts(zip(sent, self._lengths, strict=True))
+        return complete_upload(s3, self.upload, sent, {**whole, **parameters})
 
 
 class SentParts(PartsInOrder):

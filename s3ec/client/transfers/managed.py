@@ -23,7 +23,7 @@ from s3transfer.futures import NonThreadedExecutor, TransferFuture
 from s3transfer.manager import TransferManager
 from s3transfer.subscribers import BaseSubscriber
 
-from s3ec.client.calls import copies, driver
+from s3ec.client.calls import checksums, copies, driver
 from s3ec.client.calls.wire import Wire
 from s3ec.client.server_side import rules as server_side
 from s3ec.client.transfers import download_targets, uploads
@@ -118,7 +118,7 @@ def upload_parameters(client: Any, bucket: str, key: str, extra: Any) -> dict[st
     configured = getattr(client.meta.config, "request_checksum_calculation", None)
     if configured == "when_supported" and not claims:
         # As boto3's own uploads do: the object keeps a checksum, whether it is sent in parts or not.
-        parameters["ChecksumAlgorithm"] = "CRC32"
+        parameters["ChecksumAlgorithm"] = checksums.of_upload(str(client.meta.endpoint_url), str(bucket))
     return parameters
 
 
