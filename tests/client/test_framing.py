@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import io
 import os
 import zlib
@@ -153,6 +154,27 @@ def test_on_the_wire(liar: LyingS3, lied_to: Callable[..., Any], size: int, kind
         assert ("expect" in headers) == (size > FRAME)
     assert ("aws-chunked" in headers.get("content-encoding", "")) == liar.url.startswith("https")
     assert client.get_object(Bucket="b", Key="k")["Body"].read() == body
+
+
+@pytest.mark.parametrize("kind", ["put", "upload"])
+def test_few_writes(liar: LyingS3, lied_to: Callable[..., Any], kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a connection likes to read at a time, it writes what the body gives: a chunk, or a quarter of one."""
+    body = os.urandom(8 * 1024 * 1024)
+    client, written = lied_to(liar), []
+    send = http.client.HTTPConnection.send
+
+    def note(self: http.client.HTTPConnection, data: Any) -> None:
+        written.append(len(data) if isinstance(data, (bytes, bytearray)) else 0)
+        send(self, data)
+
+    monkeypatch.setattr(http.client.HTTPConnection, "send", note)
+    if kind == "put":
+        client.put_object(Bucket="b", Key="k", Body=body)
+    else:
+        client.upload_fileobj(io.BytesIO(body), "b", "k")
+    large = [size for size in written if size >= 64 * 1024]
+    assert sum(large) >= len(body)
+    assert len(large) <= len(body) / (1024 * 1024 if kind == "put" else FRAME) + 2
 
 
 def test_a_checksum_of_the_callers_choice_stays(liar: LyingS3, lied_to: Callable[..., Any]) -> None:

@@ -15,6 +15,7 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
+from botocore import httpsession
 from botocore.exceptions import ClientError
 from botocore.httpchecksum import AwsChunkedWrapper
 
@@ -29,7 +30,8 @@ __all__ = ["FramedBody", "PiecedBody", "end_retries_of_passing", "frame", "trail
 _FRAME_SIZE = 1024 * 1024
 _AT_ONCE = 256 * 1024
 _TRAILERS = {"x-amz-checksum-crc32": "ChecksumCRC32", "x-amz-checksum-crc64nvme": "ChecksumCRC64NVME"}
-_CONNECTION_READS = frozenset({8192, 16384})  # http.client, urllib3
+# http.client, urllib3, and what botocore has urllib3 read, which is a constant of its module.
+_CONNECTION_READS = frozenset({8192, 16384, 128 * 1024, getattr(httpsession, "BUFFER_SIZE", None) or 8192})
 _ASK_AGAIN: Any = {
     "Error": {"Code": "ServiceUnavailable", "Message": "The bucket is in another Region, known now; send it again"},
     "ResponseMetadata": {"HTTPStatusCode": 503, "HTTPHeaders": {}, "RetryAttempts": 0},
