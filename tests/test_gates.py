@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 
 import s3ec
 from s3ec import decryption, encryption
-from s3ec.algorithms import CommitmentPolicy, WrappingAlgorithm
+from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy, WrappingAlgorithm
 from s3ec.errors import CommitmentMismatchError, KeyringError, KeyUnwrapError, S3ECError
 from s3ec.formats import ContentMetadata
+from s3ec.formats.metadata import MetadataLocation
 from s3ec.keyrings import AesKeyring, DefaultMaterialsManager, RsaKeyring
 from s3ec.materials import (
     STORED_CONTEXT,
@@ -26,6 +28,7 @@ from s3ec.secrets import Secret
 
 from support.materials import CountingManager
 from support.rsa import rsa_key
+from support.walking import leaks
 
 ALLOW = CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT
 FORBID = CommitmentPolicy.FORBID_ENCRYPT_ALLOW_DECRYPT
@@ -41,14 +44,18 @@ def prepared(manager: MaterialsManager, policy: CommitmentPolicy = REQUIRE) -> E
 
 
 def checked(
-    content_metadata: ContentMetadata, manager: MaterialsManager, policy: CommitmentPolicy = REQUIRE
+    content_metadata: ContentMetadata,
+    manager: MaterialsManager,
+    policy: CommitmentPolicy = REQUIRE,
+    *,
+    legacy: bool = False,
 ) -> decryption.Checked:
     """What the gate of reads lets through."""
     return decryption.check(
         content_metadata,
         materials_manager=manager,
         commitment_policy=policy,
-        enable_legacy_unauthenticated_modes=False,
+        enable_legacy_unauthenticated_modes=legacy,
         encryption_context=STORED_CONTEXT,
     )
 
@@ -119,6 +126,54 @@ def test_a_refusal_is_told_where_it_may_be() -> None:
         with pytest.raises(S3ECError) as content:
             cipher.decrypt(bytes(20))
         assert content.value.__context__ is content.value.__cause__ is None
+
+
+def test_no_answer_commits_to_nothing() -> None:
+    """Content that commits to its data key is not tried under the lack of one."""
+    manager = DefaultMaterialsManager(AesKeyring(bytes(32)))
+    request = prepared(manager)
+    content_metadata, _ = encryption.finish(request, manager.get_encryption_materials(request))
+    with pytest.raises(CommitmentMismatchError):
+        checked(content_metadata, manager).cipher(None)
+
+
+def test_a_refused_answer_stays_in_no_frame() -> None:
+    """Neither the right key under a wrong name, nor another one, for whoever reports the error."""
+    manager = DefaultMaterialsManager(AesKeyring(bytes(32)))
+    request = prepared(manager)
+    materials = manager.get_encryption_materials(request)
+    content_metadata, _ = encryption.finish(request, materials)
+    gate = checked(content_metadata, manager)
+    for key in (os.urandom(32), os.urandom(31)):
+        for answered in (gate.cipher, gate.data_key):
+            with pytest.raises(S3ECError) as refused:
+                answered(DecryptionMaterials(plaintext_data_key=key))
+            assert leaks(refused.value, [key]) == []
+    with pytest.raises(KeyringError) as refused:
+        encryption.finish(prepared(manager, FORBID), materials)
+    assert leaks(refused.value, [materials.plaintext_data_key]) == []
+
+
+def test_no_advice_to_set_what_is_set() -> None:
+    """The way out for an instruction file of the Java client is told to those alone who have not gone it."""
+    aes = AesKeyring(bytes(32))
+    request = prepared(DefaultMaterialsManager(aes), FORBID)
+    content_metadata, _ = encryption.finish(request, aes.on_encrypt(request))
+    cbc = AlgorithmSuite.ALG_AES_256_CBC_IV16_NO_KDF
+    found = replace(
+        content_metadata,
+        algorithm_suite=cbc,
+        content_algorithm=cbc.content_algorithm,
+        location=MetadataLocation.INSTRUCTION_FILE,
+        iv=b"1" * 16,
+    )
+    error = KeyUnwrapError("it does not open")
+    for allowed in (False, True):
+        manager = DefaultMaterialsManager(AesKeyring(bytes(32), enable_legacy_wrapping_algorithms=allowed))
+        gate = checked(found, manager, ALLOW, legacy=True)
+        with pytest.raises(KeyUnwrapError) as told:
+            gate.pass_on(error)
+        assert ("enable_legacy_wrapping_algorithms=True" in str(told.value)) is not allowed
 
 
 def calls_of(*names: str) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import array
+import ctypes
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ from s3ec.crypto.own.mac import ChunkMac
         (memoryview(b"abcd").cast("B", (2, 2)), b"abcd"),
         (memoryview(array.array("I", [1, 2])), array.array("I", [1, 2]).tobytes()),
         (memoryview(array.array("I")), b""),
+        (memoryview((ctypes.c_ubyte * 0 * 2)()), b""),
         (memoryview(array.array("b", [1, -1])), b"\x01\xff"),
     ],
 )

@@ -109,6 +109,13 @@ def test_what_is_no_public_key_is_refused(key: object) -> None:
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
+@pytest.mark.parametrize("container", [bytes, lambda pem: pem.decode()], ids=["bytes", "str"])
+def test_text_that_is_no_public_key_is_called_that(container: Callable[[bytes], object]) -> None:
+    """It is not said to have the wrong type."""
+    with pytest.raises(ConfigurationError, match="is not a PEM public key"):
+        rsa_keys.public_key(container(b"-----BEGIN PUBLIC KEY-----"))
+
+
 def test_short_keys_are_refused() -> None:
     """Old objects may be read with 1024 bits, nothing new is written for less than 2048."""
     assert rsa_keys.private_key(other_rsa_key(1024)).key_size == 1024

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Callable
 
 import pytest
@@ -24,6 +25,7 @@ from s3ec.crypto.wrapping import (
 from s3ec.errors import KeyUnwrapError
 
 from support.rsa import other_rsa_key, rsa_key
+from support.walking import leaks
 
 WRAPPING_KEY = bytes(range(32))
 DATA_KEY = bytes(range(32, 64))
@@ -143,6 +145,17 @@ def test_every_fault_of_aes_is_one_error() -> None:
         for algorithm, key, ciphertext, text in cases
     }
     assert len(errors) == 1
+
+
+@pytest.mark.parametrize(
+    "algorithm", [WrappingAlgorithm.AES_GCM, WrappingAlgorithm.AES_WRAP, WrappingAlgorithm.AES_ECB]
+)
+def test_no_frame_of_an_error_holds_the_wrapping_key(algorithm: WrappingAlgorithm) -> None:
+    """Even where it is given in clear."""
+    key = os.urandom(32)
+    with pytest.raises(KeyUnwrapError) as refused:
+        unwrap(algorithm, key, bytes(48), GCM_NAME, ANY)
+    assert leaks(refused.value, [key]) == []
 
 
 @pytest.mark.parametrize("content_algorithm", [CBC_NAME, "AES/CBC/PKCS7Padding", "AES/CBC/NoPadding"])
