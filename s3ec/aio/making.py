@@ -93,10 +93,17 @@ def split_options(
 class Maker:
     """What the clients of a session need of it when they are made."""
 
-    def __init__(self, session: AioSession, arguments: Mapping[str, Any]) -> None:
-        """Take the session, and the arguments of a single client."""
+    def __init__(self, session: AioSession, arguments: Mapping[str, Any], *, follows_client: bool = False) -> None:
+        """Take what they are made of.
+
+        Args:
+            session: theirs.
+            arguments: of a single client.
+            follows_client: KMS is reached in the Region of the client; else in the session's, if it has one.
+        """
         self._session = session
         self._arguments = arguments
+        self._follows_client = follows_client
         self._uploads = shared_uploads()
 
     def uploads(self, client: BaseClient) -> MultipartUploads:
@@ -115,7 +122,8 @@ class Maker:
             # Those that are renewed come from the session, and are found there again; these may be this client's alone.
             keys = (credentials.access_key, credentials.secret_key, credentials.token)
             given.update(zip(_CREDENTIALS, keys, strict=True))
-        if self._session.get_config_variable("region") is None:
+        is_regional = client.meta.region_name != "aws-global"
+        if self._session.get_config_variable("region") is None or (self._follows_client and is_regional):
             given.setdefault("region_name", client.meta.region_name)
         return kms_through(options, self._kms, config=config, **given)
 
@@ -133,12 +141,18 @@ class Hook:
     """Puts a class in front of the generated class, whose methods it can then reach with ``super()``."""
 
     def __init__(
-        self, options: Options, maker: Maker, own: type[Any], front: type[Any] | None = None, *, one_off: bool = False
+        self,
+        options: Options | None,
+        maker: Maker,
+        own: type[Any],
+        front: type[Any] | None = None,
+        *,
+        one_off: bool = False,
     ) -> None:
         """Take what clients are made with.
 
         Args:
-            options: theirs.
+            options: theirs; None where the class in front has some for each bucket.
             maker: of them.
             own: `EncryptionClient`, by which a class is known that has been put in front already.
             front: the class to put in front, where it is a subclass of that.

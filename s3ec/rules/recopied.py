@@ -6,18 +6,31 @@ A copy inside S3 would carry content metadata that the target's key does not ope
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 from s3ec.client.calls import copies
+from s3ec.client.calls.around import Around
 from s3ec.client.calls.copies import CopySource
 from s3ec.client.calls.wire import Wire
-from s3ec.materials import STORED_CONTEXT
+from s3ec.rules.ruled import context_of
 from s3ec.s3.carried import carried
 from s3ec.s3.copy_object import source_request
 
-__all__ = ["copy_object_anew", "copy_part_anew"]
+__all__ = [
+    "copied",
+    "copy_object_anew",
+    "copy_part_anew",
+    "of_the_source",
+    "put_request",
+    "tagging",
+    "takes_tags_along",
+]
+
+A = TypeVar("A", bound=Around)
 
 _CARRIED = (
     "CacheControl",
@@ -49,29 +62,49 @@ def copy_object_anew(source: Any, target: Any, place: CopySource, parameters: di
     """
     wire: Wire = target._s3ec_wire
     wire.validate("CopyObject", parameters)
-    shape = wire.service_model.operation_model("PutObject").input_shape
-    members = set(shape.members) if shape is not None else set()
     with copies.of_the_copy(wire):
         answer = source._make_api_call("GetObject", source_request(wire, parameters, place))
     with closing(answer["Body"]) as body:
-        request = {name: value for name, value in parameters.items() if name in members}
-        if parameters.get("MetadataDirective") != "REPLACE":
-            request = {**request, **carried(answer, _CARRIED)}
-        if parameters.get("TaggingDirective") != "REPLACE":
-            request.pop("Tagging", None)
-            if answer.get("TagCount"):
-                request["Tagging"] = _tags(source, place)
-        put = target._make_api_call("PutObject", {**request, "Body": body, "ContentLength": answer["ContentLength"]})
+        request = put_request(wire, parameters, answer)
+        if takes_tags_along(parameters, answer):
+            request["Tagging"] = tagging(source._make_api_call("GetObjectTagging", place.parameters()))
+        put = target._make_api_call("PutObject", {**request, "Body": body})
+    return copied(answer, put)
+
+
+def put_request(wire: Around, parameters: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
+    """What a copy is put with, but for its body and its tags.
+
+    Args:
+        wire: of the target's client.
+        parameters: those of ``copy_object``.
+        answer: to the read of the source.
+    """
+    shape = wire.service_model.operation_model("PutObject").input_shape
+    members = set(shape.members) if shape is not None else set()
+    request = {name: value for name, value in parameters.items() if name in members}
+    if parameters.get("MetadataDirective") != "REPLACE":
+        request = {**request, **carried(answer, _CARRIED)}
+    if parameters.get("TaggingDirective") != "REPLACE":
+        request.pop("Tagging", None)
+    return {**request, "ContentLength": answer["ContentLength"]}
+
+
+def takes_tags_along(parameters: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:
+    """True if the source's tags have to be asked for."""
+    return parameters.get("TaggingDirective") != "REPLACE" and bool(answer.get("TagCount"))
+
+
+def tagging(answer: Mapping[str, Any]) -> str:
+    """Tags as PutObject takes them, of an answer to GetObjectTagging."""
+    return urlencode([(tag["Key"], tag["Value"]) for tag in answer["TagSet"]])
+
+
+def copied(answer: Mapping[str, Any], put: Mapping[str, Any]) -> dict[str, Any]:
+    """What S3 answers to CopyObject, of the answers to the read and the put."""
     result = {"ETag": put["ETag"], "LastModified": datetime.now(timezone.utc).replace(microsecond=0)}
     more = {} if "VersionId" not in answer else {"CopySourceVersionId": answer["VersionId"]}
     return {**{name: value for name, value in put.items() if name != "ETag"}, **more, "CopyObjectResult": result}
-
-
-def _tags(source: Any, place: CopySource) -> str:
-    from urllib.parse import urlencode
-
-    found = source._make_api_call("GetObjectTagging", place.parameters())
-    return urlencode([(tag["Key"], tag["Value"]) for tag in found["TagSet"]])
 
 
 def copy_part_anew(source: Any, target: Any, place: CopySource, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -89,12 +122,23 @@ def copy_part_anew(source: Any, target: Any, place: CopySource, parameters: dict
         if own is None:
             answer: dict[str, Any] = source._make_api_call("GetObject", request)
             return answer
-        theirs: Wire = source._s3ec_wire
-        # Parts of a large object are copied as ranges of it, and each of them has to be verified.
-        options = dataclasses.replace(theirs.options, verified_range_limit=wire.options.verified_range_limit)
-        context = {"EncryptionContext": dict(source._s3ec_door.rule.settings.context) or STORED_CONTEXT}
-        verified: dict[str, Any] = own.get_object(theirs.with_options(options), {**context, **request})
+        verified: dict[str, Any] = own.get_object(
+            of_the_source(source._s3ec_wire, wire), {**context_of(source._s3ec_door.rule, reading=True), **request}
+        )
         return verified
 
     response: dict[str, Any] = target._s3ec_uploads.upload_part_copy(read, target._s3ec_wire, parameters)
     return response
+
+
+def of_the_source(theirs: A, wire: Around) -> A:
+    """The wire by which the source of a part is read.
+
+    Parts of a large object are copied as ranges of it, and each of them has to be verified.
+
+    Args:
+        theirs: of the source's client.
+        wire: of the target's, with the options that parts are copied under.
+    """
+    options = dataclasses.replace(theirs.options, verified_range_limit=wire.options.verified_range_limit)
+    return theirs.with_options(options)

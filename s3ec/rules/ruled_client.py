@@ -11,23 +11,22 @@ from typing import Any
 
 from botocore.client import BaseClient
 
-from s3ec.client.calls import copies, handlers
+from s3ec.client.calls import copies
 from s3ec.client.calls.operations import refuse_unless_supported
+from s3ec.client.calls.views import generated_class
 from s3ec.client.encryption_client import EncryptionClient
 from s3ec.client.multipart.handlers import SharedUploads
 from s3ec.client.options import Options
-from s3ec.errors import ConfigurationError, UnsupportedOperationError
-from s3ec.materials import STORED_CONTEXT
+from s3ec.errors import UnsupportedOperationError
 from s3ec.rules.borrowed_sessions import borrowing_session
-from s3ec.rules.bucket_rules import BucketRule, BucketRules, Mode
+from s3ec.rules.bucket_rules import BucketRule, Mode
 from s3ec.rules.listed_sizes import speak_of_plaintext
 from s3ec.rules.recopied import copy_object_anew, copy_part_anew
+from s3ec.rules.ruled import Ruled, make_plain, with_context
 
 __all__ = ["Door", "RuledClient"]
 
 _KEPT = 32
-_WITH_SOURCE = frozenset({"CopyObject", "UploadPartCopy"})
-_WRITES = frozenset({"PutObject", "CreateMultipartUpload"})
 
 
 class Door:
@@ -67,50 +66,19 @@ class Door:
         return found[1]
 
 
-class RuledClient(EncryptionClient):
+class RuledClient(Ruled, EncryptionClient):
     """An `EncryptionClient` whose options depend on the bucket."""
 
-    _s3ec_rules: BucketRules
     _s3ec_doors: tuple[Door, ...]
     _s3ec_profile: str | None
     _s3ec_view: Any
-    _s3ec_plain: Any
-
-    def __repr__(self) -> str:
-        return f"<s3ec client by the rules of {self._s3ec_rules.origin}>"
 
     def _s3ec_equip(self) -> None:
-        generated = self._s3ec_generated()
+        generated = generated_class(self, EncryptionClient)
         self._s3ec_view = object.__new__(generated)
         self._s3ec_view.__dict__ = self.__dict__
-        # By the rule's place, since rules hold maps and have no hash.
         self._s3ec_behind = {id(door.rule): _behind(self, generated, door) for door in self._s3ec_doors}
-        self._s3ec_plain = _plain(self, generated, self._s3ec_rules)
-
-    def _s3ec_generated(self) -> type:
-        order = type(self).__mro__
-        return order[order.index(EncryptionClient) + 1]
-
-    def _s3ec_rule(self, bucket: Any) -> BucketRule:
-        """The rule of a bucket.
-
-        Raises:
-            ConfigurationError: it is refused.
-        """
-        rule = self._s3ec_rules.of(bucket) if isinstance(bucket, str) else None
-        if rule is None or rule.mode is Mode.REFUSE:
-            raise self._s3ec_rules.refusal(str(bucket))
-        return rule
-
-    def _s3ec_for(self, bucket: Any) -> EncryptionClient:
-        rule = self._s3ec_rule(bucket)
-        if rule.mode is Mode.PLAIN:
-            raise ConfigurationError(f"bucket {bucket} is plain by {rule.origin}: there is nothing to encrypt with")
-        return self._s3ec_behind[id(rule)]
-
-    def _s3ec_any(self, bucket: Any) -> Any:
-        """The client that works with a bucket, plain or not."""
-        return self._s3ec_plain if self._s3ec_rule(bucket).mode is Mode.PLAIN else self._s3ec_for(bucket)
+        self._s3ec_plain = make_plain(self, generated, self._s3ec_rules)
 
     def _make_api_call(self, operation_name: str, api_params: dict[str, Any]) -> dict[str, Any]:
         if "Bucket" not in api_params:
@@ -120,27 +88,14 @@ class RuledClient(EncryptionClient):
             return listed
         bucket = api_params["Bucket"]
         rule = self._s3ec_rule(bucket)
-        if operation_name in _WITH_SOURCE and "CopySource" in api_params:
-            source = self._s3ec_rule(copies.parse_copy_source(api_params["CopySource"]).bucket)
-            if source is not rule and not (source.mode is rule.mode is Mode.PLAIN):
-                return self._s3ec_copy_across(operation_name, dict(api_params), source, rule)
+        source = self._s3ec_across(operation_name, api_params)
+        if source is not None:
+            copy = copy_object_anew if operation_name == "CopyObject" else copy_part_anew
+            return copy(self._s3ec_any(source.bucket), self._s3ec_for(bucket), source, dict(api_params))
         response: dict[str, Any] = self._s3ec_any(bucket)._make_api_call(operation_name, dict(api_params))
         if rule.sizes == "plaintext":
             speak_of_plaintext(operation_name, api_params, response, lambda: self._s3ec_for(bucket)._s3ec_wire)
         return response
-
-    def _s3ec_copy_across(
-        self, operation_name: str, parameters: dict[str, Any], source: BucketRule, target: BucketRule
-    ) -> dict[str, Any]:
-        place = copies.parse_copy_source(parameters["CopySource"])
-        if target.mode is Mode.PLAIN:
-            raise UnsupportedOperationError(
-                f"the copy from s3://{place.bucket}/{place.key} to bucket {parameters['Bucket']} is refused: "
-                f"{source.origin} encrypts the one, {target.origin} leaves the other plain, and the copy would be "
-                "ciphertext where readers expect plaintext. Read it and put it there instead"
-            )
-        copy = copy_object_anew if operation_name == "CopyObject" else copy_part_anew
-        return copy(self._s3ec_any(place.bucket), self._s3ec_for(parameters["Bucket"]), place, parameters)
 
     # Managed transfers: each goes to the client of its bucket.
 
@@ -209,14 +164,8 @@ class RuledClient(EncryptionClient):
                 "a copy from a bucket with another key cannot be read through SourceClient: leave it out"
             )
         # s3transfer's own, whose calls come back here one by one.
-        generated = self._s3ec_generated()
-        generated.copy(self, CopySource, Bucket, Key, ExtraArgs, Callback, SourceClient, Config)  # type: ignore[attr-defined]
-
-    def _s3ec_extra(self, bucket: str, extra: Any, *, reading: bool = False) -> Any:
-        rule = self._s3ec_rule(bucket)
-        if rule.mode is Mode.PLAIN:
-            return extra
-        return {**_context(rule, reading=reading), **(extra or {})}
+        generated: Any = generated_class(self, EncryptionClient)
+        generated.copy(self, CopySource, Bucket, Key, ExtraArgs, Callback, SourceClient, Config)
 
     def generate_presigned_url(
         self,
@@ -245,24 +194,13 @@ class RuledClient(EncryptionClient):
         return dict(client.generate_presigned_post(Bucket, Key, Fields, Conditions, ExpiresIn))
 
 
-def _context(rule: BucketRule, *, reading: bool) -> dict[str, Any]:
-    """The encryption context in force: given to what is written, asserted of what is read, else the stored one."""
-    context = dict(rule.settings.context)
-    if context:
-        return {"EncryptionContext": context}
-    return {"EncryptionContext": STORED_CONTEXT} if reading else {}
-
-
 class _BehindRules(EncryptionClient):
     """The client of one rule, whose calls carry the rule's context."""
 
     _s3ec_door: Door
 
     def _make_api_call(self, operation_name: str, api_params: dict[str, Any]) -> dict[str, Any]:
-        if operation_name in _WRITES or operation_name in ("GetObject", "UploadPartCopy"):
-            context = _context(self._s3ec_door.rule, reading=operation_name not in _WRITES)
-            api_params = {**context, **api_params}
-        return super()._make_api_call(operation_name, api_params)
+        return super()._make_api_call(operation_name, with_context(self._s3ec_door.rule, operation_name, api_params))
 
 
 def _behind(client: RuledClient, generated: type, door: Door) -> EncryptionClient:
@@ -276,38 +214,3 @@ def _behind(client: RuledClient, generated: type, door: Door) -> EncryptionClien
     behind.__dict__.update(client.__dict__)
     behind._s3ec_equip()
     return behind
-
-
-class _PlainEvents:
-    """A client's emitter for calls to buckets that are plain: no handler turns them to another bucket."""
-
-    def __init__(self, events: Any, rules: BucketRules) -> None:
-        self._events = events
-        self._rules = rules
-
-    def emit(self, event_name: str, **arguments: Any) -> Any:
-        answers = self._events.emit(event_name, **arguments)
-        if event_name.startswith("before-parameter-build."):
-            params = arguments["params"]
-            named = [params["Bucket"]] if isinstance(params.get("Bucket"), str) else []
-            if "CopySource" in params:
-                named.append(copies.heard_source(params["CopySource"]).bucket)
-            for bucket in named:
-                if self._rules.of(bucket).mode is not Mode.PLAIN:
-                    raise UnsupportedOperationError(
-                        f"an event handler has turned a request for a plain bucket to {bucket}, which is not plain"
-                    )
-        return answers
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._events, name)
-
-
-def _plain(client: RuledClient, generated: type, rules: BucketRules) -> Any:
-    """The client as botocore made it, for buckets that are plain on purpose."""
-    view: Any = object.__new__(handlers.make_sender(generated))
-    view.__dict__ = client.__dict__
-    meta: Any = object.__new__(type(client.meta))
-    meta.__dict__.update(client.meta.__dict__, events=_PlainEvents(client.meta.events, rules))
-    view.meta = meta
-    return view

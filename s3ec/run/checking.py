@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import json
 import os
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import Any
 
 import boto3
@@ -64,10 +67,23 @@ def main() -> None:
 
 
 def _made() -> dict[str, Any]:
-    client = boto3.client("s3", region_name=os.environ.get("AWS_DEFAULT_REGION", "us-east-1"))
+    region = os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
+    client = boto3.client("s3", region_name=region)
     return {
         "python": sys.executable,
         "botocore": botocore.__version__,
         "encrypts": is_encrypting(client),
         "client": repr(client),
+        "asynchronous": asyncio.run(_made_asynchronously(region)) if find_spec("aiobotocore") else None,
     }
+
+
+async def _made_asynchronously(region: str) -> dict[str, Any]:
+    aiobotocore = importlib.import_module("aiobotocore")
+    session = importlib.import_module("aiobotocore.session").AioSession()
+    async with session.create_client("s3", region_name=region) as client:
+        return {
+            "aiobotocore": aiobotocore.__version__,
+            "encrypts": is_encrypting(client),
+            "client": repr(client),
+        }

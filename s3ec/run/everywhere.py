@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import functools
 import gc
+import importlib
 import re
+import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import botocore
@@ -175,25 +178,47 @@ class _Hook:
         if not event_name.endswith(".s3") or _state.installed is None:
             return
         if any(is_asynchronous(base) for base in base_classes):
-            raise ConfigurationError(
-                "an asynchronous S3 client (aiobotocore, aioboto3, s3fs) is refused where every client is to encrypt: "
-                "give its session to s3ec.aio.install, and run the program without `s3ec run`"
-            )
+            self._of_asynchronous(class_attributes, base_classes, event_name)
+            return
         if not issubclass(base_classes[0], BaseClient):
             raise ConfigurationError(
                 f"a client of a second botocore ({base_classes[0].__module__}) is refused: it would not encrypt"
             )
         if issubclass(base_classes[0], EncryptionClient):
             return
-        put_in_front, more = self._prepared(_state.installed)
-        put_in_front(class_attributes, base_classes, event_name)
-        class_attributes.update(more)
+        self._put_in_front(self._prepare, class_attributes, base_classes, event_name)
 
-    def _prepared(self, source: Source) -> tuple[Any, dict[str, Any]]:
+    def _of_asynchronous(self, class_attributes: dict[str, Any], base_classes: list[type], event_name: str) -> None:
+        """The same for a client of aiobotocore's; no other library has one that encrypts.
+
+        Raises:
+            ConfigurationError: the client would not encrypt.
+        """
+        try:
+            ours = _asynchronous()
+            encrypts = ours.encrypts_already(base_classes)
+        except (ImportError, ConfigurationError) as error:
+            raise ConfigurationError(
+                "an asynchronous S3 client (aiobotocore, aioboto3, s3fs) is refused where every client is to encrypt: "
+                f"s3ec.aio does not work with this one ({error})"
+            ) from error
+        if not encrypts:
+            self._put_in_front(self._prepare_asynchronous, class_attributes, base_classes, event_name)
+
+    def _put_in_front(
+        self,
+        prepare: Callable[[Source], tuple[Any, dict[str, Any]]],
+        class_attributes: dict[str, Any],
+        base_classes: list[type],
+        event_name: str,
+    ) -> None:
+        assert _state.installed is not None  # noqa: S101 - looked at by the caller
         with self._lock:
             if self._found is None:
-                self._found = self._prepare(source)
-            return self._found
+                self._found = prepare(_state.installed)
+            put_in_front, more = self._found
+        put_in_front(class_attributes, base_classes, event_name)
+        class_attributes.update(more)
 
     def _prepare(self, source: Source) -> tuple[Any, dict[str, Any]]:
         session = self._session
@@ -209,6 +234,24 @@ class _Hook:
         }
         return Hook(None, EncryptionClient, RuledClient), more
 
+    def _prepare_asynchronous(self, source: Source) -> tuple[Any, dict[str, Any]]:
+        ours = _asynchronous()
+        if source.options is not None:
+            return ours.hook_for_options(self._session, source.options), {}
+        found: tuple[Any, dict[str, Any]] = ours.hook_for_rules(self._session, source.rules_of(self._session))
+        return found
+
+
+def _asynchronous() -> Any:
+    """What makes asynchronous clients encrypt: aiobotocore, which it needs, is there where a program uses it."""
+    return importlib.import_module("s3ec.rules.ruled_async_client")
+
+
+def _encrypts(client: Any) -> bool:
+    # By its type alone, which answers for a client that is not complete as well.
+    ours = (EncryptionClient, getattr(sys.modules.get("s3ec.aio.client"), "EncryptionClient", EncryptionClient))
+    return issubclass(type(client), ours)
+
 
 def watch_clients(base: Any) -> None:
     """Refuse S3 clients that do not encrypt where botocore initialises them, however they came into being.
@@ -223,7 +266,7 @@ def watch_clients(base: Any) -> None:
     @functools.wraps(original)
     def initialise(self: Any, *args: Any, **keywords: Any) -> None:
         original(self, *args, **keywords)
-        if _state.installed is not None and _is_s3(self) and not isinstance(self, EncryptionClient):
+        if _state.installed is not None and _is_s3(self) and not _encrypts(self):
             raise ConfigurationError(
                 f"an S3 client that does not encrypt was made ({type(self).__module__}.{type(self).__qualname__}), and "
                 "is refused: the handler that makes it encrypt was taken off its session, or it was made without one"
@@ -249,7 +292,7 @@ def _refuse_existing_clients() -> None:
         for thing in gc.get_objects()
         # By its type: proxies of other libraries answer `isinstance` by importing and connecting things.
         if issubclass(type(thing), BaseClient)
-        and not issubclass(type(thing), EncryptionClient)
+        and not _encrypts(thing)
         and "_s3ec_view" not in thing.__dict__
         and "meta" in thing.__dict__
         and _is_s3(thing)

@@ -186,7 +186,8 @@ def describe_client(command: Sequence[str]) -> dict[str, Any] | None:
     """Make a client in the Python of a command, as a program would, and say what it is.
 
     Returns:
-        ``python``, ``botocore``, ``encrypts`` and ``client``; None if the command is not Python, or nothing tells.
+        ``python``, ``botocore``, ``encrypts``, ``client``, and ``asynchronous``: the same of a client of aiobotocore's,
+        or None where it is not installed. None if the command is not Python, or nothing tells.
 
     Raises:
         ConfigurationError: that Python cannot encrypt, with the reason.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -17,8 +18,18 @@ from s3ec.run import launching
 
 from support import aws as support_aws
 
+# `tox -e aio` and `tox -e fs` run these; without aiobotocore pytest's header says that they are left out.
+HAS_AIOBOTOCORE = importlib.util.find_spec("aiobotocore") is not None
+collect_ignore = [] if HAS_AIOBOTOCORE else ["test_asynchronous.py"]
+
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = b"what only its owner should read"
+
+
+def pytest_report_header() -> str | None:
+    """Says aloud what is not tested here."""
+    missing = "tests/run/test_asynchronous.py IS NOT RUN: aiobotocore is not installed (tox -e aio)"
+    return None if HAS_AIOBOTOCORE else missing
 
 
 @dataclass

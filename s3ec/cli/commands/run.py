@@ -151,8 +151,10 @@ def _say(
     elif client is None:
         output.line(f"{command[0]} is not Python itself: every Python that it starts is checked when it starts")
     else:
-        how = "encrypts" if client["encrypts"] else "DOES NOT ENCRYPT"
-        output.line(f"a client of {client['python']} with botocore {client['botocore']} {how}")
+        for made, name in ((client, "botocore"), (client["asynchronous"], "aiobotocore")):
+            if made is not None:
+                how = "encrypts" if made["encrypts"] else "DOES NOT ENCRYPT"
+                output.line(f"a client of {client['python']} with {name} {made[name]} {how}")
     table = Table(("Bucket", "What becomes of it", "From"))
     for row in said:
         table.add(*row)

@@ -8,6 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from s3ec.client.calls.around import Around
 from s3ec.client.calls.wire import Wire
 from s3ec.s3 import copy_object as flow
 from s3ec.s3.answers import status_of
@@ -34,7 +35,7 @@ def copy_object(wire: Wire, parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def of_the_copy(wire: Wire, operation_name: str = "CopyObject") -> Iterator[None]:
+def of_the_copy(wire: Around, operation_name: str = "CopyObject") -> Iterator[None]:
     """Answer a read's conditions the way S3 answers those of the copy."""
     try:
         yield

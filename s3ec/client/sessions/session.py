@@ -89,8 +89,8 @@ def is_encrypting(client_or_session: Any) -> bool:
     if encrypts_asynchronously(thing):
         return True
     if isinstance(thing, botocore.session.Session):
-        installed = getattr(thing, "_s3ec_installed", None) is not None or hasattr(thing, "_s3ec_everywhere")
-        return installed and not is_asynchronous(thing)
+        installed = getattr(thing, "_s3ec_installed", None) is not None and not is_asynchronous(thing)
+        return installed or hasattr(thing, "_s3ec_everywhere")
     client = getattr(getattr(thing, "meta", None), "client", None)
     if isinstance(client, BaseClient) and not isinstance(thing, type):
         return isinstance(client, EncryptionClient)

@@ -144,7 +144,7 @@ def of_clients(module):
     def initialise(self, *args, **keywords):
         original(self, *args, **keywords)
         model = self.meta.service_model
-        ours = any(base.__module__ == "s3ec.client.encryption_client" for base in type(self).__mro__)
+        ours = any(base.__module__ in OURS for base in type(self).__mro__)
         if "s3" in (model.service_name, model.endpoint_prefix) and not ours and not _aside():
             raise RuntimeError(
                 "s3ec: an S3 client that does not encrypt was made (%s.%s), and is refused: the handler that makes it "
@@ -164,6 +164,7 @@ def of_the_cli(module):
         )
 
 
+OURS = ("s3ec.client.encryption_client", "s3ec.aio.client")
 LOOKS = {"botocore": of_botocore, "botocore.session": of_sessions, "botocore.client": of_clients}
 
 
