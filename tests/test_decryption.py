@@ -427,6 +427,31 @@ class TestContext:
         assert "\n" not in text
         assert len(text) < 1000
 
+    def test_the_error_tells_of_twenty_names(self) -> None:
+        """As many as are shown are not followed by a count of none."""
+        twenty = stored(WrappingAlgorithm.KMS_CONTEXT, "115", **{f"name{n}": "private" for n in range(20)})
+        error = refused(EncryptionContextMismatchError, twenty, encryption_context=None)
+        assert "'name19';" in str(error)
+        assert "more" not in str(error)
+
+    def test_the_error_tells_which_value_differs(self) -> None:
+        """By the names of the pairs whose values differ, and no others, where all names are right."""
+        three = stored(WrappingAlgorithm.KMS_CONTEXT, "115", team="private-hr", year="1999", kind="private-x")
+        given = {"team": "private-hr", "year": "2000", "kind": "private-x"}
+        one = refused(EncryptionContextMismatchError, three, encryption_context=given)
+        assert "the value of 'year' differs; give" in str(one)
+        two = refused(EncryptionContextMismatchError, three, encryption_context={**given, "team": "x"})
+        assert "the values of 'team', 'year' differ; give" in str(two)
+
+    def test_the_error_tells_where_it_was_read(self) -> None:
+        """The place that was compared, or that there was none to compare with."""
+        bound = stored(WrappingAlgorithm.KMS_CONTEXT, "115", **{"aws:s3:arn": "arn:aws:s3:::bucket/one"})
+        for place, said in (
+            ("arn:aws:s3:::bucket/two", "but it was read as 'arn:aws:s3:::bucket/two': was"),
+            ("", "but Bucket and Key, to compare with, were not given: was"),
+        ):
+            assert said in str(refused(EncryptionContextMismatchError, bound, object_arn=place))
+
     def test_no_context_was_stored(self) -> None:
         """Where none is stored none is needed, and none is accepted."""
         bare = stored(WrappingAlgorithm.KMS_CONTEXT, "115")

@@ -168,6 +168,27 @@ def test_the_limit_of_bytes(make: Make, keyring: CountingKeyring) -> None:
     assert keyring.writes[-1].plaintext_length is None
 
 
+def test_an_object_as_long_as_the_limit_shares_its_key(make: Make) -> None:
+    """With empty objects, which take nothing of it."""
+    manager = make(max_bytes=100)
+    assert keys_of(manager, 1, length=100) == keys_of(manager, 1, length=0)
+
+
+def test_a_key_that_is_used_up_is_dropped(make: Make, keyring: CountingKeyring) -> None:
+    """Also where the keyring gives no other in its place: it does not stay in memory for nothing."""
+    manager = make(max_bytes=100)
+    (first,) = keys_of(manager, 1, length=60)
+
+    def fail() -> None:
+        raise KeyringError("not now")
+
+    keyring.before = fail
+    with pytest.raises(KeyringError):
+        keys_of(manager, 1, length=60)
+    keyring.before = lambda: None
+    assert keys_of(manager, 1, length=1) != [first]
+
+
 def test_an_unknown_length_counts_as_the_greatest(make: Make) -> None:
     """An object whose length is not known could be as large as objects get."""
     keys = keys_of(make(max_bytes=2 * GCM_MAX_PLAINTEXT_LENGTH), 3, length=None)

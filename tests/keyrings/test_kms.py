@@ -94,7 +94,7 @@ def test_the_requests_are_those_of_the_other_clients(stub: Stubber, kms: Any) ->
 
 def test_grant_tokens_go_with_every_call(stub: Stubber, kms: Any) -> None:
     """Grant tokens are sent to make and to open data keys."""
-    keyring = KmsKeyring("alias/payroll", client=kms, grant_tokens=["one", "two"])
+    keyring = KmsKeyring("alias/payroll", client=kms, grant_tokens=iter(["one", "two"]))
     stub.add_response(
         "generate_data_key",
         {"Plaintext": DATA_KEY, "CiphertextBlob": BLOB},
@@ -219,6 +219,7 @@ def test_what_kms_refuses(stub: Stubber, kms: Any, code: str, kind: type[Keyring
     with pytest.raises(KeyringError, match=f"{code}: the words of KMS") as caught:
         KmsKeyring(ARN, client=kms).on_decrypt(read_request(EncryptedDataKey(BLOB, WrappingAlgorithm.KMS_CONTEXT)))
     assert type(caught.value) is kind
+    assert f" under {ARN}" in str(caught.value)
     assert isinstance(caught.value.__cause__, ClientError)
 
 
@@ -402,6 +403,22 @@ class TestDefaults:
         for arguments in ({"client": kms}, {"session": boto3.Session()}, {"aws_access_key_id": "mine"}):
             keyring = KmsKeyring("alias/a", **arguments)
             assert keyring.with_client_defaults(**self.DEFAULTS) is keyring
+        keyring = KmsKeyring("alias/a", aws_access_key_id="mine", verify=False)
+        assert keyring.with_client_defaults(**self.DEFAULTS, verify=True) is keyring
+
+    def test_two_identities_share_no_keyring(self) -> None:
+        """However alike they are otherwise: one's KMS client must not make the calls of the other."""
+        bare = KmsKeyring("alias/a")
+        for changed in ({"aws_access_key_id": "other"}, {"region_name": "eu-west-2"}, {"session": boto3.Session()}):
+            keyrings = [bare.with_client_defaults(**defaults) for defaults in (self.DEFAULTS, self.DEFAULTS | changed)]
+            assert keyrings[0] is not keyrings[1]
+            assert keyrings[1]._arguments == self.DEFAULTS | changed
+
+    def test_none_is_nothing_of_ones_own(self) -> None:
+        """An argument that is None is not given."""
+        keyring = KmsKeyring("alias/a", region_name=None, aws_access_key_id=None)
+        assert keyring.with_client_defaults(**self.DEFAULTS)._arguments == self.DEFAULTS
+        assert copy.copy(keyring)._arguments == {}
 
     def test_a_client_that_is_made_in_another_way(self, kms: Any) -> None:
         """It is made of the same arguments; a keyring that has a client, or a session, keeps it."""
@@ -455,8 +472,10 @@ def test_what_are_no_grant_tokens_is_refused(tokens: Any) -> None:
 
 def test_arguments_are_checked_at_construction(kms: Any) -> None:
     """A misspelt argument is a `TypeError`, and a client with arguments for another one a mistake."""
-    with pytest.raises(TypeError, match=r"KmsKeyring got unexpected keyword arguments: reigon_name, service_name"):
+    with pytest.raises(TypeError, match=r"KmsKeyring got unexpected keyword arguments: reigon_name, service_name$"):
         KmsKeyring(ARN, reigon_name="eu-west-1", service_name="s3")
+    with pytest.raises(TypeError, match=r"arguments: kms_client: the KMS client is given as client=$"):
+        KmsKeyring(ARN, kms_client=kms)
     with pytest.raises(ConfigurationError, match="region_name"):
         KmsKeyring(ARN, client=kms, region_name="eu-west-1")
 

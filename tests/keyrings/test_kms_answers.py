@@ -75,7 +75,7 @@ def test_the_key_that_was_asked_for(asked: str, answered: str | None) -> None:
 
     Imitations of KMS answer with less.
     """
-    assert names_the_key(answered, asked)
+    assert names_the_key(answered, asked) is True
 
 
 @pytest.mark.parametrize(
@@ -100,4 +100,4 @@ def test_the_key_that_was_asked_for(asked: str, answered: str | None) -> None:
 )
 def test_another_key_than_was_asked_for(asked: str, answered: object) -> None:
     """Another ID, account, Region or partition, and none where one can be compared."""
-    assert not names_the_key(answered, asked)
+    assert names_the_key(answered, asked) is False

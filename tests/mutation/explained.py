@@ -32,4 +32,19 @@ EXPLAINED: dict[str, dict[str, str]] = {
             "of an empty payload nothing is left for a data key or a text, however long the data key is said to be"
         ),
     },
+    "s3ec/keyrings/arn.py": {
+        "names_the_key: `asked.replace(f':{wanted.region}:', f':{found.region}:', 1)`: 1 becomes 2": (
+            "a Region stands in an ARN once: the account beside it is a number"
+        ),
+        "parse_arn: `text.split(':', 5)`: 5 becomes 6": (
+            "a name with a colon in it, which no KMS key has, is not taken for one"
+        ),
+    },
+    "s3ec/keyrings/caching.py": {
+        "CachingMaterialsManager.decrypt_materials: `self._decryption.get(key, 0, lambda: "
+        "self._keyring.on_decrypt(request))`: 0 becomes 1": "reads have no limit of bytes",
+        "_Cache._drop_stale: `if now < self._next_expiry`: never": (
+            "a shortcut: before the next one expires, the search finds nothing that is too old"
+        ),
+    },
 }
