@@ -61,6 +61,7 @@ TESTS = [
     "tests/test_advisories_by_number.py",
     "tests/test_secrets.py",
     "tests/test_tampering.py",
+    "tests/s3/test_ledger.py",
     "tests/s3/test_multipart.py",
     "tests/s3/test_turnstile_on_a_loop.py",
     "tests/client/test_turnstile.py",
