@@ -139,19 +139,18 @@ def _needed(case: Case) -> int:
 
 def _write(options: argparse.Namespace, content: dict[str, Any], wanted: list[Case]) -> None:
     """Make tables and plots of what there is."""
-    tables = page.tables(content, wanted)
     plots = {
         "throughput": charts.throughput(content, wanted),
         "kms-calls": charts.kms_calls(content, wanted),
         "memory": charts.memory(content),
     }
-    (options.folder / "tables.md").write_text(tables, "utf-8")
+    (options.folder / "tables.md").write_text(page.tables(content, wanted), "utf-8")
     for name, picture in plots.items():
         (options.folder / f"{name}.svg").write_text(picture, "utf-8")
         if options.docs:
             (options.docs / "images" / f"{name}.svg").write_text(picture, "utf-8")
     if options.docs:
-        page.replace_in(options.docs / "performance.md", tables)
+        page.replace_in(options.docs / "performance.md", page.tables(content, wanted, "images/"))
     print(f"written to {options.folder}{f' and {options.docs}' if options.docs else ''}")
 
 

@@ -40,23 +40,27 @@ def _of(path: str, name: str) -> str | None:
     return found[1].strip() if found else None
 
 
-def tables(results: Mapping[str, Any], cases: Sequence[Case]) -> str:
-    """All tables, as Markdown."""
+def tables(results: Mapping[str, Any], cases: Sequence[Case], pictures: str = "") -> str:
+    """The plots and the tables, as Markdown.
+
+    Args:
+        results: what was measured.
+        cases: in the order in which they are shown.
+        pictures: before the names of the plots' files.
+    """
     measured = [case for case in cases if case.name in results["cases"]]
-    return (
-        "\n".join(
-            [
-                *_machine(results["machine"], results["load"]),
-                "",
-                *_speed(results, measured),
-                "",
-                *_cost(results, measured),
-                "",
-                *_memory(results["memory"]),
-            ]
-        )
-        + "\n"
-    )
+    blocks = [
+        _machine(results["machine"], results["load"]),
+        [f"![Throughput of each case beside plain boto3, as in the table below]({pictures}throughput.svg)"],
+        _speed(results, measured),
+        [f"![Calls to KMS for each operation: one, or none with cached data keys]({pictures}kms-calls.svg)"],
+        ["CPU seconds of the client / plain boto3's, and peak memory above plain boto3's:"],
+        _cost(results, measured),
+        [f"![Peak memory of a process over the size of the object, as in the table below]({pictures}memory.svg)"],
+        ["Peak memory of a whole process, in MiB:"],
+        _memory(results["memory"]),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in blocks) + "\n"
 
 
 def _machine(found: Mapping[str, Any], load: float) -> list[str]:
