@@ -21,7 +21,7 @@ from botocore.httpchecksum import AwsChunkedWrapper
 
 from s3ec.client.bodies.ciphertext import CiphertextBody, PassingBody
 from s3ec.client.bodies.claims import Digest, digest_for
-from s3ec.client.calls.seals import SealedRequest, check_at_last
+from s3ec.client.calls.seals import SealedBytes, SealedRequest, check_at_last
 from s3ec.client.multipart.body import PartBody
 from s3ec.errors import SourceChangedError
 
@@ -207,8 +207,11 @@ def frame(request: Any, **_: Any) -> None:
         request: botocore's prepared request.
     """
     check_at_last(request)
-    if isinstance(request, SealedRequest) and isinstance(request.body, _LONG) and len(request.body) > _AT_ONCE:
-        request.frame(PiecedBody(request.body), len(request.body))
+    if isinstance(request, SealedRequest) and isinstance(request.body, (*_LONG, SealedBytes)):
+        if len(request.body) <= _AT_ONCE:
+            _do_not_ask(request.headers)
+        elif isinstance(request.body, _LONG):
+            request.frame(PiecedBody(request.body), len(request.body))
         return
     # s3transfer looks behind this wrapper by the same attribute.
     raw = getattr(request.body, "_raw", None)
@@ -227,8 +230,12 @@ def frame(request: Any, **_: Any) -> None:
         headers["Content-Length"] = str(len(framed))
     del headers["Transfer-Encoding"]
     if int(length) <= _AT_ONCE:
-        # Asking first whether so little may be sent takes longer than sending it.
-        headers.pop("Expect", None)
+        _do_not_ask(headers)
+
+
+def _do_not_ask(headers: Any) -> None:
+    """Asking whether so little may be sent takes longer than sending it; of bytes botocore does not ask either."""
+    headers.pop("Expect", None)
 
 
 def _text(value: str | bytes | None) -> str:
