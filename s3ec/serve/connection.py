@@ -62,6 +62,7 @@ class Connection:
         self._lock = threading.Lock()
         self._rest = b""
         self._left = 0
+        self._begun = False
         self._chunk: memoryview | None = None
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_LIMIT)
 
@@ -85,6 +86,7 @@ class Connection:
 
     def _serve_one(self) -> bool:
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_LIMIT)
+        self._left, self._begun, self._chunk = 0, False, None
         try:
             request = self._next_request()
         except (RefusedError, h11.RemoteProtocolError) as error:
@@ -183,6 +185,7 @@ class Connection:
             if not count:
                 raise ConnectionError("the client ended its side")
         self._left -= count
+        self._begun = True
         return count
 
     def _next_of_chunks(self, view: memoryview) -> int:
@@ -203,8 +206,12 @@ class Connection:
         self._chunk = self._chunk[count:]
         return count
 
+    def _is_waited_for(self) -> bool:
+        """True if the client sends its body only when it is told to, which h11 has not seen begin either."""
+        return self._http.they_are_waiting_for_100_continue and not self._begun
+
     def _ready_for_more(self) -> None:
-        if self._http.they_are_waiting_for_100_continue:
+        if self._is_waited_for():
             # Older ones of botocore do not recognise it without its word.
             go_on = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
             self._transmit(self._http.send(go_on))
@@ -220,7 +227,7 @@ class Connection:
         try:
             if self._unread():
                 self._drain()
-            head = self._http.send(self._head(answer)) or b""
+            head = self._http.send(self._head(answer, ends=request is None)) or b""
             if isinstance(body, bytes):
                 silent = not body or (request is not None and request.method == "HEAD")
                 self._transmit(head + (b"" if silent else self._http.send(h11.Data(data=body)) or b""))
@@ -235,13 +242,13 @@ class Connection:
             if not isinstance(body, bytes):
                 body.close()  # type: ignore[attr-defined]  # see above
 
-    def _head(self, answer: Answer) -> h11.Response:
+    def _head(self, answer: Answer, *, ends: bool) -> h11.Response:
         headers = [(name.encode("latin-1"), _octets(value)) for name, value in answer.headers]
         if not any(name.lower() == b"date" for name, _ in headers):
             headers.append((b"Date", formatdate(usegmt=True).encode()))
         if answer.length is not None and answer.status not in (204, 304):
             headers.append((b"Content-Length", b"%d" % answer.length))
-        if self._stopping.is_set() or self._unread():
+        if ends or self._stopping.is_set() or self._unread():
             headers.append((b"Connection", b"close"))
         # Without words after the status botocore does not recognise an answer that comes instead of 100 Continue.
         reason = http.client.responses.get(answer.status, "Unknown").encode()
@@ -252,7 +259,7 @@ class Connection:
 
     def _drain(self) -> None:
         """Read a little of what nobody wanted, so that the connection can go on; more is not worth it."""
-        if self._http.they_are_waiting_for_100_continue:
+        if self._is_waited_for():
             return
         taken, buffer = 0, bytearray(_DRAINED)
         with suppress(RefusedError):

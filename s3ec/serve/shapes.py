@@ -5,6 +5,7 @@ Source: Amazon S3 API reference; Smithy, "AWS restXml protocol".
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
@@ -40,6 +41,15 @@ _NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)  # int() takes more: spaces, under
 _MALFORMED = "The XML you provided was not well-formed or did not validate against our published schema"
 
 
+@functools.lru_cache(maxsize=256)  # of each client's model a few; to ask a model takes longer than to use the answer
+def _outside(shape: StructureShape) -> tuple[tuple[str, Shape, str, str], ...]:
+    """The members of a shape that do not stand in a body: name, shape, location, and name on the wire."""
+    places = ((name, member, member.serialization) for name, member in shape.members.items())
+    return tuple(
+        (name, member, at["location"], at.get("name", name)) for name, member, at in places if "location" in at
+    )
+
+
 def parameters_of(request: Request, shape: StructureShape) -> dict[str, Any]:
     """What stands in the target, the query and the headers, by boto3's names.
 
@@ -47,8 +57,7 @@ def parameters_of(request: Request, shape: StructureShape) -> dict[str, Any]:
         RefusedError: a value is not of its type.
     """
     found: dict[str, Any] = {}
-    for name, member in shape.members.items():
-        location, wire_name = member.serialization.get("location"), member.serialization.get("name", name)
+    for name, member, location, wire_name in _outside(shape):
         if location == "uri":
             found[name] = request.bucket if name == "Bucket" else request.key
         elif location == "querystring" and wire_name in request.arguments:
@@ -145,13 +154,12 @@ def _from_element(element: ElementTree.Element, shape: Shape) -> Any:
 
 def output_headers(response: Mapping[str, Any], shape: StructureShape) -> Iterator[tuple[str, str]]:
     """The headers of an answer."""
-    for name, member in shape.members.items():
-        location, wire_name = member.serialization.get("location"), member.serialization.get("name", name)
+    for name, _, location, wire_name in _outside(shape):
         value = response.get(name)
         if value is None:
             continue
         if location == "header":
-            yield str(wire_name), _header_text(value)
+            yield wire_name, _header_text(value)
         elif location == "headers":
             yield from ((f"{wire_name}{key}", str(text)) for key, text in value.items())
 

@@ -7,10 +7,12 @@ Source: Amazon S3 API reference, "Authenticating Requests (AWS Signature Version
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from urllib.parse import quote, unquote, unquote_plus
@@ -28,7 +30,7 @@ _HEADER = re.compile(
     rf"{_ALGORITHM} +Credential=([^,\s]+) *, *SignedHeaders=([^,\s]+) *, *Signature=([0-9a-f]{{64}})", re.ASCII
 )
 _SCOPE = re.compile(r"([A-Za-z0-9]{1,128})/(\d{8})/([A-Za-z0-9-]{1,64})/s3/aws4_request", re.ASCII)
-_DATE = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
+_DATE = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z", re.ASCII)
 _UNRESERVED = "-_.~"
 _USE_V4 = 'sign with version 4 (boto3: Config(signature_version="s3v4"); AWS CLI: s3.signature_version = s3v4)'
 
@@ -166,11 +168,11 @@ def _claimed_by_query(request: Request, query: dict[str, str], now: datetime) ->
 
 
 def _time(date: str) -> datetime:
-    try:
-        if _DATE.fullmatch(date):
-            return datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
-    except ValueError:
-        pass
+    found = _DATE.fullmatch(date)
+    with suppress(ValueError):  # no such day or hour
+        if found is not None:
+            year, month, day, hour, minute, second = map(int, found.groups())
+            return datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
     raise RefusedError(403, "AccessDenied", "The request's date (x-amz-date) is missing, or is not YYYYMMDDTHHMMSSZ")
 
 
@@ -203,6 +205,7 @@ def _canonical_query(query: str, decode: Callable[[str], str]) -> str:
     return "&".join(f"{name}={value}" for name, value in sorted(encoded))
 
 
+@functools.lru_cache(maxsize=8)  # one day's, in the Regions that clients name; as secret as what it is made of
 def _signing_key(secret: str, date: str, region: str) -> bytes:
     key = ("AWS4" + secret).encode()
     for text in (date, region, "s3", "aws4_request"):

@@ -69,6 +69,7 @@ def test_what_could_smuggle_a_request_is_refused(server: Server, lines: bytes):
     """With one answer, after which the connection ends: what follows is nobody's request."""
     answer = converse(server.url, READY + lines + b"\r\n" + b"0\r\n\r\n" + READY + CLOSE)
     assert statuses(answer) in ([400], [501])
+    assert b"\r\nconnection: close\r\n" in answer.lower()
 
 
 @pytest.mark.parametrize(
@@ -107,6 +108,22 @@ def test_one_connection_takes_one_request_after_the_other(server: Server, bucket
     refused = Raw(server.url, "PUT", f"/{bucket}/k?something-new").head("Content-Length: 7")
     answer = converse(server.url, READY + b"\r\n", head + refused + b"GET / x", READY + CLOSE)
     assert statuses(answer) == [200, 404, 501, 200]
+
+
+@pytest.mark.parametrize("begun", [b"", b"x" * 10])
+def test_only_who_waits_is_told_to_go_on(server: Server, bucket: str, begun: bytes):
+    """Once; a body that has begun has not waited."""
+    size = 1_000_000  # more than comes with a head
+    head = Raw(server.url, "PUT", f"/{bucket}/k").head(
+        "Expect: 100-continue", f"Content-Length: {size}", "Connection: close"
+    )
+    with socket.create_connection(server.address, timeout=60) as connection:
+        connection.sendall(head + begun)
+        answer = b"" if begun else connection.recv(1000)
+        connection.sendall(b"x" * (size - len(begun)))
+        while piece := connection.recv(65536):
+            answer += piece
+    assert statuses(answer) == ([200] if begun else [100, 200])
 
 
 def test_a_body_that_nobody_wanted_ends_the_connection(server: Server, bucket: str):
