@@ -133,6 +133,10 @@ CHILDREN = {
     "behind another tool": "import os\n"
     "os.environ['PYTHONPATH'] = os.pathsep.join([os.path.abspath('tool'), os.environ['PYTHONPATH']])\n"
     "os.execl(sys.executable, sys.executable, 'child.py')",
+    "pytest-xdist": "import pathlib, subprocess\n"
+    "pathlib.Path('test_it.py').write_text('import child\\n\\ndef test_it(): child.main()\\n')\n"
+    "words = ['-m', 'pytest', '-q', '-n', '1', '-p', 'no:cacheprovider', 'test_it.py']\n"
+    "subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL)",
     "fork with a client": "import os\nchild.client()\npid = os.fork()\n"
     "if not pid:\n    child.main(); os._exit(0)\nassert os.waitpid(pid, 0)[1] == 0",
 }
