@@ -59,10 +59,14 @@ def built(name: str, digest: str, build: Callable[[Path], list[str]]) -> list[st
 
 
 def java(module: str) -> list[str]:
-    """Resolves a module's class path with Maven and compiles its sources with javac."""
+    """Compiles one of the official clients for Java."""
     folders = [HERE / "java" / name for name in ("common", *JAVA_MODULES[module], module)]
     sources = [source for folder in folders for source in sorted(folder.glob("*.java"))]
-    pom = HERE / "java" / module / "pom.xml"
+    return java_program(module, HERE / "java" / module / "pom.xml", sources)
+
+
+def java_program(name: str, pom: Path, sources: list[Path]) -> list[str]:
+    """Resolves a class path with Maven and compiles sources with javac."""
 
     def build(folder: Path) -> list[str]:
         paths = folder / "classpath.txt"
@@ -71,32 +75,41 @@ def java(module: str) -> list[str]:
         class_path = os.pathsep.join([str(folder / "classes"), paths.read_text()])
         return ["java", "-Xmx1g", "-XX:TieredStopAtLevel=1", "-cp", class_path, "Main"]
 
-    return built(module, digest_of(pom, *sources), build)
+    return built(name, digest_of(pom, *sources), build)
 
 
 def go() -> list[str]:
     """Builds the one program that holds all three Go libraries."""
-    folder = HERE / "go"
+    return go_program("go", HERE / "go")
+
+
+def go_program(name: str, folder: Path) -> list[str]:
+    """Builds a program of the folder's Go files."""
 
     def build(target: Path) -> list[str]:
         run("go", "build", "-buildvcs=false", "-o", target / "peer", ".", cwd=folder)
         return [str(target / "peer")]
 
-    return built("go", digest_of(*folder.glob("*.go"), *folder.glob("go.*")), build)
+    return built(name, digest_of(*folder.glob("*.go"), *folder.glob("go.*")), build)
 
 
 def python() -> list[str]:
     """Installs the official Python client into a virtual environment of its own: it pins older libraries."""
+    return [*python_environment("python", PYTHON_CLIENT), str(HERE / "python" / "peer.py")]
+
+
+def python_environment(name: str, *requirements: str) -> list[str]:
+    """Installs packages into a virtual environment of their own; returns its interpreter."""
 
     def build(folder: Path) -> list[str]:
         venv.create(folder / "venv", with_pip=True, clear=True)
         interpreter = folder / "venv" / "bin" / "python"
-        run(interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", PYTHON_CLIENT)
+        run(interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements)
         return [str(interpreter)]
 
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    key = hashlib.sha256(f"{PYTHON_CLIENT} {version}".encode()).hexdigest()[:16]
-    return [*built("python", key, build), str(HERE / "python" / "peer.py")]
+    key = hashlib.sha256(" ".join((*requirements, version)).encode()).hexdigest()[:16]
+    return built(name, key, build)
 
 
 def install() -> tuple[dict[str, list[str]], dict[str, str]]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
@@ -18,7 +16,6 @@ from s3ec.serve.assembly import make_server
 from s3ec.serve.doors import Door, OneDoor
 
 from support.aws import REGION, client_arguments
-from support.places import Matrix, Place
 from support.serving import CREDENTIALS, running
 
 
@@ -78,39 +75,3 @@ def through() -> Iterator[Callable[..., Any]]:
             return stack.enter_context(contextlib.closing(boto3.client("s3", config=Config(**config), **given)))
 
         yield make
-
-
-@pytest.fixture(params=["plain", "serve"])
-def place(
-    request: pytest.FixtureRequest,
-    serve: Callable[..., Server],
-    endpoint: str,
-    bucket: str,
-    make_client: Any,
-    plain_s3: Any,
-) -> Iterator[Place]:
-    """The backend itself, and the endpoint in front of it; afterwards everything must be encrypted, or nothing."""
-    encrypted = request.param == "serve"
-    pair = (CREDENTIALS.access_key, CREDENTIALS.secret_key) if encrypted else ("testing", "testing")
-    yield Place(serve().url if encrypted else endpoint, *pair, bucket)
-    client = make_client(unencrypted_objects="allow")
-    stored = plain_s3.list_objects_v2(Bucket=bucket).get("Contents", [])
-    assert stored
-    for each in stored:
-        answer = client.get_object(Bucket=bucket, Key=each["Key"])
-        how = answer["ResponseMetadata"]["ClientSideEncryption"]["format"]
-        assert (how, each["Size"] - len(answer["Body"].read())) == (("V3", 16) if encrypted else (None, 0)), each
-
-
-_matrix = Matrix()
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Note what became of each client."""
-    _matrix.take(report)
-
-
-def pytest_sessionfinish() -> None:
-    """Write the page about them where it is wanted."""
-    if page := os.environ.get("S3EC_CLIENTS_PAGE"):
-        _matrix.write(Path(page))

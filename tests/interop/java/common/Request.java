@@ -26,6 +26,11 @@ final class Request {
         return value == null || value.isNull() ? null : value.asText();
     }
 
+    String text(String name, String otherwise) {
+        String value = text(name);
+        return value == null ? otherwise : value;
+    }
+
     boolean flag(String name) {
         return node.path(name).asBoolean(false);
     }

@@ -37,8 +37,6 @@ import software.amazon.encryption.s3.materials.RsaKeyring;
 
 /** The Amazon S3 Encryption Client for Java, major 3 or 4 (whichever Flavor was compiled in). */
 final class Main extends Peer {
-    private final StaticCredentialsProvider credentials =
-            StaticCredentialsProvider.create(AwsBasicCredentials.create("test", "test"));
     private final Turnover turnover = new Turnover();
     private String endpoint;
     private S3Client s3;
@@ -66,13 +64,15 @@ final class Main extends Peer {
         }
         endpoint = request.text("endpoint");
         URI at = URI.create(endpoint);
+        StaticCredentialsProvider credentials = StaticCredentialsProvider.create(AwsBasicCredentials.create(
+                request.text("access_key", "test"), request.text("secret_key", "test")));
         s3 = S3Client.builder().endpointOverride(at).region(Region.US_EAST_1).credentialsProvider(credentials)
                 .forcePathStyle(true).overrideConfiguration(o -> o.addExecutionInterceptor(new NoExpect())).build();
         s3Async = S3AsyncClient.builder().endpointOverride(at).region(Region.US_EAST_1)
                 .credentialsProvider(credentials).forcePathStyle(true)
                 .overrideConfiguration(o -> o.addExecutionInterceptor(new NoExpect())).build();
-        kms = KmsClient.builder().endpointOverride(at).region(Region.US_EAST_1).credentialsProvider(credentials)
-                .build();
+        kms = KmsClient.builder().endpointOverride(URI.create(request.text("kms_endpoint", endpoint)))
+                .region(Region.US_EAST_1).credentialsProvider(credentials).build();
     }
 
     /** Closes in the background: an asynchronous client waits two seconds for its threads. */
