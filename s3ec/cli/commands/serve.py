@@ -91,7 +91,11 @@ def serve(output: Output, /, options: Options, **given: Any) -> int:
     endpoint's own, which open nothing at AWS. SIGTERM or Ctrl-C ends it once requests in flight are finished.
     """
     need_extra()
+    from s3ec.serve.heap import keep_freed_memory
+    from s3ec.serve.settings import ROOMY_SEATS
+
     settings = _settings(given)
+    keep_freed_memory(ROOMY_SEATS * settings.roomy_buffer_size)
     server = make_endpoint(Environment(options, output), settings, given["config"])
     _announce(output, server, settings, given["credentials"])
     with _stopped_by_signals(server):
