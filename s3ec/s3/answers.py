@@ -14,6 +14,7 @@ from s3ec.errors import AuthenticationError
 from s3ec.s3.range_header import ByteRange, ContentRange, parse_content_range
 
 __all__ = [
+    "NO_SUCH_OBJECT",
     "NUMBER",
     "check_partial",
     "code_of",
@@ -24,6 +25,9 @@ __all__ = [
     "stated_length",
     "status_of",
 ]
+
+NO_SUCH_OBJECT = frozenset({"404", "NoSuchKey"})
+"""S3's codes for an object that is not there: of HEAD, whose answer has no text, and of all others."""
 
 NUMBER = re.compile(r"\d{1,19}", re.ASCII)
 """A number of bytes, or of parts, in a header."""

@@ -9,6 +9,7 @@ from typing import Any
 from s3ec import formats
 from s3ec.errors import InstructionFileError, NotEncryptedError, S3ECError, escaped
 from s3ec.formats import ContentMetadata, Detection
+from s3ec.s3.answers import NO_SUCH_OBJECT
 from s3ec.s3.flow import FailedCallError, Flow, RefusedError, call, close_body, read_body
 from s3ec.s3.surroundings import Surroundings
 
@@ -30,7 +31,7 @@ _log = logging.getLogger("s3ec")
 _LONGEST_KEY = 1024  # bytes of UTF-8 (S3 user guide, "Naming Amazon S3 objects")
 
 # The last two are for a name that the server can never hold: AWS's own, and MinIO's, whose segments are files.
-NOT_FOUND = frozenset({"NoSuchKey", "404", "NotFound", "NoSuchVersion", "KeyTooLongError", "XMinioInvalidObjectName"})
+NOT_FOUND = NO_SUCH_OBJECT | {"NotFound", "NoSuchVersion", "KeyTooLongError", "XMinioInvalidObjectName"}
 """S3's codes that say that the instruction file is not there, or never can be; a 403 never says so."""
 
 _UNKNOWN_CONDITION = ("NotImplemented", "InvalidRequest", "InvalidArgument")

@@ -14,6 +14,7 @@ from s3ec.s3.surroundings import ReadRules, WriteRules
 
 __all__ = [
     "OBJECT_ARN_PAIR",
+    "GRANTS",
     "USER_METADATA_LIMIT",
     "bound_context",
     "check_metadata_size",
@@ -21,7 +22,16 @@ __all__ = [
     "refuse_write_suffix",
     "take_read_context",
     "write_context",
+    "grantee_of",
 ]
+
+GRANTS = {
+    "FULL_CONTROL": "GrantFullControl",
+    "READ": "GrantRead",
+    "READ_ACP": "GrantReadACP",
+    "WRITE_ACP": "GrantWriteACP",
+}
+"""Permissions of an access control list, as members of a request that makes an object."""
 
 USER_METADATA_LIMIT = 2048
 """Bytes that S3 allows for names and values of user metadata (S3 user guide, "Working with object metadata")."""
@@ -120,3 +130,13 @@ def check_metadata_size(metadata: Mapping[str, str], *, own: int) -> None:
 def metadata_size(metadata: Mapping[str, str]) -> int:
     """Bytes that S3 counts for user metadata: names and values in UTF-8."""
     return sum(len(name.encode()) + len(str(value).encode()) for name, value in metadata.items())
+
+
+def grantee_of(grant: Mapping[str, Any]) -> str:
+    """Who has a grant of an access control list, as a request names them; MinIO's one grant names nobody."""
+    grantee = grant["Grantee"]
+    if grantee.get("URI"):
+        return f'uri="{grantee["URI"]}"'
+    if grantee.get("EmailAddress"):
+        return f'emailAddress="{grantee["EmailAddress"]}"'
+    return f'id="{grantee.get("ID", "")}"'

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
+from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import IncompleteReadError
 
 from s3ec import AesKeyring, EncryptionClient
 from s3ec.aio.wire import AsyncWire
-from s3ec.errors import MultipartStateError
+from s3ec.errors import MultipartStateError, SourceChangedError
 
 from support.loops import on_loop
 from support.lying_s3 import LyingS3
@@ -244,3 +246,29 @@ async def test_many_at_once_cancelled_together(connect: Callable[..., Any], serv
         answers = await asyncio.gather(*[s3.get_object(**PLACE, Range=text) for text in ranges])
         for number, answer in enumerate(answers):
             assert await answer["Body"].read() == CONTENT[number * 1000 : number * 1000 + 501]
+
+
+@pytest.mark.parametrize("passes", [0, 1, 3, 20])
+@on_loop
+async def test_while_a_failed_transfer_is_undone(connect: Callable[..., Any], server: LyingS3, passes: int) -> None:
+    """The upload is aborted all the same, where the task is cancelled in the middle of that."""
+    config = TransferConfig(multipart_threshold=MiB, multipart_chunksize=MiB, use_threads=False)
+    wrong = {"ChecksumSHA256": "A" * 43 + "="}
+    aborting: list[str] = []
+
+    async def cancel(**_: Any) -> None:
+        aborting.append(next(iter(server.state.uploads)))
+        for _ in range(passes):
+            await asyncio.sleep(0)
+        uploading.cancel()
+
+    async with connect() as s3:
+        s3.meta.events.register("before-call.s3.AbortMultipartUpload", cancel)
+        uploading = asyncio.ensure_future(
+            s3.upload_fileobj(io.BytesIO(CONTENT), "b", "k", ExtraArgs=wrong, Config=config)
+        )
+        with pytest.raises((SourceChangedError, asyncio.CancelledError)):
+            await uploading
+        assert len(aborting) == 1
+        assert not server.state.uploads
+        assert "b/k" not in server.state.objects

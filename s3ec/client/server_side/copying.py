@@ -14,6 +14,8 @@ from s3ec.client.server_side import rules as server_side
 from s3ec.errors import UnsupportedOperationError
 from s3ec.s3.answers import code_of, etag_of, length_of
 from s3ec.s3.carried import carried
+from s3ec.s3.copy_object import CONTENT_HEADERS
+from s3ec.s3.requests import GRANTS, grantee_of
 
 __all__ = ["copy_in_parts", "grants", "speaks_to_aws"]
 
@@ -22,21 +24,6 @@ _AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonweb
 _PART_SIZE = 512 * 1024**2
 _MAX_PARTS = 10_000
 _THREADS = 8
-_GRANTS = {
-    "FULL_CONTROL": "GrantFullControl",
-    "READ": "GrantRead",
-    "READ_ACP": "GrantReadACP",
-    "WRITE_ACP": "GrantWriteACP",
-}
-_CONTENT_HEADERS = (
-    "CacheControl",
-    "ContentDisposition",
-    "ContentEncoding",
-    "ContentLanguage",
-    "ContentType",
-    "Expires",
-    "Metadata",
-)
 _SSE_C_MEMBERS = ("SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5")
 _NO_SUCH_FEATURE = frozenset({"AccessControlListNotSupported", "MethodNotAllowed", "NotImplemented"})
 
@@ -74,9 +61,7 @@ def grants(view: Any, named: Mapping[str, Any]) -> dict[str, str]:
         return {}
     members: dict[str, list[str]] = {}
     for grant in named_grants:
-        grantee = grant["Grantee"]
-        who = f'uri="{grantee["URI"]}"' if "URI" in grantee else f'id="{grantee["ID"]}"'
-        members.setdefault(_GRANTS[grant["Permission"]], []).append(who)
+        members.setdefault(GRANTS[grant["Permission"]], []).append(grantee_of(grant))
     return {member: ", ".join(who) for member, who in members.items()}
 
 
@@ -112,7 +97,7 @@ def copy_in_parts(
             "hold: a copy in parts would lose them"
         )
     place = {"Bucket": request["Bucket"], "Key": request["Key"]}
-    create = {**request, **carried(head, _CONTENT_HEADERS), **_tags(view, named)}
+    create = {**request, **carried(head, (*CONTENT_HEADERS, "Metadata")), **_tags(view, named)}
     key = {name: request[name] for name in _SSE_C_MEMBERS if name in request}
     finish = {"IfMatch": etag_of(head)}
     if speaks_to_aws(view):

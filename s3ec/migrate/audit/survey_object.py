@@ -16,7 +16,9 @@ from s3ec.errors import InstructionFileError, S3ECError
 from s3ec.formats import ContentMetadata, Detection, MetadataLocation
 from s3ec.migrate.jsonable import Jsonable
 from s3ec.migrate.work.ending import OF_THE_JOB, PASSING_ERRORS, SSE_C_CODES, code_of
+from s3ec.s3.answers import NO_SUCH_OBJECT
 from s3ec.s3.instruction_files import is_marked
+from s3ec.s3.requests import metadata_size
 
 __all__ = [
     "INSTRUCTION_FILE",
@@ -188,7 +190,7 @@ def _describe(
         lock_mode=head.get("ObjectLockMode"),
         retain_until=_iso(head.get("ObjectLockRetainUntilDate")),
         legal_hold=head.get("ObjectLockLegalHoldStatus") == "ON",
-        metadata_bytes=sum(len(name.encode()) + len(value.encode()) for name, value in own.items()),
+        metadata_bytes=metadata_size(own),
         **_encryption(client, bucket, entry, head, instruction_files),
     )
 
@@ -264,7 +266,7 @@ def _from_file(
         try:
             answer = client.get_object(Bucket=bucket, Key=key)
         except ClientError as error:
-            if code_of(error) in {"NoSuchKey", "404"}:
+            if code_of(error) in NO_SUCH_OBJECT:
                 continue
             raise
         marked = is_marked(answer.get("Metadata", {}))

@@ -23,6 +23,7 @@ from s3ec.migrate.steps.source import InstructionFile, Source
 from s3ec.migrate.steps.writing import Target, Written
 from s3ec.migrate.work.context import Calls, MigrationContext
 from s3ec.migrate.work.ending import TaskEndedError, code_of, status_of
+from s3ec.s3.answers import NO_SUCH_OBJECT
 from s3ec.s3.carried import text_of
 from s3ec.s3.instruction_files import is_marked
 
@@ -32,7 +33,7 @@ PLACED = "an instruction file is written beside it"
 REMOVED = "its instruction file is removed after it"
 """What a dry run notes of an object, and a plan reckons with."""
 
-_ABSENT = ("404", "NoSuchKey", "NoSuchVersion")
+_ABSENT = NO_SUCH_OBJECT | {"NoSuchVersion"}
 _UNKNOWN_CONDITION = ("NotImplemented", "InvalidRequest", "InvalidArgument")
 
 

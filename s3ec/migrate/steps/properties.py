@@ -20,6 +20,7 @@ from s3ec.migrate.model import Action, SkipReason, Task
 from s3ec.migrate.work.context import BucketFacts, Calls, MigrationContext
 from s3ec.migrate.work.ending import TaskEndedError, code_of, status_of
 from s3ec.s3.carried import text_of
+from s3ec.s3.requests import GRANTS, grantee_of
 
 __all__ = ["Properties", "put_annotations", "read_properties"]
 
@@ -29,12 +30,6 @@ _HEADERS = (
 )  # fmt: skip
 _SERVER_SIDE = ("ServerSideEncryption", "SSEKMSKeyId", "BucketKeyEnabled")
 _EVENT_HOLDS = ("ObjectLockEventHold", "ObjectLockEventHoldDurationDays", "ObjectLockEventHoldDurationYears")
-_GRANTS = {
-    "FULL_CONTROL": "GrantFullControl",
-    "READ": "GrantRead",
-    "READ_ACP": "GrantReadACP",
-    "WRITE_ACP": "GrantWriteACP",
-}
 _MINIMUM_DAYS = {"STANDARD_IA": 30, "ONEZONE_IA": 30, "GLACIER_IR": 90, "GLACIER": 90, "DEEP_ARCHIVE": 180}
 _ABSENT = frozenset({"NotImplemented", "MethodNotAllowed", "NoSuchTagSet"})
 
@@ -230,7 +225,7 @@ def _acl(task: Task, calls: Calls, facts: BucketFacts, target: BucketFacts) -> d
         raise TaskEndedError.skip(SkipReason.FOREIGN_OWNER)
     grants: dict[str, list[str]] = {}
     for grant in answer.get("Grants", []):
-        grants.setdefault(_argument(grant), []).append(_grantee(grant["Grantee"]))
+        grants.setdefault(_argument(grant), []).append(grantee_of(grant))
     # MinIO names no owner and no grantee in the one grant that it knows.
     if grants in ({}, {"GrantFullControl": [f'id="{owner}"']}, {"GrantFullControl": ['id=""']}):
         return {}
@@ -240,20 +235,12 @@ def _acl(task: Task, calls: Calls, facts: BucketFacts, target: BucketFacts) -> d
 
 
 def _argument(grant: Mapping[str, Any]) -> str:
-    argument = _GRANTS.get(grant["Permission"])
+    argument = GRANTS.get(grant["Permission"])
     if argument is None:
         raise TaskEndedError.skip(
             SkipReason.ACL_UNREADABLE, f"its ACL grants {grant['Permission']!a}, which no put can"
         )
     return argument
-
-
-def _grantee(grantee: Mapping[str, str]) -> str:
-    if grantee.get("URI"):
-        return f'uri="{grantee["URI"]}"'
-    if grantee.get("EmailAddress"):
-        return f'emailAddress="{grantee["EmailAddress"]}"'
-    return f'id="{grantee.get("ID", "")}"'
 
 
 def _annotations(task: Task, context: MigrationContext, calls: Calls) -> dict[str, bytes]:

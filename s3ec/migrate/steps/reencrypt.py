@@ -21,6 +21,7 @@ from s3ec.migrate.steps.writing import Target, Written
 from s3ec.migrate.steps.yielding import give_place_back, look_again
 from s3ec.migrate.work.context import Calls, MigrationContext
 from s3ec.migrate.work.ending import TaskEndedError, code_of, ended_by
+from s3ec.s3.answers import NO_SUCH_OBJECT
 from s3ec.s3.carried import text_of
 
 __all__ = ["reencrypt"]
@@ -180,7 +181,7 @@ def _target(source: Source, properties: Properties, context: MigrationContext, c
     try:
         found = calls("head_object", Bucket=bucket, Key=key)
     except ClientError as error:
-        if code_of(error) not in ("404", "NoSuchKey"):
+        if code_of(error) not in NO_SUCH_OBJECT:
             raise
         return Target(bucket=bucket, key=key, arguments=arguments, replaces=None)
     if found["ETag"] == source.task.replaces:

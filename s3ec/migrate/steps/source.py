@@ -22,6 +22,7 @@ from s3ec.migrate.work.context import Calls, MigrationContext
 from s3ec.migrate.work.ending import SSE_C_CODES, TaskEndedError, code_of, status_of
 from s3ec.migrate.work.macs import is_etag_mac, shows
 from s3ec.migrate.work.requests.direct import MOST
+from s3ec.s3.answers import NO_SUCH_OBJECT
 from s3ec.s3.instruction_files import can_exist, is_marked
 
 __all__ = ["InstructionFile", "Source", "check_length", "is_instruction_file", "open_source"]
@@ -279,7 +280,7 @@ def _instruction_file(
         try:
             answer = calls.small("get_object", Bucket=source.task.bucket, Key=key)
         except ClientError as error:
-            if code_of(error) in ("NoSuchKey", "404"):
+            if code_of(error) in NO_SUCH_OBJECT:
                 continue
             raise
         return InstructionFile(key=key, etag=answer["ETag"], body=read_whole(answer["Body"]), response=answer)

@@ -21,6 +21,7 @@ from s3ec.migrate.settings import MigrationSettings
 from s3ec.migrate.steps.sealing import Sealing
 from s3ec.migrate.work.context import Calls, MigrationContext
 from s3ec.migrate.work.ending import TaskEndedError, code_of, status_of
+from s3ec.s3.answers import NO_SUCH_OBJECT
 
 __all__ = ["PARTS_IN_FLIGHT", "Target", "Written", "begin_upload", "memory_for", "part_length", "write"]
 
@@ -288,7 +289,7 @@ class _Upload:
         try:
             found: str | None = self._calls("head_object", **self._where)["ETag"]
         except ClientError as error:
-            if code_of(error) not in ("404", "NoSuchKey"):
+            if code_of(error) not in NO_SUCH_OBJECT:
                 raise
             found = None
         if found != self._target.replaces:

@@ -24,6 +24,7 @@ from botocore.exceptions import ClientError
 from s3ec.errors import MigrationError
 from s3ec.migrate.model import Task
 from s3ec.migrate.work.ending import code_of
+from s3ec.s3.answers import NO_SUCH_OBJECT
 
 __all__ = ["InventoryReport"]
 
@@ -133,7 +134,7 @@ class InventoryReport:
             try:
                 self.client.head_object(Bucket=self.bucket, Key=key)
             except ClientError as error:
-                if code_of(error) not in ("404", "NoSuchKey"):
+                if code_of(error) not in NO_SUCH_OBJECT:
                     return form
             else:
                 return key
