@@ -104,6 +104,10 @@ class EncryptionClient(AioBaseClient):  # type: ignore[misc]  # aiobotocore has 
         shortcuts.remember_user_agent(self)
         shortcuts.parse_dates_quickly(self, AioResponseParserFactory)
 
+    def _s3ec_for(self, bucket: Any) -> EncryptionClient:
+        """Return the client that works with a bucket: this one, but where buckets have rules of their own."""
+        return self
+
     async def _s3ec_send(self, operation_name: str, parameters: dict[str, Any]) -> dict[str, Any]:
         sent: Any = super()._make_api_call(operation_name, parameters)
         response: dict[str, Any] = await sent

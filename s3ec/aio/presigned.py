@@ -50,6 +50,7 @@ async def presigned_upload(
     """
     if not isinstance(client, EncryptionClient):
         raise ConfigurationError("s3ec.aio.presigned_upload takes an s3ec.aio.EncryptionClient")
+    client = client._s3ec_for(Bucket)
     wire: AsyncWire = client._s3ec_wire
     named = request_to_sign(wire, {**parameters, "Bucket": Bucket, "Key": Key}, overwrite=overwrite)
     heard = await wire.hear("PutObject", named, is_presign_request=True)

@@ -138,6 +138,19 @@ def test_uploads_and_copies(asynchronous: Callable[..., list[str]], stored: Call
     assert all(stored(key) for key in ("transfer", "copy", "across", "part-copy"))
 
 
+def test_presigned_uploads(asynchronous: Callable[..., list[str]], stored: Callable[..., bool]) -> None:
+    """Are made under the rule of their bucket."""
+    lines = asynchronous(
+        "import s3ec.aio\n"
+        "ticket = await s3ec.aio.presigned_upload(s3, Bucket=ENCRYPTED, Key='ticket')\n"
+        "await asyncio.to_thread(ticket.send, SECRET)\nprint(await read(ENCRYPTED, 'ticket') == SECRET)\n"
+        + REFUSED.format(call="await s3ec.aio.presigned_upload(s3, Bucket=PLAIN, Key='ticket')")
+    )
+    assert lines[0] == "True"
+    assert lines[1].startswith("refused:")
+    assert stored("ticket")
+
+
 def test_handlers_turn_nothing_from_a_plain_bucket(asynchronous: Callable[..., list[str]]) -> None:
     """A handler of the program's, sync or async, that names another bucket for a plain request."""
     lines = asynchronous(
