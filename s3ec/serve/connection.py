@@ -64,6 +64,7 @@ class Connection:
         self._left = 0
         self._begun = False
         self._chunk: memoryview | None = None
+        self._empty = False
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_LIMIT)
 
     def close_if_idle(self) -> None:
@@ -86,7 +87,7 @@ class Connection:
 
     def _serve_one(self) -> bool:
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_LIMIT)
-        self._left, self._begun, self._chunk = 0, False, None
+        self._left, self._begun, self._empty, self._chunk = 0, False, False, None
         try:
             request = self._next_request()
         except (RefusedError, h11.RemoteProtocolError) as error:
@@ -114,6 +115,7 @@ class Connection:
         # chunks ends. Through its buffer a number of bytes would be copied three times only to be counted.
         self._left = request.content_length or 0
         self._chunk = memoryview(b"") if "transfer-encoding" in request.headers else None
+        self._empty = self._chunk is None and not self._left
         return request
 
     def _request(self, event: h11.Request) -> Request:
@@ -212,10 +214,14 @@ class Connection:
 
     def _ready_for_more(self) -> None:
         if self._is_waited_for():
+            self._say_continue()
+        self._socket.settimeout(self._settings.transfer_timeout)
+
+    def _say_continue(self) -> None:
+        if self._http.they_are_waiting_for_100_continue:
             # Older ones of botocore do not recognise it without its word.
             go_on = h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue")
             self._transmit(self._http.send(go_on))
-        self._socket.settimeout(self._settings.transfer_timeout)
 
     def _transmit(self, data: bytes | None) -> None:
         if data:
@@ -227,6 +233,10 @@ class Connection:
         try:
             if self._unread():
                 self._drain()
+            elif self._empty:
+                # Nobody asked for more of it. An answer in the place of 100 stays with botocore before 1.44: it gives
+                # that status to the next answer on the connection, and then waits for that one's end.
+                self._say_continue()
             head = self._http.send(self._head(answer, ends=request is None)) or b""
             if isinstance(body, bytes):
                 silent = not body or (request is not None and request.method == "HEAD")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+
+from s3ec.serve import Server
 
 
 @pytest.fixture
@@ -86,3 +89,14 @@ def test_who_does_not_sign_with_the_endpoints_own_credentials_is_refused(
         with pytest.raises(ClientError) as caught:
             s3.put_object(Bucket=bucket, Key="k", Body=b"x")
         assert caught.value.response["Error"]["Code"] == code
+
+
+def test_a_file_after_an_empty_one_on_one_connection(serve: Callable[..., Server], through: Any, bucket: str):
+    """The answer is its own: botocore before 1.44 mistook it for the empty file's, and waited until a time-out."""
+    s3 = through(serve(), config={"max_pool_connections": 1, "read_timeout": 20})
+    for key, content in (("empty", b""), ("k", b"content"), ("k", b"")):
+        put = s3.put_object(Bucket=bucket, Key=key, Body=io.BytesIO(content))
+        assert put["ETag"].endswith('-s3ec"')
+    with pytest.raises(ClientError, match="PreconditionFailed"):
+        s3.put_object(Bucket=bucket, Key="k", Body=io.BytesIO(), IfNoneMatch="*")
+    assert s3.put_object(Bucket=bucket, Key="other", Body=io.BytesIO(b"other"))["ETag"]

@@ -263,6 +263,18 @@ def test_the_log_has_no_secret(serve: Callable[..., Server], through: Any, bucke
     assert "X-Amz" not in caplog.text
 
 
+@pytest.mark.parametrize("status", [200, 412])
+def test_an_expected_100_comes_before_the_answer_to_an_empty_body(
+    serve: Callable[..., Server], bucket: str, plain_s3: Any, status: int
+):
+    """Whatever the answer is: the connection goes on after it, and old botocores take an answer in its place amiss."""
+    if status == 412:
+        plain_s3.put_object(Bucket=bucket, Key="k", Body=b"there")
+    lines = {"Expect": "100-continue", "If-None-Match": "*", "Content-Length": "0"}
+    raw = Raw(serve().url, "PUT", f"/{bucket}/k", headers=lines)
+    assert statuses(converse(raw.url, raw.head(), READY + CLOSE)) == [100, status, 200]
+
+
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A certificate for 127.0.0.1, and its key."""
