@@ -3,7 +3,8 @@
 A server that stumbles, a proxy that answers in its place, or one that lies can send a page of HTML, a date that is not
 a date, a list in the place of a number, or a document that never ends. botocore has an error for broken XML alone. For
 all else it raises whatever its parser runs into, reads answers that are not streamed without limit, and lets through
-what its HTTP library raises where the text of an error is cut. `make_sound` gives these errors names.
+what its HTTP library raises where the text of an error is cut. `make_sound` gives these errors names; that of
+`s3ec.aio.soundness` does so for clients of aiobotocore.
 """
 
 from __future__ import annotations
@@ -18,13 +19,22 @@ from urllib3.exceptions import ReadTimeoutError as SlowReadError
 
 from s3ec.errors import AuthenticationError, S3ECError, escaped
 
-__all__ = ["LONGEST_ANSWER", "UnreadableAnswerError", "broken_off", "make_sound"]
+__all__ = [
+    "LONGEST_ANSWER",
+    "OF_PARSER",
+    "UnreadableAnswerError",
+    "broken_off",
+    "check_answer",
+    "endless",
+    "make_sound",
+    "unreadable",
+]
 
 LONGEST_ANSWER = 32 * 1024 * 1024
 """Bytes that an answer may have which is not an object's content. A full page of a list has a few million."""
 
 _LONGEST_SHOWN = 100
-_OF_PARSER = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, ResponseParserError)
+OF_PARSER = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError, ResponseParserError)
 """What botocore's parser runs into."""
 _SURE: Mapping[str, tuple[str, ...]] = {
     "CreateMultipartUploadOutput": ("UploadId",),
@@ -32,6 +42,12 @@ _SURE: Mapping[str, tuple[str, ...]] = {
     "UploadPartOutput": ("ETag",),
 }
 """What each of these answers has wherever S3 is meant, and without which nobody can go on."""
+_WHERE_MORE: Mapping[str, str] = {
+    "ListObjectVersionsOutput": "NextKeyMarker",
+    "ListObjectsV2Output": "NextContinuationToken",
+    "ListPartsOutput": "NextPartNumberMarker",
+}
+"""Where a list that goes on says so. Without it botocore takes the page for the last and what follows for not there."""
 _ROWS: Mapping[str, str] = {
     "CommonPrefixes": "Prefix",
     "Contents": "Key",
@@ -89,22 +105,50 @@ class _Parser:
     def parse(self, response: Any, shape: Any) -> Any:
         try:
             parsed = self._parser.parse(response, shape)
-        except _OF_PARSER as error:
-            said = f"{type(error).__name__}: {escaped(str(error)[:_LONGEST_SHOWN])}"
-            raise UnreadableAnswerError(
-                f"what came back cannot be read as an answer ({said}); whether the request was carried out is not known"
-            ) from error
-        if response["status_code"] >= 300:
-            _check_refusal(parsed)
-        elif shape is not None:
-            _check(parsed, shape)
+        except OF_PARSER as error:
+            raise unreadable(error) from error
+        check_answer(parsed, response["status_code"], shape)
         return parsed
+
+
+def unreadable(error: Exception) -> UnreadableAnswerError:
+    """What is raised in the place of what botocore's parser ran into."""
+    said = f"{type(error).__name__}: {escaped(str(error)[:_LONGEST_SHOWN])}"
+    return UnreadableAnswerError(
+        f"what came back cannot be read as an answer ({said}); whether the request was carried out is not known"
+    )
+
+
+def endless() -> UnreadableAnswerError:
+    """What is raised where an answer has more bytes than any that is not content."""
+    return UnreadableAnswerError(f"what came back is not content, and has over {LONGEST_ANSWER:,} bytes")
+
+
+def check_answer(parsed: dict[str, Any], status: int, shape: Any) -> None:
+    """Refuse what botocore has parsed, and would itself run into later.
+
+    Args:
+        parsed: the answer.
+        status: its HTTP status.
+        shape: what the answer to such a request is, of botocore's model, or None.
+
+    Raises:
+        UnreadableAnswerError: it lacks what every such answer has, or has it twice.
+        AuthenticationError: the answer to a HEAD does not say how long the object is.
+    """
+    if status >= 300:
+        _check_refusal(parsed)
+    elif shape is not None:
+        _check(parsed, shape)
 
 
 def _check(parsed: Mapping[str, Any], shape: Any) -> None:
     if shape.name == "HeadObjectOutput" and "ContentLength" not in parsed:
         raise AuthenticationError("the answer does not say how long the object is")
     lacking = [name for name in _SURE.get(shape.name, ()) if not parsed.get(name)]
+    more = _WHERE_MORE.get(shape.name)
+    if more is not None and parsed.get("IsTruncated") and parsed.get(more) is None:
+        lacking.append(more)
     lacking += [name for name in _TEXTS if not isinstance(parsed.get(name, ""), str)]
     # Where an element stands twice, botocore makes a list of what should be one value.
     lists = [name for name, value in parsed.items() if isinstance(value, list) and name in shape.members]
@@ -165,7 +209,7 @@ class _Bounded:
                 left -= len(piece)
                 if left < 0:
                     self._raw.close()
-                    raise UnreadableAnswerError(f"what came back is not content, and has over {LONGEST_ANSWER:,} bytes")
+                    raise endless()
                 yield piece
         except HTTPError as error:
             raise broken_off(error, self._request) from error

@@ -39,13 +39,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def say(server: Server) -> Iterator[Callable[..., None]]:
     """Makes it answer everything in one way."""
-
-    def tell(body: bytes = b"", status: int = 200, **more: Any) -> None:
-        headers = [*more.pop("headers", []), ("Content-Length", str(len(body)))]
-        headers = [] if more.get("endless") else headers
-        server.tell = lambda request, number, ask: ask() and Answer(status, headers, body, **more)
-
-    yield tell
+    yield server.say
     server.tell = None
     server.hang_up()
 
@@ -88,6 +82,26 @@ class TestUnreadable:
         say(body)
         with pytest.raises((UnreadableAnswerError, ClientError)):
             s3.list_objects_v2(Bucket="bucket")
+
+    @pytest.mark.parametrize(
+        ("operation", "document", "name"),
+        [
+            ("list_objects_v2", "ListBucketResult", "NextContinuationToken"),
+            ("list_object_versions", "ListVersionsResult", "NextKeyMarker"),
+            ("list_parts", "ListPartsResult", "NextPartNumberMarker"),
+        ],
+    )
+    def test_more_without_where(
+        self, say: Callable[..., None], s3: EncryptionClient, operation: str, document: str, name: str
+    ) -> None:
+        """A list that goes on, and does not say where, is not a whole list; botocore takes it for one."""
+        place = {**PLACE, "UploadId": "u"} if operation == "list_parts" else {"Bucket": "bucket"}
+        rows = "<IsTruncated>true</IsTruncated>"
+        say(f"<{document}>{rows}<{name}>7</{name}></{document}>".encode())
+        assert getattr(s3, operation)(**place)["IsTruncated"]
+        say(f"<{document}>{rows}</{document}>".encode())
+        with pytest.raises(UnreadableAnswerError, match=name):
+            getattr(s3, operation)(**place)
 
     def test_headers(self, say: Callable[..., None], s3: EncryptionClient) -> None:
         """A date of a header is a date."""

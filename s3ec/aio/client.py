@@ -14,6 +14,7 @@ from s3ec.aio import making, multipart, operations, transfers
 from s3ec.aio.ciphertext import send_independently
 from s3ec.aio.handlers import AsyncHeard, send_after_handlers
 from s3ec.aio.keys import KmsOnLoop
+from s3ec.aio.soundness import make_sound
 from s3ec.aio.wire import AsyncWire
 from s3ec.client.calls import answers, carried, checksums, presigning, retries, seals, shortcuts
 from s3ec.client.calls.handlers import make_sender
@@ -103,6 +104,7 @@ class EncryptionClient(AioBaseClient):  # type: ignore[misc]  # aiobotocore has 
         carried.send_carried(self)
         shortcuts.remember_user_agent(self)
         shortcuts.parse_dates_quickly(self, AioResponseParserFactory)
+        make_sound(self)
 
     def _s3ec_for(self, bucket: Any) -> EncryptionClient:
         """Return the client that works with a bucket: this one, but where buckets have rules of their own."""

@@ -233,8 +233,10 @@ class _PartedUpload:
                 pending.add(asyncio.ensure_future(self._send(parts, part)))
                 while pending and (last or len(pending) >= self._workers):
                     done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                    for sent in done:
-                        sent.result()
+                    # Every error is looked at: asyncio shouts about one that nobody has seen.
+                    for error in [sent.exception() for sent in done]:
+                        if error is not None:
+                            raise error
         finally:
             for sending in pending:
                 sending.cancel()

@@ -10,6 +10,7 @@ import contextlib
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import aiohttp
@@ -21,7 +22,7 @@ from s3ec.aio.handlers import AsyncHeard
 from s3ec.aio.plaintext import DecryptedBody
 from s3ec.aio.reader import AsyncReader
 from s3ec.aio.releases import opened
-from s3ec.aio.work import off_loop, work_on
+from s3ec.aio.work import off_loop, several, work_on
 from s3ec.client.calls.around import Around
 from s3ec.client.calls.seals import Seal, SealedBytes
 from s3ec.client.calls.wire import OwnErrorFirst
@@ -211,15 +212,7 @@ async def _leave(_: AsyncWire, effect: Leave) -> None:
 
 
 async def _together(wire: AsyncWire, effect: Together) -> None:
-    at_once = asyncio.Semaphore(max(effect.at_once, 1))
-
-    async def one(flow: Flow[object]) -> None:
-        async with at_once:
-            await wire.run(flow)
-
-    for outcome in await asyncio.gather(*map(one, effect.flows), return_exceptions=True):
-        if outcome is not None:
-            raise outcome
+    await several([partial(wire.run, flow) for flow in effect.flows], effect.at_once)
 
 
 async def _step(_: AsyncWire, effect: Step) -> object:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Executor
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
-__all__ = ["LARGE", "off_loop", "work_on"]
+__all__ = ["LARGE", "off_loop", "several", "work_on"]
 
 T = TypeVar("T")
 
@@ -49,3 +49,37 @@ async def off_loop(function: Callable[[], T], executor: Executor | None = None) 
 async def work_on(size: int, function: Callable[[], T]) -> T:
     """Call a function: in a thread, if it has so many bytes to work on that the loop would be held."""
     return await off_loop(function) if size >= LARGE else function()
+
+
+async def several(begin: Iterable[Callable[[], Awaitable[T]]], at_once: int) -> list[T]:
+    """Do several things, some at a time; after one that failed no other is begun, and those that run are waited for.
+
+    Args:
+        begin: what begins each.
+        at_once: so many at a time.
+
+    Returns:
+        What became of each, in their order.
+
+    Raises:
+        whatever the first of them raises, in their order.
+    """
+    turns = asyncio.Semaphore(max(at_once, 1))
+    is_over = False
+
+    async def one(each: Callable[[], Awaitable[T]]) -> T | None:
+        nonlocal is_over
+        async with turns:
+            if is_over:
+                return None
+            try:
+                return await each()
+            except BaseException:  # seen by nobody here: it goes on its way
+                is_over = True
+                raise
+
+    outcomes = await asyncio.gather(*map(one, begin), return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return cast("list[T]", outcomes)

@@ -173,6 +173,10 @@ class S3ECFileSystem(S3FileSystem, metaclass=_ByValue):  # type: ignore[misc]
         async for entry in listings.in_plaintext(self, bucket, entries):
             yield entry
 
+    async def _list_pages(self, method: str, **kwargs: Any) -> AsyncIterator[dict[str, Any]]:
+        async for page in listings.leading_on(super()._list_pages(method, **kwargs)):
+            yield page
+
     # --- reads
 
     def _open(
@@ -236,7 +240,7 @@ class S3ECFileSystem(S3FileSystem, metaclass=_ByValue):  # type: ignore[misc]
             if wanted is None:
                 return b""
             try:
-                content = await reads.whole_body(self, {**request, **wanted.parameters})
+                content = await reads.whole_body(self, {**request, **wanted.parameters}, wanted.stated)
             except OSError as error:
                 # The size that a negative bound was counted from is another object's.
                 if refresh or "IfMatch" not in wanted.parameters or not reads.is_replaced(error):

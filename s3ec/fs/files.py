@@ -8,8 +8,9 @@ from typing import Any
 
 from fsspec.asyn import sync
 from s3fs.core import S3AsyncStreamedFile, S3File, version_id_kw
+from s3fs.utils import FileExpired
 
-from s3ec.fs import uploads
+from s3ec.fs import reads, uploads
 
 __all__ = ["S3ECAsyncStreamedFile", "S3ECFile"]
 
@@ -32,13 +33,15 @@ class S3ECFile(S3File):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         """Open the file; one that is appended to is read and verified first if it is small."""
+        # Some of fsspec's caches read while they are made.
+        self._is_verified = False
+        self._says_its_size = keywords.get("size") is not None
         try:
             super().__init__(*args, **keywords)
         except BaseException:
             # fsspec closes what is collected, and closing would store an empty object in place of the one to append to.
             self.closed = True
             raise
-        self._is_verified = False
         # s3fs drops them where a file is empty, and on reads.
         self.kwargs = {**self.s3_additional_kwargs, **self.kwargs}
         if "r" in self.mode:
@@ -53,14 +56,28 @@ class S3ECFile(S3File):  # type: ignore[misc]
         """
         content: bytes = super().read(length)
         if not content and length != 0 and not self._is_verified:
-            bounds = {"start": self.size - 1, "end": self.size} if self.size else {}
-            sync(self.fs.loop, self.fs._cat_file, self.path, version_id=self.version_id, **bounds, **self.read_kw)
-            self._is_verified = True
+            self._get(self.size - 1, self.size) if self.size else self._get()
         return content
 
     def _fetch_range(self, start: int, end: int) -> bytes:
-        content: bytes = super()._fetch_range(start, end)
-        self._is_verified = self._is_verified or end > start
+        if start >= end:
+            return b""
+        try:
+            return self._get(start, end)
+        except OSError as error:
+            if not reads.is_replaced(error):
+                raise
+            raise FileExpired(filename=self.details["name"], e_tag=self.details.get("ETag")) from error
+
+    def _get(self, *bounds: int) -> bytes:
+        """A range of the file, or all of it; the file must have the size that it was opened with."""
+        request = {"Bucket": self.bucket, "Key": self.key, **version_id_kw(self.version_id), **self.read_kw}
+        if bounds:
+            request["Range"] = f"bytes={bounds[0]}-{bounds[1] - 1}"
+        stated = None if self._says_its_size else reads.Stated(self.size, not self.fs.sizes_are_certain)
+        details = self.details if self.fs.local_expiry_check else None
+        content: bytes = sync(self.fs.loop, reads.whole_body, self.fs, request, stated, details)
+        self._is_verified = True
         return content
 
     def _initiate_upload(self) -> None:

@@ -6,22 +6,23 @@ in the wrong place, without an error.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
+from typing import Any
 
 from botocore.exceptions import ClientError
 
+from s3ec.aio.work import several
 from s3ec.algorithms import GCM_TAG_LENGTH
 from s3ec.client.options import Options
 from s3ec.errors import S3ECError
 from s3ec.formats import INSTRUCTION_FILE_SUFFIX
 from s3ec.s3 import instruction_files
 from s3ec.s3.head_object import noted_length
+from s3ec.s3.lists import Trail
+from s3ec.transport import UnreadableAnswerError
 
-__all__ = ["in_plaintext", "reads_gcm_only", "state_size", "tag_less"]
-
-T = TypeVar("T")
+__all__ = ["in_plaintext", "leading_on", "reads_gcm_only", "state_size", "tag_less"]
 
 _AT_ONCE = 16
 _IN_A_BATCH = 256
@@ -80,6 +81,20 @@ async def is_instruction_file(fs: Any, bucket: str, key: str) -> bool:
     return found
 
 
+async def leading_on(pages: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
+    """The pages of a listing, until one has come before.
+
+    Raises:
+        UnreadableAnswerError: the list goes in circles, or is empty without an end; botocore's paginators look for
+            that, s3fs does not.
+    """
+    trail = Trail()
+    async for page in pages:
+        if trail.leads_nowhere(page):
+            raise UnreadableAnswerError("what came back as a list goes in circles")
+        yield page
+
+
 async def in_plaintext(fs: Any, bucket: str, entries: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
     """Give a listing's entries the sizes of plaintext, and leave out the instruction files beside their objects.
 
@@ -107,7 +122,9 @@ async def in_plaintext(fs: Any, bucket: str, entries: AsyncIterator[dict[str, An
                 yield each
             batch = []
     # By a look at each: an object of the user's may have such a name, and must not be lost from a listing.
-    hidden = await _at_once([is_instruction_file(fs, bucket, _key_of(bucket, entry)) for entry in doubtful])
+    hidden = await several(
+        [partial(is_instruction_file, fs, bucket, _key_of(bucket, entry)) for entry in doubtful], _AT_ONCE
+    )
     batch += [entry for entry, is_hidden in zip(doubtful, hidden, strict=True) if not is_hidden]
     for each in await _sized(fs, bucket, batch):
         yield each
@@ -134,15 +151,5 @@ async def _sized(fs: Any, bucket: str, entries: list[dict[str, Any]]) -> list[di
         entry["size"] = head["ContentLength"]
 
     # A listing cannot know what kind of object it is; only what is empty is certainly not encrypted.
-    await _at_once([ask(entry) for entry in entries if entry["Size"]])
+    await several([partial(ask, entry) for entry in entries if entry["Size"]], _AT_ONCE)
     return entries
-
-
-async def _at_once(questions: list[Coroutine[Any, Any, T]]) -> list[T]:
-    turns = asyncio.Semaphore(_AT_ONCE)
-
-    async def ask(question: Coroutine[Any, Any, T]) -> T:
-        async with turns:
-            return await question
-
-    return list(await asyncio.gather(*(ask(question) for question in questions)))

@@ -12,10 +12,44 @@ from dataclasses import dataclass
 from typing import Any
 
 from s3fs.core import _error_wrapper
+from s3fs.utils import FileExpired
 
-__all__ = ["Wanted", "is_replaced", "to_file", "wanted_range", "whole_body"]
+from s3ec.errors import AuthenticationError
+
+__all__ = ["Stated", "Wanted", "is_replaced", "to_file", "wanted_range", "whole_body"]
 
 MiB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """The size that a HEAD or a listing states, which whoever may write to the bucket can forge.
+
+    A smaller one would cut a file short, and one that bounds are counted from would move them: what verifies says how
+    long the plaintext is.
+
+    Attributes:
+        size: bytes of plaintext.
+        may_be_less: the object may have fewer, as one in CBC whose padding nobody has looked at.
+    """
+
+    size: int
+    may_be_less: bool = False
+
+    def check(self, response: Mapping[str, Any], content: bytes) -> None:
+        """Compare with the object.
+
+        Args:
+            response: the answer to a GetObject, whose range comes from what was verified.
+            content: all of its plaintext.
+
+        Raises:
+            AuthenticationError: the object has another size.
+        """
+        span = response.get("ContentRange")
+        size = len(content) if span is None else int(span.rpartition("/")[2])
+        if size > self.size or (size < self.size and not self.may_be_less):
+            raise AuthenticationError(f"S3 stated {self.size} bytes of plaintext, and the object has {size}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +59,12 @@ class Wanted:
     Attributes:
         parameters: of the GetObject that gives it.
         is_empty: nothing of the answer is wanted; it is asked for where the size that says so may be forged.
+        stated: the size that the bounds were counted from; None if they were not.
     """
 
     parameters: dict[str, str]
     is_empty: bool = False
+    stated: Stated | None = None
 
 
 async def wanted_range(
@@ -61,9 +97,10 @@ async def wanted_range(
     # A size belongs to one object: of its successor the same range would be other bytes.
     pin = {"IfMatch": info["ETag"]} if info.get("ETag") else {}
     first, behind, _ = slice(start, end).indices(info["size"])
+    stated = Stated(info["size"])
     if behind > first:
-        return Wanted({"Range": f"bytes={first}-{behind - 1}", **pin})
-    return Wanted({"Range": "bytes=0-0", **pin} if info["size"] else pin, is_empty=True)
+        return Wanted({"Range": f"bytes={first}-{behind - 1}", **pin}, stated=stated)
+    return Wanted({"Range": "bytes=0-0", **pin} if info["size"] else pin, is_empty=True, stated=stated)
 
 
 def is_replaced(error: OSError) -> bool:
@@ -71,15 +108,33 @@ def is_replaced(error: OSError) -> bool:
     return error.errno == errno.EINVAL and "pre-condition" in str(error)
 
 
-async def whole_body(fs: Any, request: Mapping[str, Any]) -> bytes:
-    """Read what a GetObject gives, verified, from the start again where the connection is lost."""
+async def whole_body(
+    fs: Any, request: Mapping[str, Any], stated: Stated | None = None, details: Mapping[str, Any] | None = None
+) -> bytes:
+    """Read what a GetObject gives, verified, from the start again where the connection is lost.
+
+    Args:
+        fs: the file system.
+        request: the GetObject.
+        stated: the size that the object must have.
+        details: of a file whose ETag the answer must have, as s3fs' option ``local_expiry_check`` asks.
+
+    Raises:
+        AuthenticationError: the content does not verify, or the object has another size.
+        s3fs.utils.FileExpired: it has another ETag.
+    """
 
     async def read() -> bytes:
-        body = (await fs._call_s3("get_object", **request))["Body"]
+        response = await fs._call_s3("get_object", **request)
+        body = response["Body"]
         try:
+            if details is not None and details.get("ETag", response.get("ETag")) != response.get("ETag"):
+                raise FileExpired(filename=details["name"], e_tag=details["ETag"])
             content: bytes = await body.read()
         finally:
             body.close()
+        if stated is not None:
+            stated.check(response, content)
         return content
 
     content: bytes = await _error_wrapper(read, retries=fs.retries)

@@ -31,7 +31,9 @@ def is_of_parser(error: BaseException) -> bool:
     An answer that is JSON, and no object, passes its parser, and is the next function's error.
     """
     modules = [str(frame.f_globals.get("__name__")) for frame, _ in walk_tb(error.__traceback__)]
-    in_botocore = isinstance(error, (AttributeError, TypeError)) and modules[-1].startswith("botocore.")
+    in_botocore = isinstance(error, (AttributeError, TypeError)) and modules[-1].startswith(
+        ("botocore.", "aiobotocore.")
+    )
     return "botocore.parsers" in modules or in_botocore
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import os
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from s3ec import AesKeyring, EncryptionClient
+from s3ec.aio import transfer_uploads
 from s3ec.errors import AuthenticationError, NotEncryptedError, SourceChangedError, UnsupportedOperationError
 
 from support.loops import on_loop
@@ -315,3 +317,23 @@ async def test_methods_that_a_session_gives_its_clients(aws: dict[str, Any], buc
         await s3.download_fileobj(bucket, "copy", target)
         assert target.getvalue() == b"text"
         assert b"text" not in plain_s3.get_object(Bucket=bucket, Key="copy")["Body"].read()
+
+
+@on_loop
+async def test_parts_that_fail_at_once(
+    open_client: Callable[..., Any], bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first error is raised, and asyncio does not shout about the others."""
+    shouted: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: shouted.append(context))
+
+    async def fail(*_: object) -> None:
+        raise ConnectionError("no")
+
+    monkeypatch.setattr(transfer_uploads._PartedUpload, "_send", fail)
+    config = TransferConfig(multipart_threshold=5 * MiB, multipart_chunksize=5 * MiB, max_concurrency=4)
+    async with open_client() as s3:
+        with pytest.raises(ConnectionError):
+            await s3.upload_fileobj(io.BytesIO(bytes(20 * MiB)), bucket, "k", Config=config)
+    gc.collect()
+    assert shouted == []

@@ -6,8 +6,6 @@ import contextlib
 import io
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from boto3.s3.transfer import TransferConfig
@@ -25,40 +23,13 @@ from s3ec.migrate import (
     run,
 )
 
+from .call import WORD, Call
+from .calls_of_files import FILES
+from .calls_of_tasks import TASKS
 from .honest import KMS_KEY
-from .world import AGAIN, KEY, PLAIN, PROFILES, WRAPPING_KEY, Fault, World
+from .world import AGAIN, KEY, OLDER, OTHER, PLAIN, Fault, World, key_file
 
 __all__ = ["CALLS", "Call"]
-
-WORD = "word"
-"""Verdict on an answer that nothing protects, such as a list or a header: it is what S3 says, and no content."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """One column.
-
-    Attributes:
-        group: the table in which the page has it.
-        name: its name there.
-        act: does it, and gives the verdict on what came of it.
-        prepare: what must have gone before, honestly.
-        profiles: those of `PROFILES` with which it is called.
-        writes: what may stand under the keys that it writes, beside what stood there before.
-        deletes: keys that may be gone afterwards.
-        is_made_by_s3: keys of copies that S3 makes on its own: whether they can be read is its word.
-        is_lied_to_about_plaintext: it reads objects that are not encrypted, so that what S3 says is all there is.
-    """
-
-    group: str
-    name: str
-    act: Callable[[World], str]
-    prepare: Callable[[World], None] | None = None
-    profiles: tuple[str, ...] = tuple(profile.name for profile in PROFILES)
-    writes: tuple[bytes, ...] = ()
-    deletes: tuple[str, ...] = ()
-    is_lied_to_about_plaintext: bool = False
-    is_made_by_s3: tuple[str, ...] = ()
 
 
 def _body(world: World, answer: Any, span: slice = slice(None)) -> str:
@@ -308,7 +279,7 @@ def _resume(world: World) -> str:
 def _settings(world: World, action: Action, bucket: str = "bucket", **more: Any) -> MigrationSettings:
     keyring = KeyringSpec(kind="kms", key_id=KMS_KEY)
     if not world.profile.is_kms:
-        keyring = KeyringSpec(kind="aes-file", path=str(_key_file(world)))
+        keyring = KeyringSpec(kind="aes-file", path=str(key_file(world)))
     connection = Connection(endpoint_url=world.server.url, region_name="us-east-1", max_attempts=2)
     options = {"keyring": keyring, "connection": connection, "max_attempts": 1, "settle_seconds": 0.0, **more}
     return MigrationSettings(action=action, source=Location(bucket=bucket), **options)
@@ -337,7 +308,7 @@ def _command(*words: str, verdict: str = WORD) -> Callable[[World], str]:
         from s3ec.cli.main import main
 
         path = world.folder / "file"
-        key = ["--kms-key", KMS_KEY] if world.profile.is_kms else ["--aes-key-file", str(_key_file(world))]
+        key = ["--kms-key", KMS_KEY] if world.profile.is_kms else ["--aes-key-file", str(key_file(world))]
         line: list[str] = []
         for word in words:
             line += key if word == "KEY" else [str(path) if word == "FILE" else word]
@@ -353,12 +324,6 @@ def _command(*words: str, verdict: str = WORD) -> Callable[[World], str]:
         return WORD
 
     return act
-
-
-def _key_file(world: World) -> Path:
-    path = world.folder.parent / "wrapping.key"
-    path.write_bytes(WRAPPING_KEY)
-    return path
 
 
 _BOTH = ("V3, AES", "V3, KMS, bound")
@@ -405,7 +370,15 @@ CALLS = (
     Call("Writing", "delete_object", _delete, deletes=("parts",)),
     Call("Multipart", "create_multipart_upload", _create, writes=_NOW),
     Call("Multipart", "upload_part", _upload_part, lambda world: _begin(world, 1), writes=_NOW),
-    Call("Multipart", "upload_part_copy", _part_copy, lambda world: _begin(world, 0), writes=(PLAIN,)),
+    Call(
+        "Multipart",
+        "upload_part_copy",
+        _part_copy,
+        lambda world: _begin(world, 0),
+        writes=(PLAIN,),
+        writes_of_older=(OLDER,),
+        writes_of_other=(OTHER,),
+    ),
     Call("Multipart", "complete_multipart_upload", _complete, lambda world: _begin(world, 3), writes=_NOW),
     Call("Multipart", "abort_multipart_upload", _abort, lambda world: _begin(world, 1)),
     Call("Multipart", "list_parts", _list_parts, lambda world: _begin(world, 3)),
@@ -426,4 +399,6 @@ CALLS = (
     Call(
         "Buckets", "s3ec cp", _command("cp", f"s3://bucket/{KEY}", "FILE", "KEY", verdict="content"), profiles=_BOTH[:1]
     ),
+    *TASKS,
+    *FILES,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import shutil
 import tempfile
 import threading
@@ -48,6 +49,7 @@ GOOD = ("right", "older", "other", "word", "our error", "S3's error")
 _PATIENCE = 120.0  # far above what any call takes on a busy machine: only what never ends waits so long
 _STALLED = 0.5  # the read timeout of clients whose server stalls
 _OTHERS = (ClientError, BotoCoreError, Boto3Error, DownloadFailed, RetriesExceededError)
+"""What boto3 raises."""
 _STOOD = {KEY: PLAIN, "other": OTHER, "parts": PLAIN}
 
 
@@ -178,7 +180,7 @@ class Laboratory:
                 ended.append(call.act(world))
             except S3ECError:
                 ended.append("our error")
-            except _OTHERS:
+            except _errors_below(call):
                 ended.append("S3's error")
             except Fault as fault:
                 ended.append(str(fault))
@@ -227,11 +229,26 @@ class Laboratory:
                     continue
                 raise
             stood = [_STOOD[main[1]]] if main[1] in _STOOD and main in before else []
-            if content not in [*call.writes, *stood]:
+            if content not in [*call.writes, *_built(call, world), *stood]:
                 if not call.is_lied_to_about_plaintext:
                     raise Fault(f"WRONG OBJECT: {place}: {content!r:.60}")
                 told = "word"
         return told
+
+
+def _built(call: Call, world: World) -> tuple[bytes, ...]:
+    """What a call makes of the older version or the other object that it was given, which are genuine."""
+    if world.row.startswith("replay"):
+        return call.writes_of_older
+    return call.writes_of_other if world.row.startswith("swap") and not world.profile.is_bound else ()
+
+
+def _errors_below(call: Call) -> tuple[type[Exception], ...]:
+    """What the library raises that a call stands on: of aiobotocore's connections too, and what s3fs makes of all."""
+    if not call.needs:
+        return _OTHERS
+    aiohttp = importlib.import_module("aiohttp")
+    return (*_OTHERS, aiohttp.ClientError, *((OSError,) if call.needs == "s3fs" else ()))
 
 
 @contextlib.contextmanager

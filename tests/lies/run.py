@@ -84,7 +84,10 @@ def main() -> int:
     wanted = parser.parse_args()
     each = wanted.each or (WHOLE if wanted.all else 1)
     jobs = wanted.jobs or (os.cpu_count() or 1 if wanted.all else 1)
-    names = wanted.call or [call.name for call in CALLS]
+    names = wanted.call or [call.name for call in CALLS if call.can_be_made]
+    for call in CALLS:
+        if not wanted.call and not call.can_be_made:
+            print(f"{call.name} IS NOT LIED TO: {call.needs} is not installed; the page keeps its cells")
     began, tallies, faults = time.monotonic(), {}, []
     for name, tally, broken in everything(each, names, jobs, wanted.share, wanted.row, wanted.verbose):
         tallies[name] = tally

@@ -61,8 +61,13 @@ def test_a_sample(laboratory: cells.Laboratory) -> None:
     assert not broken, "\n".join(broken)
 
 
+def _column(call: Call) -> Any:
+    missing = pytest.mark.skipif(not call.can_be_made, reason=f"{call.needs} is not installed")
+    return pytest.param(call, id=call.name, marks=missing)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("call", [call for call in CALLS if call.group != "Buckets"], ids=lambda call: call.name)
+@pytest.mark.parametrize("call", [_column(call) for call in CALLS if call.group != "Buckets"])
 def test_every_kind(laboratory: cells.Laboratory, call: Call) -> None:
     """Every kind of lie, once to every call; `run.py --all` tells more of each, and lies to bucket jobs too."""
     broken = [(str(cell), laboratory.verdict(cell)) for cell in laboratory.cells(call, 1)]

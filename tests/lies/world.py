@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import copy
 import functools
+import importlib
+import importlib.util
 import os
 import types
 from collections.abc import Iterator, Mapping
@@ -26,7 +29,20 @@ from .honest import KMS_KEY, Cloud
 from .server import Server
 from support.read_once import models_read_once
 
-__all__ = ["AGAIN", "KEY", "MARK", "OLDER", "OTHER", "PLAIN", "PROFILES", "Fault", "Profile", "World", "prepared"]
+__all__ = [
+    "AGAIN",
+    "KEY",
+    "MARK",
+    "OLDER",
+    "OTHER",
+    "PLAIN",
+    "PROFILES",
+    "Fault",
+    "Profile",
+    "World",
+    "key_file",
+    "prepared",
+]
 
 MARK = b"plaintext that must not travel: "
 PLAIN = MARK * 90 + b"the object"
@@ -177,6 +193,13 @@ def prepared(server: Server, profile: Profile) -> Cloud:
     return server.cloud
 
 
+def key_file(world: World) -> Path:
+    """A file with the raw key of the profiles that have one."""
+    path = world.folder.parent / "wrapping.key"
+    path.write_bytes(WRAPPING_KEY)
+    return path
+
+
 def _put_parts(client: Any, place: dict[str, str], content: bytes) -> None:
     upload = client.create_multipart_upload(**place)["UploadId"]
     parts = []
@@ -251,4 +274,19 @@ def surroundings(url: str, home: Path) -> Iterator[None]:
             patch.setenv(name, value)
         patch.setattr(adaptive.ClientRateLimiter, "on_sending_request", lambda *_, **__: None)
         patch.setattr(endpoint, "time", types.SimpleNamespace(sleep=lambda seconds: None))
+        for name in ("aiobotocore.endpoint", "s3fs.core"):
+            if importlib.util.find_spec(name.partition(".")[0]) is not None:
+                patch.setattr(importlib.import_module(name), "asyncio", _Hurry("asyncio"))
         yield
+
+
+class _Hurry(types.ModuleType):
+    """asyncio for one module, in which nobody waits for time to pass."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    @staticmethod
+    async def sleep(seconds: float) -> None:
+        """Let others have their turn."""
+        await asyncio.sleep(0)

@@ -11,17 +11,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from s3ec.errors import MigrationError
+from s3ec.s3.lists import ROWS, Trail
 
 __all__ = ["check_page", "pages"]
 
-_MOST_EMPTY = 1000  # pages without a row, one after the other
-_ROWS: Mapping[str, Mapping[str, type]] = {
-    "Contents": {"Key": str, "Size": int},
-    "Versions": {"Key": str, "VersionId": str, "IsLatest": bool, "Size": int},
-    "DeleteMarkers": {"Key": str, "VersionId": str},
-    "Uploads": {"Key": str, "UploadId": str},
-    "CommonPrefixes": {"Prefix": str},
-}
 _MARKS = ("NextContinuationToken", "NextKeyMarker")
 
 
@@ -37,17 +30,11 @@ def pages(client: Any, operation: str, **parameters: Any) -> Iterator[Mapping[st
         s3ec.errors.MigrationError: an answer is none, lacks something, or was given before.
         botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError: as boto3 raises them.
     """
-    anchor: tuple[object, ...] | None = None
-    empty = 0
-    for number, page in enumerate(client.get_paginator(operation).paginate(**parameters), 1):
+    trail = Trail()
+    for page in client.get_paginator(operation).paginate(**parameters):
         check_page(page)
-        first = _first_row(page)
-        empty = 0 if first else empty + 1
-        if (first and first == anchor) or empty > _MOST_EMPTY:
+        if trail.leads_nowhere(page):
             raise MigrationError("S3 gives the same page of a listing again and again; run it again")
-        # Every circle is found, whatever its length, by comparing with page 1, 2, 4, 8 and so on.
-        if number & (number - 1) == 0:
-            anchor = first
         yield page
 
 
@@ -61,16 +48,9 @@ def check_page(page: Mapping[str, Any]) -> None:
         raise MigrationError("S3 answered a listing without saying whether it is complete; run it again")
     if page["IsTruncated"] and not any(page.get(name) for name in _MARKS):
         raise MigrationError("S3 answered a listing that goes on without saying where; run it again")
-    for name, members in _ROWS.items():
+    for name, members in ROWS.items():
         for row in page.get(name, ()):
             for member, kind in members.items():
                 value = row.get(member)
                 if not isinstance(value, kind) or (isinstance(value, int) and value < 0):
                     raise MigrationError(f"S3 answered a listing with a row that has no {member}; run it again")
-
-
-def _first_row(page: Mapping[str, Any]) -> tuple[object, ...] | None:
-    for name, members in _ROWS.items():
-        for row in page.get(name, ()):
-            return (name, *(row[member] for member, kind in members.items() if kind is str))
-    return None

@@ -1,0 +1,109 @@
+"""Answers of S3 that are none, as `s3ec.transport` has them, for clients of aiobotocore."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+from botocore.exceptions import BotoCoreError, ConnectionClosedError, HTTPClientError, ReadTimeoutError
+
+from s3ec.transport import LONGEST_ANSWER, OF_PARSER, check_answer, endless, unreadable
+
+__all__ = ["make_sound"]
+
+
+def make_sound(client: Any) -> None:
+    """Let a client of our own refuse answers that are none. Where aiobotocore is not as expected, nothing changes."""
+    endpoint = getattr(client, "_endpoint", None)
+    factory = getattr(endpoint, "_response_parser_factory", None)
+    session = getattr(endpoint, "http_session", None)
+    if endpoint is not None and factory is not None and session is not None:
+        endpoint._response_parser_factory = _ParserFactory(factory)
+        endpoint.http_session = _Session(session)
+
+
+class _ParserFactory:
+    """Stands before aiobotocore's own."""
+
+    def __init__(self, factory: Any) -> None:
+        self._factory = factory
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._factory, name)
+
+    def create_parser(self, name: str) -> _Parser:
+        return _Parser(self._factory.create_parser(name))
+
+
+class _Parser:
+    """A parser whose errors have a name."""
+
+    __slots__ = ("_parser",)
+
+    def __init__(self, parser: Any) -> None:
+        self._parser = parser
+
+    async def parse(self, response: Any, shape: Any) -> Any:
+        try:
+            parsed = await self._parser.parse(response, shape)
+        except OF_PARSER as error:
+            raise unreadable(error) from error
+        check_answer(parsed, response["status_code"], shape)
+        return parsed
+
+
+class _Session:
+    """Sends as aiobotocore's HTTP session does, and reads what is not content within limits."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    async def send(self, request: Any) -> Any:
+        is_content = request.stream_output
+        request.stream_output = True  # aiobotocore would read it all here and now
+        try:
+            response = await self._session.send(request)
+        finally:
+            request.stream_output = is_content
+        if not is_content or response.status_code >= 300:
+            if isinstance(getattr(response.raw, "content", None), aiohttp.StreamReader):  # not of another HTTP library
+                response.raw = _Bounded(response.raw, request)
+            await response.content
+        return response
+
+
+class _Bounded:
+    """A body that ends at some time."""
+
+    def __init__(self, raw: aiohttp.ClientResponse, request: Any) -> None:
+        self._raw = raw
+        self._request = request
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+    async def read(self) -> bytes:
+        pieces, left = [], LONGEST_ANSWER
+        try:
+            async for piece in self._raw.content.iter_any():
+                left -= len(piece)
+                if left < 0:
+                    self._raw.close()
+                    raise endless()
+                pieces.append(piece)
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            raise _broken_off(error, self._request) from error
+        return b"".join(pieces)
+
+
+def _broken_off(error: Exception, request: Any) -> BotoCoreError:
+    """What aiobotocore raises for an error of its HTTP library; it does so for headers, not for the texts of errors."""
+    if isinstance(error, asyncio.TimeoutError):
+        return ReadTimeoutError(endpoint_url=request.url, error=error)
+    if isinstance(error, (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError)):
+        return ConnectionClosedError(endpoint_url=request.url, error=error, request=request)
+    return HTTPClientError(error=error)
