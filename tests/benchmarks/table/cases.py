@@ -7,8 +7,7 @@ from typing import Any
 
 __all__ = ["COLUMNS", "KMS_CASES", "MEMORY_CLIENTS", "MEMORY_OPERATIONS", "MEMORY_PAIRS", "SIZES", "Case", "cases"]
 
-KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
-SPAN = 64 * KIB
+KIB, MIB = 1 << 10, 1 << 20
 
 COLUMNS = {
     "s3ec": "s3ec",
