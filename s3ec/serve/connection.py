@@ -65,6 +65,7 @@ class Connection:
         self._begun = False
         self._chunk: memoryview | None = None
         self._empty = False
+        self._wants_no_body = False
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_LIMIT)
 
     def close_if_idle(self) -> None:
@@ -88,6 +89,7 @@ class Connection:
     def _serve_one(self) -> bool:
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_LIMIT)
         self._left, self._begun, self._empty, self._chunk = 0, False, False, None
+        self._wants_no_body = False
         try:
             request = self._next_request()
         except (RefusedError, h11.RemoteProtocolError) as error:
@@ -110,6 +112,8 @@ class Connection:
         event = self._http.next_event()
         if not isinstance(event, h11.Request):
             raise RefusedError(400, "BadRequest", "The request cannot be read")
+        # Also where nothing else of the request makes sense.
+        self._wants_no_body = event.method == b"HEAD"
         request = self._request(event)
         # h11 has read the head, and says by it where the body ends: at a number of bytes, or where its own reading of
         # chunks ends. Through its buffer a number of bytes would be copied three times only to be counted.
@@ -239,7 +243,7 @@ class Connection:
                 self._say_continue()
             head = self._http.send(self._head(answer, ends=request is None)) or b""
             if isinstance(body, bytes):
-                silent = not body or (request is not None and request.method == "HEAD")
+                silent = not body or self._wants_no_body
                 self._transmit(head + (b"" if silent else self._http.send(h11.Data(data=body)) or b""))
             else:
                 while piece := body.read(_SEND):  # type: ignore[attr-defined]  # `Answer.body` says what it has

@@ -86,6 +86,13 @@ def test_what_is_no_request_is_refused(server: Server, line: bytes):
     assert statuses(converse(server.url, line + b"\r\nHost: localhost\r\n" + CLOSE)) == [400]
 
 
+def test_a_head_that_is_refused_has_an_answer(server: Server):
+    """Without a body, whose length it states all the same."""
+    answer = converse(server.url, b"HEAD /a?x=1&x=2 HTTP/1.1\r\nHost: localhost\r\n" + CLOSE)
+    assert statuses(answer) == [400]
+    assert answer.endswith(b"\r\n\r\n")
+
+
 @pytest.mark.parametrize(
     "chunk", [b"-1\r\nx", b"0x1\r\nx", b"1_0\r\nx", b"ffffffffffffffffffffffff\r\nx", b"1\r\nxx\r\n", b"\r\n"]
 )
