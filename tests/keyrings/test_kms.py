@@ -12,7 +12,7 @@ import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from botocore.stub import Stubber
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -251,6 +251,18 @@ def test_an_answer_that_cannot_be_read(kms: Any, content: bytes) -> None:
     kms.meta.events.register_first("before-parameter-build.kms", lambda **_: {}["a handler's own mistake"])
     with pytest.raises(KeyError, match="mistake"):
         KmsKeyring(ARN, client=kms).on_encrypt(write_request())
+
+
+def test_errors_of_botocore_itself() -> None:
+    """They are keyring errors, with botocore's error as their cause."""
+
+    class Client:
+        def generate_data_key(self, **_: Any) -> None:
+            raise NoCredentialsError
+
+    with pytest.raises(KeyringError, match="could not be asked") as caught:
+        KmsKeyring(ARN, client=Client()).on_encrypt(write_request())
+    assert isinstance(caught.value.__cause__, NoCredentialsError)
 
 
 @pytest.mark.slow
