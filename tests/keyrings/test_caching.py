@@ -197,6 +197,14 @@ def test_an_unknown_length_counts_as_the_greatest(make: Make) -> None:
     assert len(set(keys_of(make(), 10_000, length=None))) == 1
 
 
+def test_an_age_below_a_second(make: Make, clock: Clock) -> None:
+    """Is an age."""
+    manager = make(max_age=0.5)
+    keys = keys_of(manager, 2)
+    clock.now += 0.5
+    assert keys[0] == keys[1] != keys_of(manager, 1)[0]
+
+
 def test_the_limit_of_age(make: Make, clock: Clock, keyring: CountingKeyring) -> None:
     """A data key and an answer are kept that many seconds; their age counts from before the keyring was asked."""
     manager = make(max_age=10)

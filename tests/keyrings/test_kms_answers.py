@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import base64
+from traceback import walk_tb
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
+from botocore.hooks import HierarchicalEmitter
 
 import s3ec
 from s3ec.client.calls.shortcuts import kms_calls
 from s3ec.keyrings import KmsKeyring
 from s3ec.keyrings.arn import names_the_key
 from s3ec.keyrings.kms import KmsBase, plain_calls
-from s3ec.keyrings.kms_answers import with_bytes
+from s3ec.keyrings.kms_answers import forget_answers, translate, with_bytes
 
 from support.keyrings import write_request
 
@@ -101,3 +104,41 @@ def test_the_key_that_was_asked_for(asked: str, answered: str | None) -> None:
 def test_another_key_than_was_asked_for(asked: str, answered: object) -> None:
     """Another ID, account, Region or partition, and none where one can be compared."""
     assert names_the_key(answered, asked) is False
+
+
+def test_the_refusal_names_the_key_if_one_was_asked_for() -> None:
+    """And no more than there is."""
+    error = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "Decrypt")
+    assert str(translate(error, "alias/a")) == "AWS KMS refused under alias/a (Decrypt: AccessDenied: no)"
+    assert str(translate(error, "")) == "AWS KMS refused (Decrypt: AccessDenied: no)"
+    assert str(translate(ClientError({}, "Decrypt"), "")) == "AWS KMS refused (Decrypt: )"
+
+
+@pytest.mark.parametrize("linked", ["raise KeyError('y')", "raise KeyError('y') from error"])
+def test_frames_of_the_whole_chain_are_forgotten(linked: str) -> None:
+    """Those of what an error was raised from, and of what it was raised amid."""
+    source = "def fail(held):\n raise ValueError('x')\n"
+    source += f"def run():\n try:\n  fail('key')\n except ValueError as error:\n  {linked}\n"
+    names: dict[str, Any] = {}
+    exec(source, names)  # noqa: S102 - frames that have ended
+    with pytest.raises(KeyError) as caught:
+        names["run"]()
+    first = caught.value.__context__
+    assert first is not None
+    frame = list(walk_tb(first.__traceback__))[-1][0]
+    assert frame.f_locals == {"held": "key"}
+    forget_answers(caught.value)
+    assert frame.f_locals == {}
+
+
+def test_a_handlers_mistake_is_not_the_parsers() -> None:
+    """Even if botocore called the handler, and it is of the same class as the parser's errors."""
+
+    class Client:
+        def generate_data_key(self, **_: Any) -> None:
+            hooks = HierarchicalEmitter()
+            hooks.register("before-call", lambda **_: None.mistake)  # type: ignore[attr-defined]  # the mistake
+            hooks.emit("before-call")
+
+    with pytest.raises(AttributeError, match="mistake"):
+        KmsKeyring("alias/a", client=Client()).on_encrypt(write_request())

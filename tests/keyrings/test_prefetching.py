@@ -231,6 +231,57 @@ def test_clear_and_close(make: Make, keyring: CountingKeyring, end: Callable[[An
     assert len(keyring.writes) == before + (5 if end is PrefetchingMaterialsManager.close else 9)
 
 
+def test_what_is_ordered_is_not_ordered_again(make: Make, keyring: CountingKeyring) -> None:
+    """While many objects go by and no key has arrived, no more are ordered than are to be kept, nor by more threads."""
+    manager, go_on = make(size=4, threads=2), threading.Event()
+    take(manager)
+    threads: set[threading.Thread] = set()
+
+    def held() -> None:
+        if threading.current_thread() is not threading.main_thread():
+            threads.add(threading.current_thread())
+            assert go_on.wait(60)
+
+    keyring.before = held
+    for _ in range(3):
+        manager.get_encryption_materials(write_request())
+    assert manager._running == 2
+    go_on.set()
+    settle(manager)
+    (pool,) = manager._pools.values()
+    assert len(pool.ready) == 4
+    assert len(threads) <= 2
+    assert all(thread.daemon for thread in threads)
+
+
+def test_the_kind_that_is_used_stays(make: Make) -> None:
+    """The one that was asked for least recently is dropped, not the oldest."""
+    manager = make(size=4, capacity=2)
+    for kind in ("a", "b", "a", "c"):
+        take(manager, encryption_context={"kind": kind})
+    kinds = [pool.request.encryption_context["kind"] for pool in manager._pools.values()]
+    assert kinds == ["a", "c"]
+
+
+def test_what_is_ordered_is_forgotten(make: Make, keyring: CountingKeyring) -> None:
+    """The call that is being made is the last."""
+    manager, asked, go_on = make(size=4, threads=1), threading.Event(), threading.Event()
+    take(manager)
+
+    def held() -> None:
+        if threading.current_thread() is not threading.main_thread():
+            asked.set()
+            assert go_on.wait(60)
+
+    keyring.before = held
+    manager.get_encryption_materials(write_request())
+    assert asked.wait(60)
+    manager.clear()
+    go_on.set()
+    settle(manager)
+    assert len(keyring.writes) == 3
+
+
 def test_a_key_that_arrives_after_close(make: Make, keyring: CountingKeyring) -> None:
     """Is forgotten too."""
     manager, asked, go_on = make(size=1), threading.Event(), threading.Event()

@@ -47,4 +47,9 @@ EXPLAINED: dict[str, dict[str, str]] = {
             "a shortcut: before the next one expires, the search finds nothing that is too old"
         ),
     },
+    "s3ec/keyrings/prefetching.py": {
+        "PrefetchingMaterialsManager._order: `missing <= 0`: LtE becomes Lt": (
+            "where nothing is missing nothing is ordered; at most a thread starts early for what is ordered already"
+        ),
+    },
 }

@@ -1,7 +1,7 @@
 """Mutation testing: one small change to the code at a time, and whether a test notices.
 
-``python tests/mutation/run.py [--seconds N] [--keep FILE] [--again] [--write-docs] [MODULE ...]`` goes through the
-changes of the modules named, or of all `MODULES`. What is known already is kept in FILE, so a run that ends after N
+``python tests/mutation/run.py [--seconds N] [--keep FOLDER] [--again] [--write-docs] [MODULE ...]`` goes through the
+changes of the modules named, or of all `MODULES`. What is known already is kept in FOLDER, so a run that ends after N
 seconds goes on where it stopped. It exits with 1 if a change survives that `explained.py` does not explain, and with 3
 if it stopped before the end.
 
@@ -81,7 +81,7 @@ TESTS = [
 EVERYWHERE = "tests/test_values.py"
 """Looks at every class, so it is asked about what runs at import wherever that is."""
 BUDGET = 10.0
-"""Seconds of tests that a change has to survive, as long as they took without one."""
+"""Seconds of tests, beside the nearest, that a change has to survive; as long as they took without one."""
 HANG, TIMES_AS_LONG = 12, 10
 """A test that takes so many seconds, and so many times what it takes without a change, has noticed one."""
 MEMORY = 4 * 1024**3
@@ -142,7 +142,8 @@ def tests_near(module: str, test: str) -> int:
     parts = Path(module).relative_to("s3ec").with_suffix("").parts
     own = Path("tests", *parts[:-1], f"test_{parts[-1]}.py").as_posix()
     file = test.partition("::")[0]
-    if file == own or parts[-1] in Path(file).stem:
+    is_gate = len(parts) == 1 and file == "tests/test_gates.py"
+    if file == own or is_gate or parts[-1] in Path(file).stem:
         return 0
     return 1 if len(parts) > 1 and file.startswith(f"tests/{parts[0]}/") else 2
 
@@ -219,12 +220,13 @@ class Run:
     def _chosen(self, module: Module, tests: Iterable[str]) -> list[str]:
         """The nearest and quickest that fit the budget; first of all, those that noticed much before."""
         path = module.path.relative_to(ROOT).as_posix()
-        ordered = sorted(tests, key=lambda test: self.reach.seconds[test] * (1, 4, 8)[tests_near(path, test)])
+        near = {test: tests_near(path, test) for test in tests}
         within: list[str] = []
         spent = 0.0
-        for test in ordered:
-            if not within or spent + self.reach.seconds[test] <= BUDGET:
-                spent += self.reach.seconds[test]
+        for test in sorted(tests, key=lambda test: self.reach.seconds[test] * (1, 4, 8)[near[test]]):
+            seconds = 0.0 if near[test] == 0 else self.reach.seconds[test]
+            if not within or spent + seconds <= BUDGET:
+                spent += seconds
                 within.append(test)
         return sorted(within, key=lambda test: -self.killers[test] / (1 + 10 * self.reach.seconds[test]))
 
@@ -389,7 +391,7 @@ class _Plugin:
         return True
 
 
-def _run_time(run: Run, wanted: list[Module], tell: Callable[[Any], None]) -> None:
+def _run_time(run: Run, wanted: list[Module], tests: list[str], tell: Callable[[Any], None]) -> None:
     """In a process of its own: import the package, collect the tests, try the changes."""
     import importlib
 
@@ -399,7 +401,7 @@ def _run_time(run: Run, wanted: list[Module], tell: Callable[[Any], None]) -> No
     for module in run.modules:
         importlib.import_module(module.name)
     run.reach.at_import = set(run.asked.reached)
-    code = pytest.main([*OPTIONS, *(test for test in TESTS if (ROOT / test).exists())], plugins=[_Plugin(run, wanted)])
+    code = pytest.main([*OPTIONS, *(test for test in tests if (ROOT / test).exists())], plugins=[_Plugin(run, wanted)])
     if code not in (0, 5):
         print(f"pytest ends with {code}", file=sys.stderr)
     tell(sorted(run.reach.at_import))
@@ -425,8 +427,9 @@ def read_modules() -> list[Module]:
 def main() -> int:
     """Read the command line, and try the changes."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=1e9, help="stop after so long")
+    parser.add_argument("--seconds", type=float, default=1e9, help="stop after so long; 0 only tells what is known")
     parser.add_argument("--keep", type=Path, default=ROOT / "reports" / "mutation", help="folder of what is known")
+    parser.add_argument("--tests", action="append", help="ask only these")
     parser.add_argument("--again", action="store_true", help="try those once more that survived and are not explained")
     parser.add_argument("--write-docs", action="store_true", help="write the score into docs/security-testing.md")
     parser.add_argument("modules", nargs="*", default=MODULES)
@@ -446,8 +449,8 @@ def main() -> int:
     if options.again:
         record.forget_survivors(wanted)
     run = Run(modules, record, time.monotonic() + options.seconds)
-    if any(record.waiting(module) for module in wanted):
-        answer = _in_child(functools.partial(_run_time, run, wanted))
+    if options.seconds > 0 and any(record.waiting(module) for module in wanted):
+        answer = _in_child(functools.partial(_run_time, run, wanted, options.tests or TESTS))
         if answer is None:
             sys.exit("the tests could not be collected")
         record.read()

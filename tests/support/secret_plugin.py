@@ -21,18 +21,33 @@ _ERRORS_LOOKED_AT = 40
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds the option that CI's run of everything uses."""
+    """Adds the options; CI uses the second one in its run of everything, which has not the time for all of it twice."""
     parser.addoption(
         "--scan-secrets",
         action="store_true",
         help="look for every key that s3ec drew in each test's log lines, errors, printed text and files",
     )
+    parser.addoption(
+        "--scan-secrets-in",
+        default="",
+        metavar="PLACES",
+        help="do so for the tests in these files and folders alone, and not for those marked slow",
+    )
+
+
+def _is_scanned(request: pytest.FixtureRequest) -> bool:
+    if request.config.getoption("--scan-secrets"):
+        return True
+    file = request.node.nodeid.partition("::")[0]
+    places = request.config.getoption("--scan-secrets-in").split()
+    is_slow = request.node.get_closest_marker("slow") is not None
+    return not is_slow and any(file == place or file.startswith(f"{place}/") for place in places)
 
 
 @pytest.fixture(autouse=True)
 def no_secret_is_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """With ``--scan-secrets``: nothing that a test leaves behind holds a key that s3ec drew during it."""
-    if not request.config.getoption("--scan-secrets"):
+    """With the options: nothing that a test leaves behind holds a key that s3ec drew during it."""
+    if not _is_scanned(request):
         yield
         return
     import s3ec.crypto.random
