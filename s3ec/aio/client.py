@@ -102,8 +102,7 @@ class EncryptionClient(AioBaseClient):  # type: ignore[misc]  # aiobotocore has 
         checksums.choose_behind_others(self)
         answers.refuse_senseless_numbers(self)
         carried.send_carried(self)
-        shortcuts.remember_user_agent(self)
-        shortcuts.parse_dates_quickly(self, AioResponseParserFactory)
+        shortcuts.take_shortcuts(self, AioResponseParserFactory)
         make_sound(self)
 
     def _s3ec_for(self, bucket: Any) -> EncryptionClient:

@@ -155,8 +155,7 @@ class EncryptionClient(_Base):
         self.meta.events.register_last("before-send", framing.frame, unique_id="s3ec-frame-of-known-length")
         answers.refuse_senseless_numbers(self)
         carried.send_carried(self)
-        shortcuts.remember_user_agent(self)
-        shortcuts.parse_dates_quickly(self)
+        shortcuts.take_shortcuts(self)
         make_sound(self)
 
     def _s3ec_for(self, bucket: Any) -> EncryptionClient:

@@ -8,53 +8,78 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import multiprocessing
 import os
 import statistics
 import tempfile
-import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
+from benchmarks.quick_s3 import serve
 from botocore.config import Config
 
 import s3ec.aio
 from s3ec import AesKeyring, EncryptionClient
 
-from support.lying_s3 import lying_s3
-from support.servers import write_certificate
+from support.aws import REGION
 
 BODY = os.urandom(16 * 1024)
 KEYRING = AesKeyring(bytes(32))
+PLAIN, OURS, THREADS = "aiobotocore", "s3ec.aio", "s3ec in threads"
 
 
-def serve(folder: str, answer: Any) -> None:
-    """Run the server, and say where it is."""
-    certificate = write_certificate(Path(folder), "public.crt", "private.key")
-    with lying_s3(certificate=str(certificate), key_file=str(Path(folder) / "private.key")) as server:
-        answer.send(server.arguments())
-        threading.Event().wait()
+class Figure(NamedTuple):
+    """What was measured of one kind of call.
+
+    Attributes:
+        rate: calls in a second.
+        cpu: seconds of this process's time for each, whatever else the machine does meanwhile.
+    """
+
+    rate: float
+    cpu: float
 
 
-async def together(count: int, at_once: int, call: Callable[[int], Awaitable[object]]) -> float:
-    """Make so many calls, so many at once; the operations of a second."""
+class Timed:
+    """Measures what is done within it."""
+
+    figure: Figure
+
+    def __init__(self, count: int) -> None:
+        """Take how many calls there will be."""
+        self._count = count
+
+    def __enter__(self) -> Timed:
+        """Begin."""
+        gc.collect()
+        self._began = time.perf_counter(), time.process_time()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+        wall, cpu = time.perf_counter() - self._began[0], time.process_time() - self._began[1]
+        self.figure = Figure(self._count / wall, cpu / self._count)
+
+
+async def together(count: int, at_once: int, call: Callable[[int], Awaitable[object]]) -> Figure:
+    """Make so many calls, so many at once."""
     numbers = iter(range(count))
 
     async def go_on() -> None:
         for number in numbers:
             await call(number)
 
-    began = time.perf_counter()
-    await asyncio.gather(*[go_on() for _ in range(at_once)])
-    return count / (time.perf_counter() - began)
+    with Timed(count) as timed:
+        await asyncio.gather(*[go_on() for _ in range(at_once)])
+    return timed.figure
 
 
-async def of_tasks(opening: Any, count: int, at_once: int) -> tuple[float, float]:
+async def of_tasks(opening: Any, count: int, at_once: int) -> tuple[Figure, Figure]:
     """Puts and gets of an asynchronous client."""
     async with opening as s3:
 
@@ -69,7 +94,7 @@ async def of_tasks(opening: Any, count: int, at_once: int) -> tuple[float, float
         return await together(count, at_once, put), await together(count, at_once, get)
 
 
-def of_threads(s3: Any, count: int, at_once: int) -> tuple[float, float]:
+def of_threads(s3: Any, count: int, at_once: int) -> tuple[Figure, Figure]:
     """The same of a synchronous one."""
 
     def put(number: int) -> None:
@@ -78,11 +103,10 @@ def of_threads(s3: Any, count: int, at_once: int) -> tuple[float, float]:
     def get(number: int) -> None:
         assert len(s3.get_object(Bucket="b", Key=f"k{number % 100}")["Body"].read()) == len(BODY)
 
-    def each(call: Callable[[int], None], calls: int) -> float:
-        began = time.perf_counter()
-        with ThreadPoolExecutor(at_once) as pool:
+    def each(call: Callable[[int], None], calls: int) -> Figure:
+        with Timed(calls) as timed, ThreadPoolExecutor(at_once) as pool:
             list(pool.map(call, range(calls)))
-        return calls / (time.perf_counter() - began)
+        return timed.figure
 
     each(put, 100)
     return each(put, count), each(get, count)
@@ -94,28 +118,34 @@ def measure(arguments: dict[str, Any], count: int, at_once: int, rounds: int) ->
     pool = {"max_pool_connections": at_once}
     path = {"s3": {"addressing_style": "path"}}
     asynchronous = {**arguments, "config": AioConfig(**pool, **path)}
-    ways: dict[str, Callable[[], tuple[float, float]]] = {
-        "aiobotocore": lambda: asyncio.run(of_tasks(session.create_client("s3", **asynchronous), count, at_once)),
-        "s3ec.aio": lambda: asyncio.run(
+    ways: dict[str, Callable[[], tuple[Figure, Figure]]] = {
+        PLAIN: lambda: asyncio.run(of_tasks(session.create_client("s3", **asynchronous), count, at_once)),
+        OURS: lambda: asyncio.run(
             of_tasks(s3ec.aio.EncryptionClient(session=session, keyring=KEYRING, **asynchronous), count, at_once)
         ),
-        "s3ec in threads": lambda: of_threads(
+        THREADS: lambda: of_threads(
             EncryptionClient(keyring=KEYRING, **{**arguments, "config": Config(**pool, **path)}), count, at_once
         ),
     }
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, way in ways.items():
-            found[name].append(way())
+    found: dict[str, list[tuple[Figure, Figure]]] = {name: [] for name in ways}
+    for number in range(rounds):
+        # What comes first in a round is not always the same: machines slow down and speed up meanwhile.
+        for name in sorted(ways, reverse=number % 2 == 1):
+            found[name].append(ways[name]())
     print(f"{at_once} at once")
-    medians = {
-        name: [statistics.median(each) for each in zip(*figures, strict=True)] for name, figures in found.items()
-    }
-    for name, (put, get) in medians.items():
-        print(f"  {name:16} put {put:7.0f}/s  get {get:7.0f}/s")
-    for name in ("aiobotocore", "s3ec in threads"):
-        put, get = (ours / theirs for ours, theirs in zip(medians["s3ec.aio"], medians[name], strict=True))
-        print(f"  s3ec.aio is {put:.2f} (put) and {get:.2f} (get) times {name}")
+    for name, figures in found.items():
+        texts = [
+            f"{call} {statistics.median(each[kind].rate for each in figures):6.0f}/s "
+            f"{statistics.median(each[kind].cpu for each in figures) * 1e6:6.0f} us"
+            for kind, call in enumerate(("put", "get"))
+        ]
+        print(f"  {name:16} {'   '.join(texts)}")
+    for name in (PLAIN, THREADS):
+        for kind, call in enumerate(("put", "get")):
+            pairs = [(ours[kind], theirs[kind]) for ours, theirs in zip(found[OURS], found[name], strict=True)]
+            speed = statistics.median(ours.rate / theirs.rate for ours, theirs in pairs)
+            effort = statistics.median(theirs.cpu / ours.cpu for ours, theirs in pairs)
+            print(f"  {call}: s3ec.aio is {speed:.2f} times as fast as {name}; by processor time {effort:.2f} times")
 
 
 def main() -> None:
@@ -129,7 +159,14 @@ def main() -> None:
         server = multiprocessing.get_context("spawn").Process(target=serve, args=(folder, there), daemon=True)
         server.start()
         try:
-            arguments = here.recv()
+            url, certificate = here.recv()
+            arguments = {
+                "endpoint_url": url,
+                "region_name": REGION,
+                "aws_access_key_id": "someone",
+                "aws_secret_access_key": "something",
+                "verify": certificate,
+            }
             for at_once in (8, 64):
                 measure(arguments, options.count, at_once, options.rounds)
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import re
 from collections.abc import Callable
 from datetime import datetime
@@ -11,7 +12,14 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSRequest, HeadersDict
+from botocore.compat import HTTPHeaders
 from botocore.config import Config
+from botocore.exceptions import UnknownEndpointResolutionBuiltInName
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
+from botocore.parsers import ResponseParserFactory
+from botocore.regions import EndpointRulesetResolver
 from botocore.useragent import UserAgentString
 from botocore.utils import parse_timestamp
 from hypothesis import given
@@ -20,6 +28,11 @@ from hypothesis import strategies as st
 from s3ec import AesKeyring
 from s3ec import dates as shortcut
 from s3ec.client.calls import shortcuts
+from s3ec.client.calls.seals import SealedHeaders
+from s3ec.client.calls.shortcuts.headers import _Factory
+from s3ec.client.calls.shortcuts.requests import _look
+
+from support.aws import REGION
 
 KEYRING = AesKeyring(bytes(32))
 
@@ -99,8 +112,154 @@ def test_a_plain_client_keeps_its_own(aws: dict[str, Any], make_client: Callable
 def test_a_botocore_that_is_made_otherwise() -> None:
     """Nothing is done where there is nothing to be quicker than."""
     for client in (object(), SimpleNamespace(_user_agent_creator=None, _endpoint=None)):
-        shortcuts.remember_user_agent(client)
-        shortcuts.parse_dates_quickly(client)
+        shortcuts.take_shortcuts(client)
+
+
+ARGUMENTS = [
+    {"Bucket": "b", "Key": "k"},
+    {"Bucket": "a.b", "Key": "k", "Prefix": "p", "CopySource": "b/k"},
+    {"Bucket": f"arn:aws:s3:{REGION}:123456789012:accesspoint/mine", "Key": "k"},
+    {"Bucket": "mine--use1-az4--x-s3", "Key": "k"},
+    {},
+]
+CONFIGS = [{}, {"use_dualstack_endpoint": True}, {"s3": {"addressing_style": "path", "use_arn_region": True}}]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_endpoints_depend_on_the_same(
+    aws: dict[str, Any], make_client: Callable[..., Any], config: dict[str, Any]
+) -> None:
+    """For every operation that botocore knows, the parameters and their order are botocore's own."""
+    with contextlib.closing(boto3.client("s3", **{**aws, "config": Config(**config)})) as plain:
+        ours = make_client(keyring=KEYRING, config=Config(**config))
+        assert "_resolve_param_from_context" in vars(ours._ruleset_resolver)
+        clients: list[Any] = [ours, plain]
+        for operation in plain.meta.service_model.operation_names:
+            model = plain.meta.service_model.operation_model(operation)
+            for arguments in ARGUMENTS:
+                found, expected = (
+                    list(client._ruleset_resolver._get_provider_params(model, arguments, {}).items())
+                    for client in clients
+                )
+                assert found == expected, (operation, arguments)
+
+
+def test_an_endpoint_of_an_unknown_name_is_refused_as_ever(make_client: Callable[..., Any]) -> None:
+    """In botocore's own words."""
+    resolver = make_client(keyring=KEYRING)._ruleset_resolver
+    with pytest.raises(UnknownEndpointResolutionBuiltInName):
+        resolver._resolve_param_as_builtin("AWS::Unheard", {})
+    assert resolver._resolve_param_as_builtin("AWS::Region", {"AWS::Region": lambda: "late"}) == "late"
+
+
+def test_somebody_elses_endpoints_are_left_alone(make_client: Callable[..., Any]) -> None:
+    """A resolver with a method of its own is asked by its own rules."""
+
+    class Resolver(EndpointRulesetResolver):
+        def _resolve_param_as_builtin(self, *_: Any) -> Any:
+            raise AssertionError
+
+    resolver = object.__new__(Resolver)
+    shortcuts.take_shortcuts(SimpleNamespace(_user_agent_creator=None, _endpoint=None, _ruleset_resolver=resolver))
+    assert vars(resolver) == {}
+
+
+BODIES: list[Any] = [b"", b"abc", "text", io.BytesIO(b"abc"), {"a": ["1", "2"], "b": 3}, None]
+
+
+@pytest.mark.parametrize("data", BODIES, ids=lambda data: f"{type(data).__name__}-{bool(data)}")
+def test_a_body_that_is_looked_at_is_the_one_that_is_sent(data: Any) -> None:
+    """Whatever botocore takes; preparing it does the rest as ever."""
+    headers = {"A": "1", "B": "\xdc", "C": b"2"}
+    requests = [AWSRequest("PUT", "https://b.example/k?q", headers, data, {"p": "1"}) for _ in range(2)]
+    quick, plain = requests
+    _look(quick)
+    assert type(quick) is not AWSRequest
+    assert quick.body == plain.body
+    for request in requests:
+        del request.headers["A"]
+        request.headers = HTTPHeaders.from_pairs([*request.headers.items(), ("D", "3"), ("E", "\udcff")])
+    assert [(name, str(value)) for name, value in quick.headers.items()] == [
+        (name, str(value)) for name, value in plain.headers.items()
+    ]
+    prepared = [request.prepare() for request in requests]
+    assert [vars(each)["body"] for each in prepared] == [data or None if data == b"" else plain.prepare().body] * 2
+    assert prepared[0].url == prepared[1].url
+    assert [(name, str(value)) for name, value in prepared[0].headers.items()] == [
+        (name, str(value)) for name, value in prepared[1].headers.items()
+    ]
+
+
+def test_a_request_that_somebody_has_changed_is_left_alone() -> None:
+    """A kind of their own, or a way of theirs to prepare it."""
+
+    class Request(AWSRequest):
+        pass
+
+    other, patched = Request("GET", "https://b.example/k"), AWSRequest("GET", "https://b.example/k")
+    vars(patched)["prepare"] = lambda: None
+    for request in (other, patched):
+        kind = type(request)
+        _look(request)
+        assert type(request) is kind
+
+
+def test_a_small_put_is_prepared_once(make_client: Callable[..., Any], bucket: str) -> None:
+    """Whatever the signer looks at; that is what the time is saved by."""
+    client = make_client(keyring=KEYRING)
+    kinds: list[type] = []
+    client.meta.events.register_last("request-created", lambda request, **_: kinds.append(type(request)))
+    client.put_object(Bucket=bucket, Key="k", Body=b"x")
+    assert [issubclass(kind, AWSRequest) and kind is not AWSRequest for kind in kinds] == [True]
+
+
+NAMES = ["ETag", "etag", "Last-Modified", "x-amz-meta-A", "X-Amz-Meta-b", "x-amz-version-id", "X-AMZ-DELETE-MARKER"]
+NAMES += ["Content-Length", "content-range", "x-amz-missing-meta", "x-amz-unheard-of", "Expires", "x-amz-restore"]
+VALUES = ["1", "true", "Sun, 29 Nov 2026 10:00:00 GMT", "text", ""]
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), st.sampled_from(VALUES)), st.sampled_from([200, 206, 304, 404]))
+def test_answers_are_read_as_botocore_reads_them(headers: dict[str, str], status: int) -> None:
+    """The members of every answer that a header may speak of, in botocore's order, and its refusals."""
+    for shape in OUTPUTS:
+        expected, found = (_read(factory, shape, headers, status) for factory in FACTORIES)
+        assert found == expected
+
+
+def _read(factory: Any, shape: Any, headers: dict[str, str], status: int) -> object:
+    response = {"headers": HeadersDict(headers), "status_code": status, "body": b""}
+    try:
+        return list(factory.create_parser("rest-xml").parse(response, shape).items())
+    except ValueError as error:
+        return str(error)
+
+
+def test_a_parser_is_made_once() -> None:
+    """Until it is to have other defaults."""
+    factory = _Factory(ResponseParserFactory())
+    parser = factory.create_parser("rest-xml")
+    assert factory.create_parser("rest-xml") is parser
+    assert factory.create_parser("json") is not parser
+    factory.set_parser_defaults(timestamp_parser=str)
+    assert factory.create_parser("rest-xml") is not parser
+    assert factory.create_parser("rest-xml")._timestamp_parser is str
+
+
+MODEL = ServiceModel(Loader().load_service_model("s3", "service-2"))
+OUTPUTS = [
+    MODEL.operation_model(name).output_shape
+    for name in ("GetObject", "HeadObject", "PutObject", "CopyObject", "DeleteObject", "UploadPart", "PutBucketAcl")
+]
+FACTORIES = [ResponseParserFactory(), _Factory(ResponseParserFactory())]
+
+
+def test_headers_of_a_sealed_request_are_those_that_it_has() -> None:
+    """In one go, with the names as they were given."""
+    headers = SealedHeaders({"B": b"2", "a": "1"})
+    assert list(headers.items()) == [("B", b"2"), ("a", "1")]
+    assert ("a", "1") in headers.items()
+    assert len(headers.items()) == 2
+    assert dict(headers) == {"B": b"2", "a": "1"}
 
 
 def _same(text: object) -> None:

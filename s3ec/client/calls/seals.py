@@ -10,7 +10,7 @@ request may be changed.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import ItemsView, Iterator, Mapping
 from typing import Any
 
 from botocore.awsrequest import AWSPreparedRequest, HeadersDict
@@ -149,6 +149,10 @@ class SealedHeaders(HeadersDict):
 
     seal: Seal
 
+    def items(self) -> ItemsView[str, Any]:
+        """See `dict`; in one go, where a `HeadersDict` looks each value up by its name again."""
+        return _Items(self)
+
     def __setitem__(self, key: str, value: Any) -> None:
         """See `dict`."""
         if key.lower() in _REFUSED:
@@ -160,6 +164,16 @@ class SealedHeaders(HeadersDict):
         if key.lower() in _REFUSED:
             self.seal.check_header(key, self.get(key), None)
         super().__delitem__(key)
+
+
+class _Items(ItemsView[str, Any]):
+    """Names and values of headers."""
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        kept = getattr(self._mapping, "_dict", None)  # type: ignore[attr-defined]  # of every view of a mapping
+        if type(kept) is not dict:  # botocore keeps them otherwise
+            return super().__iter__()
+        return iter([(str(name), value) for name, value in kept.items()])
 
 
 class SealedRequest(AWSPreparedRequest):
