@@ -12,6 +12,7 @@ from aiobotocore.parsers import AioResponseParserFactory
 
 from s3ec.aio import making, multipart, operations, transfers
 from s3ec.aio.ciphertext import send_independently
+from s3ec.aio.emitter import emit_quickly
 from s3ec.aio.handlers import AsyncHeard, send_after_handlers
 from s3ec.aio.keys import KmsOnLoop
 from s3ec.aio.soundness import make_sound
@@ -103,6 +104,7 @@ class EncryptionClient(AioBaseClient):  # type: ignore[misc]  # aiobotocore has 
         answers.refuse_senseless_numbers(self)
         carried.send_carried(self)
         shortcuts.take_shortcuts(self, AioResponseParserFactory)
+        emit_quickly(self)
         make_sound(self)
 
     def _s3ec_for(self, bucket: Any) -> EncryptionClient:
