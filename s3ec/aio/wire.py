@@ -198,7 +198,9 @@ async def _deliver(wire: AsyncWire, effect: Deliver) -> DecryptedBody:
     content = effect.content
     tagged = not (isinstance(content, WholeContent) and content.cipher.suite.is_legacy)
     reader = AsyncReader(effect.body, has_tag=tagged)
-    return DecryptedBody(reader, lambda: opened(wire.options, effect, reader), effect.length, effect.location)
+    # By the options alone: the wire leads to the answer, and that to this body, which would wait for the garbage.
+    opener = partial(opened, wire.options, effect, reader)
+    return DecryptedBody(reader, opener, effect.length, effect.location)
 
 
 async def _enter(_: AsyncWire, effect: Enter) -> None:

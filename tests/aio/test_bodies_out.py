@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -278,3 +280,22 @@ class TestLoop:
         own = threading.get_ident()
         assert sum(size for _, size in worked) >= 48 * MiB
         assert max((size for thread, size in worked if thread == own), default=0) < LARGE
+
+
+@on_loop
+async def test_nothing_of_a_read_waits_for_the_garbage(connect: Callable[..., Any]) -> None:
+    """An answer that is dropped is gone, with its connection and its plaintext: none of it leads back to itself."""
+    async with connect() as s3:
+        await s3.put_object(Bucket="b", Key="k", Body=b"abc")
+        for options in ({}, {"Range": "bytes=1-1"}):
+            await (await s3.get_object(Bucket="b", Key="k", **options))["Body"].read()
+            gc.collect()
+            gc.disable()
+            try:
+                answer = await s3.get_object(Bucket="b", Key="k", **options)
+                body = weakref.ref(answer["Body"])
+                assert await answer["Body"].read() == b"abc"[1 if options else 0 :][: 1 if options else 3]
+                del answer
+                assert body() is None, options
+            finally:
+                gc.enable()
