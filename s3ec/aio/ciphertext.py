@@ -7,7 +7,8 @@ bytes that do not change.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from botocore.httpchecksum import AwsChunkedWrapper
@@ -23,10 +24,10 @@ from s3ec.client.options import Options
 from s3ec.crypto.content import ContentCipher
 from s3ec.errors import SourceChangedError
 
-__all__ = ["StoredCiphertext", "encrypted_body", "send_independently"]
+__all__ = ["Base64Sum", "StoredCiphertext", "Summing", "encrypted_body", "send_independently"]
 
-_TAG_LENGTH = 16
 _PASS_SIZE = 256 * 1024
+_SUMMED_AT_ONCE = 16 * 1024 * 1024  # whoever is cancelled meanwhile waits so long
 
 
 async def encrypted_body(
@@ -100,6 +101,31 @@ class _Encrypting:
         self._spool.append(self._held + self._encryptor.finalize())
 
 
+class Summing(Protocol):
+    """A checksum that is being computed."""
+
+    def update(self, data: bytes) -> None:
+        """Take more."""
+        ...
+
+    def text(self) -> str:
+        """The checksum, as a header states it."""
+        ...
+
+
+class Base64Sum:
+    """One of botocore's checksums."""
+
+    def __init__(self, digest: Callable[[], Any]) -> None:
+        """Take what makes it."""
+        self._digest = digest()
+        self.update = self._digest.update
+
+    def text(self) -> str:
+        """In base64."""
+        return str(self._digest.b64digest())
+
+
 class Stored(Protocol):
     """What ciphertext is kept in."""
 
@@ -123,12 +149,17 @@ class Stored(Protocol):
 
 
 class StoredCiphertext:
-    """What botocore sees of it: a file that it measures and computes checksums of, and never sends itself."""
+    """What botocore sees of it: a file that it measures, and never sends itself.
+
+    Attributes:
+        sums: checksums of all of it by the names of their headers, as those state them.
+    """
 
     def __init__(self, spool: Stored) -> None:
         """Take the spool, which is complete."""
         self._spool = spool
         self._position = 0
+        self.sums: dict[str, str] = {}
 
     def __len__(self) -> int:
         return self._spool.length
@@ -165,6 +196,27 @@ class StoredCiphertext:
             offset += len(piece)
             yield piece
 
+    async def sum_up(self, digests: Mapping[str, Callable[[], Summing]]) -> None:
+        """Compute checksums of all of it in a thread; what was computed before, for an attempt that failed, is kept.
+
+        Args:
+            digests: what makes each, by the name of its header.
+        """
+        making = {name: make() for name, make in digests.items() if name not in self.sums}
+        offset = 0
+        while making and offset < self._spool.length:
+            offset = await off_loop(partial(self._sum_from, offset, list(making.values())))
+        self.sums.update({name: digest.text() for name, digest in making.items()})
+
+    def _sum_from(self, offset: int, digests: Sequence[Summing]) -> int:
+        end = min(offset + _SUMMED_AT_ONCE, self._spool.length)
+        while offset < end:
+            piece = self._spool.read_at(offset, CHUNK_SIZE)
+            for digest in digests:
+                digest.update(piece)
+            offset += len(piece)
+        return offset
+
     async def close(self) -> None:
         """Forget it."""
         if self._spool.on_disk:
@@ -182,30 +234,30 @@ class _Frame:
     def __init__(self, wrapper: Any) -> None:
         """Take botocore's wrapper, which says what the checksum is."""
         self._digest = wrapper._checksum_cls
-        self._name = wrapper._checksum_name.encode()
+        self._header: str = wrapper._checksum_name
+        self._name = self._header.encode()
 
     def length(self, length: int) -> int:
         """Bytes of a frame around so many."""
         whole, rest = divmod(length, _PASS_SIZE)
         chunks = whole * len(b"%x\r\n\r\n" % _PASS_SIZE) + (len(b"%x\r\n\r\n" % rest) if rest else 0)
-        return chunks + length + len(self._trailer(self._digest()))
+        return chunks + length + len(self._trailer(self._digest().b64digest()))
 
     def around(self, ciphertext: bytes) -> bytes:
         """A small body in its frame."""
         digest = self._digest()
         digest.update(ciphertext)
-        return b"%x\r\n%b\r\n%b" % (len(ciphertext), ciphertext, self._trailer(digest))
+        return b"%x\r\n%b\r\n%b" % (len(ciphertext), ciphertext, self._trailer(digest.b64digest()))
 
-    async def around_all(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """A large one."""
-        digest = self._digest()
-        async for piece in pieces:
-            digest.update(piece)
+    async def around_all(self, body: StoredCiphertext) -> AsyncIterator[bytes]:
+        """A large one, whose checksum is known, or is computed now."""
+        await body.sum_up({self._header: partial(Base64Sum, self._digest)})
+        async for piece in body.pieces():
             yield b"%x\r\n%b\r\n" % (len(piece), piece)
-        yield self._trailer(digest)
+        yield self._trailer(body.sums[self._header])
 
-    def _trailer(self, digest: Any) -> bytes:
-        return b"0\r\n%b:%b\r\n\r\n" % (self._name, digest.b64digest().encode())
+    def _trailer(self, checksum: str) -> bytes:
+        return b"0\r\n%b:%b\r\n\r\n" % (self._name, checksum.encode())
 
 
 class _Pass:
@@ -230,8 +282,7 @@ class _Pass:
         return 0
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        pieces = self._body.pieces()
-        return pieces if self._frame is None else self._frame.around_all(pieces)
+        return self._body.pieces() if self._frame is None else self._frame.around_all(self._body)
 
 
 def send_independently(request: Any, **_: Any) -> None:

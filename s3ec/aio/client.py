@@ -16,6 +16,7 @@ from s3ec.aio.emitter import emit_quickly
 from s3ec.aio.handlers import AsyncHeard, send_after_handlers
 from s3ec.aio.keys import KmsOnLoop
 from s3ec.aio.soundness import make_sound
+from s3ec.aio.sums import sum_off_the_loop
 from s3ec.aio.wire import AsyncWire
 from s3ec.client.calls import answers, carried, checksums, presigning, retries, seals, shortcuts
 from s3ec.client.calls.handlers import make_sender
@@ -98,6 +99,7 @@ class EncryptionClient(AioBaseClient):  # type: ignore[misc]  # aiobotocore has 
         events = self.meta.events
         events.register_first("needs-retry.s3", retries.end_retries, unique_id="s3ec-no-retry-of-own-errors")
         seals.watch(events)
+        sum_off_the_loop(self)
         # Behind every other handler: what answers in the server's place gets the body as botocore made it.
         events.register_last("before-send", send_independently, unique_id="s3ec-independent-bodies")
         checksums.choose_behind_others(self)

@@ -458,3 +458,14 @@ def lying_s3(*, certificate: str | None = None, key_file: str | None = None) -> 
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def serve(ready: Any) -> None:
+    """Run a server in a process of its own, whose memory is not the test's.
+
+    Args:
+        ready: end of a pipe; it gets what `LyingS3.arguments` gives.
+    """
+    with lying_s3() as server:
+        ready.send(server.arguments())
+        threading.Event().wait()
