@@ -77,6 +77,7 @@ class EncryptionClient(AioBaseClient):  # type: ignore[misc]  # aiobotocore has 
         return f"<s3ec.aio.EncryptionClient for S3 in {self.meta.region_name} at {place}: encrypts with {how}>"
 
     def _s3ec_equip(self) -> None:
+        making.refuse_other_connections(self)
         options, self._s3ec_kms = type(self)._s3ec_maker.with_kms(type(self)._s3ec_options, self)
         self._s3ec_view = make_raw_view(self, EncryptionClient, _pass_call)
         self._s3ec_sender = make_sender(generated_class(self, EncryptionClient))
@@ -219,8 +220,14 @@ class EncryptionClient(AioBaseClient):  # type: ignore[misc]  # aiobotocore has 
         ExtraArgs: Any = None,  # noqa: N803 - boto3's name
         Callback: Any = None,  # noqa: N803 - boto3's name
         Config: Any = None,  # noqa: N803 - boto3's name
+        Processing: Any = None,  # noqa: N803 - aioboto3's name
     ) -> None:
-        """Upload a file-like object; see boto3. Its ``read`` may be a coroutine function."""
+        """Upload a file-like object; see boto3. Its ``read`` may be a coroutine function.
+
+        Raises:
+            UnsupportedOperationError: ``Processing`` is given, which aioboto3 has.
+        """
+        transfers.refuse_processing(Processing)
         await transfers.upload_fileobj(self, Fileobj, Bucket, Key, ExtraArgs, Callback, Config)
 
     async def download_file(

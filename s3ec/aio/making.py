@@ -35,6 +35,7 @@ __all__ = [
     "Opening",
     "botocore_session",
     "checked",
+    "refuse_other_connections",
     "signature_of_client",
     "split_options",
 ]
@@ -234,6 +235,20 @@ class Opening:
 
     async def __aexit__(self, *details: object) -> None:
         await self._made.__aexit__(*details)
+
+
+def refuse_other_connections(client: BaseClient) -> None:
+    """Refuse a client whose connections give bodies that cannot be read in pieces.
+
+    Raises:
+        ConfigurationError: it makes its requests with httpx.
+    """
+    session = client.__dict__["_endpoint"].http_session
+    if any(kind.__module__ == "aiobotocore.httpxsession" for kind in type(session).__mro__):
+        raise ConfigurationError(
+            f"s3ec.aio: http_session_cls={type(session).__name__} is refused: aiobotocore reads an answer over httpx "
+            "as a whole or not at all, and nothing could be verified in pieces; leave it out, and aiohttp is used"
+        )
 
 
 async def checked(client: Any, session: Any, own: type[Any]) -> Any:

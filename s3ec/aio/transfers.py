@@ -6,8 +6,11 @@ under the final name, and lose the content metadata of large copies: these here 
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import inspect
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
 
@@ -20,12 +23,44 @@ from s3ec.aio.transfer_downloads import DownloadEngine
 from s3ec.aio.wire import AsyncWire
 from s3ec.client.transfers.download_targets import FileTarget, download_failed
 from s3ec.client.transfers.managed import Manager, check_extra, classic, upload_parameters
+from s3ec.errors import UnsupportedOperationError
 from s3ec.s3.flow import Flow
 from s3ec.s3.managed_download import Download, download, to_file, to_object
 from s3ec.s3.names import Located
 from s3ec.s3.pinning import ReplacedError
 
-__all__ = ["copy", "download_file", "download_fileobj", "upload_file", "upload_fileobj"]
+__all__ = ["copy", "download_file", "download_fileobj", "refuse_processing", "upload_file", "upload_fileobj"]
+
+
+def refuse_processing(processing: object) -> None:
+    """Refuse what aioboto3's ``upload_fileobj`` takes beside boto3's arguments.
+
+    Raises:
+        UnsupportedOperationError: it is given.
+    """
+    if processing is not None:
+        raise UnsupportedOperationError(
+            "Processing is refused: aioboto3 calls it for each part, and what is stored would depend on where parts "
+            "end; let read, which may be a coroutine function, give what it makes of the content"
+        )
+
+
+@contextlib.asynccontextmanager
+async def _told(callback: Any) -> AsyncIterator[Callable[[int], object] | None]:
+    """A plain function that tells a caller's callback, which may be a coroutine function as aioboto3's may.
+
+    Its calls begin in order, and all have ended, and their errors are raised, when the transfer ends.
+    """
+    if not inspect.iscoroutinefunction(callback):
+        yield callback
+        return
+    telling: list[asyncio.Future[object]] = []
+    try:
+        yield lambda count: telling.append(asyncio.ensure_future(callback(count)))
+        await asyncio.gather(*telling)
+    finally:
+        for each in telling:
+            each.cancel()
 
 
 async def upload_file(
@@ -51,7 +86,8 @@ async def upload_fileobj(
 async def _upload(client: Any, body: Any, bucket: str, key: str, extra: Any, callback: Any, config: Any) -> None:
     parameters = upload_parameters(client, bucket, key, extra)
     with Located(parameters):
-        await transfer_uploads.upload(client._s3ec_wire, body, parameters, classic(config), callback)
+        async with _told(callback) as report:
+            await transfer_uploads.upload(client._s3ec_wire, body, parameters, classic(config), report)
 
 
 async def download_file(
@@ -91,7 +127,8 @@ async def _download(
     wire: AsyncWire = client._s3ec_wire
     try:
         with Located(parameters):
-            await wire.run(download(wire, engine, parameters, deliver, callback))
+            async with _told(callback) as report:
+                await wire.run(download(wire, engine, parameters, deliver, report))
     except ReplacedError as replaced:
         raise download_failed(replaced, bucket, key) from replaced.error
 
@@ -112,7 +149,8 @@ async def copy(
     looking = client if source_client is None else source_client
     view = looking.__dict__.get("_s3ec_view", looking)
     with Located(target):
-        await transfer_copies.copy(client._s3ec_wire, source, target, view, classic(config), callback)
+        async with _told(callback) as report:
+            await transfer_copies.copy(client._s3ec_wire, source, target, view, classic(config), report)
 
 
 def _path(filename: Any) -> str:

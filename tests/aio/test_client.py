@@ -149,3 +149,26 @@ def test_other_sessions_are_refused_by_name() -> None:
         s3ec.aio.EncryptionClient(session=boto3.Session(), keyring=AesKeyring(bytes(32)))
     with pytest.raises(TypeError, match="did you mean keyring"):
         s3ec.aio.EncryptionClient(keyrin=1, keyring=AesKeyring(bytes(32)))
+
+
+@on_loop
+async def test_connections_by_httpx_are_refused(aws: dict[str, Any], bucket: str) -> None:
+    """By name when the client is made, so that no key is touched: answers cannot be read in pieces."""
+    module = pytest.importorskip("aiobotocore.httpxsession", reason="an older aiobotocore knows aiohttp alone")
+    pytest.importorskip("httpx")
+    from aiobotocore.config import AioConfig
+    from aiobotocore.session import AioSession
+
+    class Own(module.HttpxSession):  # type: ignore[misc, name-defined]  # aiobotocore has no types
+        pass
+
+    for kind in (module.HttpxSession, Own):
+        options = {**aws, "config": AioConfig(http_session_cls=kind)}
+        with pytest.raises(ConfigurationError, match=kind.__name__):
+            async with s3ec.aio.EncryptionClient(keyring=AesKeyring(bytes(32)), **options):
+                pass
+        session = AioSession()
+        s3ec.aio.install(session, keyring=AesKeyring(bytes(32)))
+        with pytest.raises(ConfigurationError, match=kind.__name__):
+            async with session.create_client("s3", **options):
+                pass
