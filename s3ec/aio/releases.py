@@ -59,7 +59,7 @@ class _Ready:
 class _InMemory(_Ready):
     """Verified plaintext held in memory, in chunks that are let go as they are read."""
 
-    def __init__(self, chunks: deque[bytes]) -> None:
+    def __init__(self, chunks: deque[bytes | memoryview]) -> None:
         self._chunks = chunks
 
     async def _more(self) -> bool:

@@ -1,10 +1,13 @@
-"""What counts as bytes."""
+"""What counts as bytes, and room for many of them."""
 
 from __future__ import annotations
 
+import contextlib
+import mmap
+
 from s3ec.algorithms import BLOCK_LENGTH
 
-__all__ = ["UPDATE_ROOM", "Octets", "octets"]
+__all__ = ["UPDATE_ROOM", "Octets", "octets", "room_for"]
 
 UPDATE_ROOM = BLOCK_LENGTH - 1
 """Bytes that a buffer must hold beyond what a cipher writes into it."""
@@ -23,3 +26,22 @@ def octets(data: Octets) -> memoryview:
     if view.format == "B" and view.ndim == 1 and view.contiguous:
         return view
     return view.cast("B") if view.nbytes else memoryview(b"")
+
+
+def room_for(size: int) -> memoryview:
+    """Return zero bytes to be written into, for megabytes that are held once and given back.
+
+    The system makes memory page by page as it is first touched. At 4 KiB a page that takes several times as long as
+    AES-GCM takes to fill it, so pages of 2 MiB are asked for where the system has them (Linux, unless it is configured
+    to give none). The bytes belong to this process alone, and go back to the system with the last view of them.
+
+    Args:
+        size: bytes, at least one.
+    """
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # no room to map: then the allocator says whether there is any
+            pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            with contextlib.suppress(OSError):  # a kernel that was built without them
+                pages.madvise(mmap.MADV_HUGEPAGE)
+            return memoryview(pages)
+    return memoryview(bytearray(size))

@@ -33,7 +33,7 @@ class InMemoryObject:
     """
 
     length: int
-    plaintext: deque[bytes] = field(repr=False)
+    plaintext: deque[bytes | memoryview] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def _open(
     return OpenObject(request.pinned(etag), response.get("VersionId"), verified.length, verified)
 
 
-def _all_of(body: Any, cipher: ContentCipher, stored: int, in_memory: int) -> Flow[deque[bytes]]:
+def _all_of(body: Any, cipher: ContentCipher, stored: int, in_memory: int) -> Flow[deque[bytes | memoryview]]:
     receiver = receive_whole(cipher, stored, delayed=False, in_memory=in_memory)
     assert isinstance(receiver, InMemory)  # noqa: S101 - it fits into memory, and waits for its tag
     while wanted := receiver.wanted:

@@ -10,7 +10,7 @@ from collections import deque
 from typing import Protocol
 
 from s3ec.algorithms import BLOCK_LENGTH, GCM_TAG_LENGTH
-from s3ec.crypto.buffers import UPDATE_ROOM
+from s3ec.crypto.buffers import UPDATE_ROOM, room_for
 from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.legacy.content import CbcCipher
 from s3ec.crypto.own.mac import ChunkMac
@@ -31,6 +31,7 @@ __all__ = [
 CHUNK_SIZE = 1024 * 1024
 """Bytes that are decrypted at a time."""
 
+_ROOM_SIZE = 16 * CHUNK_SIZE  # what is held of an object goes back to the system in such pieces
 _WIDENED = 2 * BLOCK_LENGTH  # up to the block's end, and by the tag
 
 
@@ -98,7 +99,7 @@ class InMemory:
         """Take what opens the content, and its bytes of plaintext."""
         self._cipher = cipher
         self._length = length + GCM_TAG_LENGTH
-        self._chunks: deque[bytes] = deque()
+        self._chunks: deque[bytes | memoryview] = deque()
 
     @property
     def wanted(self) -> int:
@@ -113,23 +114,32 @@ class InMemory:
         self._chunks.append(self._cipher.decrypt(data))
         return b""
 
-    def finish(self) -> deque[bytes]:
+    def finish(self) -> deque[bytes | memoryview]:
         """Return the verified plaintext, in chunks; once `wanted` is 0."""
         return self._chunks
 
 
 class _InChunks(_Tagged, InMemory):
+    """The plaintext lies side by side in rooms of a few megabytes each, that go as they are read."""
+
     def __init__(self, cipher: ContentCipher, length: int) -> None:
         _Tagged.__init__(self, length)
         self._decryptor = cipher.decryptor()
         self._chunks = deque()
+        self._room = memoryview(b"")
 
     def _take(self, chunk: bytes) -> bytes:
-        self._chunks.append(self._decryptor.update(chunk))
+        size = len(chunk)
+        if len(self._room) < size + UPDATE_ROOM:
+            self._room = room_for(min(_ROOM_SIZE, size + self.left) + UPDATE_ROOM)
+        self._decryptor.update_into(chunk, self._room)
+        self._chunks.append(self._room[:size].toreadonly())
+        self._room = self._room[size:]
         return b""
 
     def _verify(self, tag: bytes) -> bytes:
         self._decryptor.verify(tag)
+        self._room = memoryview(b"")
         return b""
 
 

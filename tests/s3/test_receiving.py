@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import os
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -140,3 +142,33 @@ def test_a_span_that_is_not_what_was_verified(verified: VerifiedObject) -> None:
 def test_macs_are_of_one_object() -> None:
     """Two authenticating passes share nothing."""
     assert ChunkMac().of(0, b"chunk") != ChunkMac().of(0, b"chunk")
+
+
+@pytest.mark.parametrize("missing", ["advice", "mapping", "nothing"])
+def test_rooms_of_either_kind(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is held in memory is the same where the system has no large pages, or no room for a mapping."""
+    if missing == "advice":
+        monkeypatch.delattr(mmap, "MADV_HUGEPAGE", raising=False)
+    elif missing == "mapping":
+
+        def refuse(*_: Any, **__: Any) -> None:
+            raise OSError("cannot allocate memory")
+
+        monkeypatch.setattr(mmap, "mmap", refuse)
+    plaintext = os.urandom(17 * CHUNK_SIZE + 5)
+    receiver = whole(len(plaintext), "memory")
+    assert received(receiver, CIPHER.encrypt(plaintext)) == plaintext
+
+
+def test_rooms_go_as_they_are_read() -> None:
+    """Each goes back to the system with the last of its chunks, and no chunk can be written into."""
+    plaintext = os.urandom(33 * CHUNK_SIZE)
+    receiver = whole(len(plaintext), "memory")
+    assert not any(fed(receiver, CIPHER.encrypt(plaintext)))
+    chunks = receiver.finish()
+    assert all(chunk.readonly for chunk in chunks)
+    rooms = [weakref.ref(chunk.obj) for chunk in chunks]
+    assert len({id(room()) for room in rooms}) == 3
+    for _ in range(16):
+        chunks.popleft()
+    assert [room() is None for room in rooms] == [True] * 16 + [False] * 17

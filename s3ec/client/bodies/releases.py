@@ -61,7 +61,7 @@ class Ready:
 class _InMemory(Ready):
     """Verified plaintext held in memory, in chunks that are let go as they are read."""
 
-    def __init__(self, chunks: deque[bytes]) -> None:
+    def __init__(self, chunks: deque[bytes | memoryview]) -> None:
         self._chunks = chunks
 
     def _more(self) -> bool:

@@ -29,6 +29,7 @@ from s3ec.client.calls.wire import Wire
 from s3ec.client.multipart.sequential_upload import PART_ROOM, EncryptedPart, SentParts, begin_upload
 from s3ec.client.transfers.bandwidth import Throttle
 from s3ec.client.transfers.pace import Pace
+from s3ec.crypto.buffers import room_for
 from s3ec.s3.managed_upload import check_total, for_one_request, take_completion, upload_in_parts
 from s3ec.s3.transfers import at_once, needs_parts
 
@@ -160,7 +161,7 @@ class _PartedUpload:
         options, self._creating = begin_upload(wire.after(heard), heard.parameters)
         self._wire = wire.after(heard).with_options(options)
         self._parts_of = partial(SentParts, self._wire, claims=claims, place=place)
-        self._buffers: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
+        self._buffers: queue.SimpleQueue[memoryview] = queue.SimpleQueue()
         self._made = 0
         self._lock: threading.Lock
         forks.make_in_each_process(self, _lock=threading.Lock)
@@ -201,7 +202,7 @@ class _PartedUpload:
             future.result()
         return pending - done
 
-    def _send_and_return(self, part: EncryptedPart, buffer: bytearray) -> None:
+    def _send_and_return(self, part: EncryptedPart, buffer: memoryview) -> None:
         try:
             self._send(part)
         finally:
@@ -215,7 +216,7 @@ class _PartedUpload:
                 self._pace.took(part.plaintext_length)
                 self._report(part.plaintext_length)
 
-    def _parts(self) -> Iterator[tuple[EncryptedPart, bytearray]]:
+    def _parts(self) -> Iterator[tuple[EncryptedPart, memoryview]]:
         """Read, encrypt and yield the parts in order, each with its buffer."""
         chunk = self._source.read_chunk(CHUNK_SIZE)
         total = 0
@@ -230,24 +231,24 @@ class _PartedUpload:
             total += filled
             last = not chunk
             check_total(self._known, total, last=last)
-            yield self._encrypted(memoryview(buffer)[:filled], buffer, last=last), buffer
+            yield self._encrypted(buffer[:filled], buffer, last=last), buffer
             if last:
                 return
 
-    def _encrypted(self, plaintext: memoryview, buffer: bytearray, *, last: bool) -> EncryptedPart:
+    def _encrypted(self, plaintext: memoryview, buffer: memoryview, *, last: bool) -> EncryptedPart:
         """Return the next part, from what the caller's handlers make of it."""
         heard, other = self._upload.hear_next(plaintext)
         if other is not None:
             plaintext = memoryview(_read(other, sys.maxsize))
-            buffer = bytearray(len(plaintext) + PART_ROOM)
+            buffer = room_for(len(plaintext) + PART_ROOM)
         return self._upload.encrypt_next(plaintext, buffer, last=last, heard=heard)
 
-    def _buffer(self) -> bytearray:
+    def _buffer(self) -> memoryview:
         """Return a part's buffer: one that is free, a new one while there may be more, or the next to become free."""
         try:
             return self._buffers.get_nowait()
         except queue.Empty:
             if self._made < self._pace.workers:
                 self._made += 1
-                return bytearray(self._part_size + PART_ROOM)
+                return room_for(self._part_size + PART_ROOM)
             return self._buffers.get()
