@@ -55,7 +55,9 @@ def _read(stream: bytes) -> tuple[bytes, dict[str, str]]:
     return b"".join(chunks), dict(line.split(":") for line in trailers.split())
 
 
-@pytest.mark.parametrize("length", [0, 1, 15, 16, FRAME - 1, FRAME, FRAME + 1, 3 * FRAME, 5 * FRAME + 4097])
+@pytest.mark.parametrize(
+    "length", [0, 1, 15, 16, FRAME - 1, FRAME, FRAME + 1, 3 * FRAME, 4 * FRAME + 16, 4 * FRAME + 17]
+)
 def test_what_is_in_the_frame(length: int) -> None:
     """The body, its CRC-32 behind it, and exactly as many bytes as were announced; however often it is sent."""
     body = os.urandom(length)
@@ -76,6 +78,14 @@ def test_another_checksum_behind_it(length: int) -> None:
     framed = _framed(io.BytesIO(body), length, name)
     assert len(stream) == len(framed)
     assert _read(stream) == (body, _read(plain.read())[1])
+
+
+@pytest.mark.parametrize("chunks", [1, 2])
+def test_a_tag_is_in_the_last_chunk(chunks: int) -> None:
+    """A body of whole chunks gives its tag with the last of them, in one piece."""
+    length = chunks * 4 * FRAME + 16
+    sizes = [len(piece) for piece in _framed(io.BytesIO(bytes(length)), length) if len(piece) > 100]
+    assert sizes == [4 * FRAME] * (chunks - 1) + [4 * FRAME + 16]
 
 
 def test_a_small_body_is_one_write() -> None:

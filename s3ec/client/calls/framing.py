@@ -19,6 +19,7 @@ from botocore import httpsession
 from botocore.exceptions import ClientError
 from botocore.httpchecksum import AwsChunkedWrapper
 
+from s3ec.algorithms import GCM_TAG_LENGTH
 from s3ec.client.bodies.ciphertext import CiphertextBody, PassingBody
 from s3ec.client.bodies.claims import Digest, digest_for
 from s3ec.client.calls.seals import SealedBytes, SealedRequest, check_at_last
@@ -58,21 +59,25 @@ class FramedBody:
 
     def __len__(self) -> int:
         """Bytes on the wire."""
-        whole, rest = divmod(self._length, _FRAME_SIZE)
-        chunks = whole * _chunk_length(_FRAME_SIZE) + (_chunk_length(rest) if rest else 0)
-        return chunks + len(self._end(self._digest()))
+        return sum(map(_chunk_length, self._chunks())) + len(self._end(self._digest()))
 
     def __iter__(self) -> Iterator[bytes]:
         """The pieces to be written to the connection: one for a small body."""
         return iter([b"".join(self._pieces())]) if self._length <= _AT_ONCE else self._pieces()
 
+    def _chunks(self) -> Iterator[int]:
+        left = self._length
+        while left:
+            # A tag goes with the bytes before it: for 16 bytes of its own the body would copy the rest of its piece.
+            size = left if left <= _FRAME_SIZE + GCM_TAG_LENGTH else _FRAME_SIZE
+            yield size
+            left -= size
+
     def _pieces(self) -> Iterator[bytes]:
         if self._raw.tell():
             self._raw.seek(0)
-        digest, left, before = self._digest(), self._length, b""
-        while left:
-            room = min(_FRAME_SIZE, left)
-            left -= room
+        digest, before = self._digest(), b""
+        for room in self._chunks():
             yield b"%b%x\r\n" % (before, room)
             # What the body gives is summed and sent as it is: to join it into a chunk first would copy every byte.
             while room:
