@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import s3fs.core
-from boto3.s3.transfer import S3Transfer, TransferConfig
+from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 from s3fs.errors import translate_boto_error
+from s3transfer.manager import TransferManager
 
 from s3ec import aio, formats
 from s3ec.errors import UnsupportedOperationError
@@ -61,7 +62,7 @@ async def copy_in_parts(fs: Any, source: str, target: str, *, block: int, **argu
     to_bucket, to_key, _ = _target(fs, target)
     place = {"Bucket": bucket, "Key": key, **({"VersionId": version} if version else {})}
     extra = {**fs.s3_additional_kwargs, **fs.req_kw, **arguments}
-    extra = {name: value for name, value in extra.items() if name in S3Transfer.ALLOWED_COPY_ARGS}
+    extra = {name: value for name, value in extra.items() if name in TransferManager.ALLOWED_COPY_ARGS}
     config = TransferConfig(multipart_threshold=block, multipart_chunksize=block, max_concurrency=fs.max_concurrency)
     await fs.set_session()
     client = await fs.get_s3(to_bucket)

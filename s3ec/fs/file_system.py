@@ -8,6 +8,7 @@ and leave uploads open.
 from __future__ import annotations
 
 import inspect
+import math
 import mimetypes
 import os
 from collections.abc import AsyncIterator, Mapping
@@ -18,7 +19,7 @@ from fsspec.asyn import sync_wrapper
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.config import apply_config
 from s3fs import S3FileSystem
-from s3fs.core import calculate_chunksize, version_id_kw
+from s3fs.core import version_id_kw
 
 from s3ec.errors import ConfigurationError, UnsupportedOperationError
 from s3ec.fs import copies, listings, reads, settings, uploads
@@ -29,6 +30,7 @@ __all__ = ["S3ECFileSystem"]
 
 MiB = 1024 * 1024
 _LONGEST_PUT = 5 * 1024 * MiB  # Amazon S3 User Guide, "Uploading objects"
+_MOST_PARTS = 10_000  # the same, "Amazon S3 multipart upload limits"
 _OF_READS = ("get_object", "head_object")
 _OURS = {
     "EncryptionContext": (*_OF_READS, "put_object", "create_multipart_upload"),
@@ -97,10 +99,6 @@ class S3ECFileSystem(S3FileSystem, metaclass=_ByValue):  # type: ignore[misc]
 
     protocol = ("s3ec",)
 
-    # Of s3fs, which gives no types.
-    session: Any
-    _session_is_owned: bool
-
     def __init__(
         self,
         *args: Any,
@@ -113,18 +111,29 @@ class S3ECFileSystem(S3FileSystem, metaclass=_ByValue):  # type: ignore[misc]
         self.stamp = settings.stamp_of_files(own)
         if presigned_downloads not in ("refuse", "allow"):
             raise ConfigurationError(f'presigned_downloads must be "refuse" or "allow", not {presigned_downloads!r}')
+        self.options = settings.make_options(own)
+        self._session: Any = None
+        self._connecting = 0
         super().__init__(*args, **keywords)
         self.encryption_context = dict(encryption_context or {})
         self.presigned_downloads = presigned_downloads
-        self.options = settings.make_options(own)
         self.sizes_are_certain = listings.reads_gcm_only(self.options)
         self.hides_instruction_files = self.options.instruction_file_reads
-        self._makes_sessions = self._session_is_owned
-        self._plain_session = self.session
-        # One that s3fs owned it would replace by a plain one.
-        self._session_is_owned = False
 
     # --- the connection
+
+    @property
+    def session(self) -> Any:
+        """The session, as s3fs keeps it; while clients are made from it, one whose clients encrypt.
+
+        So they do whichever session s3fs puts here meanwhile, which differs between its versions.
+        """
+        plain = self._session is None or not self._connecting
+        return self._session if plain else EncryptingSession(self._session, self.options)
+
+    @session.setter
+    def session(self, session: Any) -> None:
+        self._session = session
 
     async def set_session(self, refresh: bool = False, kwargs: Mapping[str, Any] | None = None) -> Any:
         """Connect, with a client that encrypts; see `s3fs.S3FileSystem.set_session`.
@@ -132,13 +141,11 @@ class S3ECFileSystem(S3FileSystem, metaclass=_ByValue):  # type: ignore[misc]
         Raises:
             ConfigurationError: the client would not encrypt.
         """
-        if self._makes_sessions and (self._plain_session is None or refresh):
-            self._plain_session = AioSession(**self.kwargs)
-        self.session = EncryptingSession(self._plain_session, self.options)
+        self._connecting += 1
         try:
             return checked(await super().set_session(refresh))
         finally:
-            self.session = self._plain_session
+            self._connecting -= 1
 
     _connect = set_session
     connect = sync_wrapper(set_session)
@@ -208,7 +215,7 @@ class S3ECFileSystem(S3FileSystem, metaclass=_ByValue):  # type: ignore[misc]
             s3_additional_kwargs={**more, **kwargs},
             cache_type=self.default_cache_type if cache_type is None else cache_type,
             autocommit=autocommit,
-            requester_pays=self.requester_pays if requester_pays is None else requester_pays,
+            requester_pays=bool(self.req_kw) if requester_pays is None else requester_pays,
             cache_options=cache_options,
             size=size,
         )
@@ -315,7 +322,8 @@ class S3ECFileSystem(S3FileSystem, metaclass=_ByValue):  # type: ignore[misc]
         **kwargs: Any,
     ) -> None:
         size = os.path.getsize(lpath)
-        chunksize = calculate_chunksize(size, chunksize=chunksize)
+        # As s3fs has it: parts of 50 MiB, or larger ones where those would be more than S3 takes.
+        chunksize = chunksize or max(50 * MiB, math.ceil(size / _MOST_PARTS))
         if os.path.isdir(lpath) or size < min(_LONGEST_PUT, 2 * chunksize):
             await super()._put_file(lpath, rpath, callback, chunksize, max_concurrency, mode, **kwargs)
             return

@@ -29,7 +29,6 @@ class S3ECFile(S3File):  # type: ignore[misc]
     kwargs: dict[str, Any]
     mpu: Any
     parts: Any
-    read_kw: dict[str, Any]
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         """Open the file; one that is appended to is read and verified first if it is small."""
@@ -46,7 +45,15 @@ class S3ECFile(S3File):  # type: ignore[misc]
         self.kwargs = {**self.s3_additional_kwargs, **self.kwargs}
         if "r" in self.mode:
             ours = {name: self.s3_additional_kwargs[name] for name in _OURS if name in self.s3_additional_kwargs}
-            self.read_kw = {**self.read_kw, **ours}
+            setattr(self, self._name_of_read_kw(), {**self._read_kw(), **ours})
+
+    def _name_of_read_kw(self) -> str:
+        # Older versions of s3fs have one name for those of reads and all others.
+        return "read_kw" if hasattr(self, "read_kw") else "req_kw"
+
+    def _read_kw(self) -> dict[str, Any]:
+        """Parameters of every GetObject of this file."""
+        return dict(getattr(self, self._name_of_read_kw()))
 
     def read(self, length: int = -1) -> bytes:
         """Return verified plaintext.
@@ -71,11 +78,11 @@ class S3ECFile(S3File):  # type: ignore[misc]
 
     def _get(self, *bounds: int) -> bytes:
         """A range of the file, or all of it; the file must have the size that it was opened with."""
-        request = {"Bucket": self.bucket, "Key": self.key, **version_id_kw(self.version_id), **self.read_kw}
+        request = {"Bucket": self.bucket, "Key": self.key, **version_id_kw(self.version_id), **self._read_kw()}
         if bounds:
             request["Range"] = f"bytes={bounds[0]}-{bounds[1] - 1}"
         stated = None if self._says_its_size else reads.Stated(self.size, not self.fs.sizes_are_certain)
-        details = self.details if self.fs.local_expiry_check else None
+        details = self.details if getattr(self.fs, "local_expiry_check", False) else None
         content: bytes = sync(self.fs.loop, reads.whole_body, self.fs, request, stated, details)
         self._is_verified = True
         return content
