@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -60,16 +61,25 @@ class DecryptedBody:
         if amt == 0:
             return b""
         left = sys.maxsize if amt is None or amt < 0 else amt
-        pieces: list[bytes] = []
+        first = b""
+        together: io.BytesIO | None = None
         self._begin()
         try:
-            while left and (piece := bytes(await self._take(left))):
-                pieces.append(piece)
+            while left and (piece := await self._take(left)):
+                if together is not None:
+                    together.write(piece)
+                elif not first:
+                    first = bytes(piece)
+                else:
+                    # Gives out its own memory in the end: a large read is not there twice.
+                    together = io.BytesIO()
+                    together.write(first)
+                    together.write(piece)
                 left -= len(piece)
                 self._position += len(piece)
         finally:
             self._busy = False
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return first if together is None else together.getvalue()
 
     def _begin(self) -> None:
         if self._busy:
