@@ -119,3 +119,9 @@ def test_foreign_text_in_messages_is_escaped_and_short() -> None:
     with pytest.raises(MalformedMetadataError) as refusal:
         codec.load_string_map('{"' + "n" * 100_000 + '":1}', "x-amz-t")
     assert len(str(refusal.value)) < 300
+
+
+def test_as_much_as_is_shown() -> None:
+    """Sixty characters, and it is told where there are more."""
+    assert codec.shown("x" * 60) == repr("x" * 60)
+    assert codec.shown("x" * 61) == repr("x" * 60) + "…"

@@ -52,4 +52,9 @@ EXPLAINED: dict[str, dict[str, str]] = {
             "where nothing is missing nothing is ordered; at most a thread starts early for what is ordered already"
         ),
     },
+    "s3ec/formats/codec.py": {
+        "decode_base64: `base64.b64decode(text, validate=True)`: True becomes False": (
+            "whatever a lenient decoder takes is not what its bytes are spelled like, and is refused for that"
+        ),
+    },
 }
