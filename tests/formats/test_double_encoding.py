@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from s3ec.errors import MalformedMetadataError
 from s3ec.formats import parse_object, render_object
+from s3ec.formats.detection import object_fields
 from s3ec.formats.double_encoding import repair
 
 from support import headers
@@ -120,3 +121,16 @@ def test_base64_fields_are_not_repaired() -> None:
     word = f"=?UTF-8?Q?{headers.b64(headers.IV_GCM)}?="
     with pytest.raises(MalformedMetadataError):
         parse_object(headers.v2(**{"x-amz-iv": word}))
+
+
+def test_words_that_are_no_base64_are_left_alone() -> None:
+    """What one decoder would take in part, and another refuse, is nobody's text."""
+    for text in ("=?utf-8?b?w6k=w6k=?=", "=?utf-8?b?=w6k?=", "=?utf-8?b?w6k?="):
+        assert repair(text) == text
+
+
+def test_the_other_fields_of_an_object_are_as_they_came() -> None:
+    """Though they look as if S3 had encoded them twice."""
+    word = "=?utf-8?b?w6k=?="
+    fields = object_fields({"x-amz-iv": word, "x-amz-matdesc": word})
+    assert fields == {"x-amz-iv": word, "x-amz-matdesc": "\u00e9"}

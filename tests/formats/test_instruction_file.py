@@ -310,6 +310,10 @@ class TestJudgement:
         """It belongs to an object that is yet to come, or was overwritten."""
         assert judge_instruction_file(file(V3_FILE), {"team": "hr"}, is_marked=is_marked) is None
 
+    def test_the_largest_that_is_looked_at(self) -> None:
+        """Whatever it is."""
+        assert judge_instruction_file(b" " * INSTRUCTION_FILE_MAX_LENGTH, {"team": "hr"}) is None
+
     def test_an_object_that_asks_for_its_file_gets_it(self) -> None:
         """And nothing else: what lies there must be that file."""
         assert judge_instruction_file(file(V3_FILE), V3_OBJECT) == parse_object(headers.v3())
