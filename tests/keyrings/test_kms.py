@@ -426,6 +426,11 @@ class TestDefaults:
             assert keyrings[0] is not keyrings[1]
             assert keyrings[1]._arguments == self.DEFAULTS | changed
 
+    def test_the_region_of_an_arn(self) -> None:
+        """Is taken where no other is given, a replica's for instance."""
+        assert KmsKeyring(ARN)._arguments == {"region_name": "eu-west-3"}
+        assert KmsKeyring(ARN, region_name="eu-west-1")._arguments == {"region_name": "eu-west-1"}
+
     def test_none_is_nothing_of_ones_own(self) -> None:
         """An argument that is None is not given."""
         keyring = KmsKeyring("alias/a", region_name=None, aws_access_key_id=None)

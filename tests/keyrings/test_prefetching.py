@@ -205,6 +205,11 @@ def test_a_keyring_that_breaks(make: Make, keyring: CountingKeyring, monkeypatch
     assert len({materials.plaintext_data_key for materials in take(manager, 6)}) == 6
     assert set(seen) == {ZeroDivisionError}
     assert manager._running == 0
+    (pool,) = manager._pools.values()
+    assert pool.ordered == 0
+    keyring.before = lambda: None
+    take(manager, 3)
+    assert len(pool.ready) == 2
 
 
 def test_no_more_threads(make: Make, keyring: CountingKeyring, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,6 +172,20 @@ def test_a_reader_is_no_padding_oracle(legacy: bool) -> None:
     assert not legacy or "RSA without padding" in text
 
 
+def test_a_keyring_by_itself_refuses_legacy_wrappings() -> None:
+    """Without its leave, before the private key is used: also for who asks it without the gate."""
+    wrapped = rsa_key().public_key().encrypt(DATA_KEY, PKCS1v15())
+    request = read_request(EncryptedDataKey(wrapped, WrappingAlgorithm.RSA_PKCS1), CBC)
+    with pytest.raises(LegacyAlgorithmError, match="enable_legacy_wrapping_algorithms=True"):
+        RsaKeyring(private_key=rsa_key()).on_decrypt(request)
+    keyring = RsaKeyring(private_key=rsa_key(), enable_legacy_wrapping_algorithms=True)
+    assert keyring.on_decrypt(request).plaintext_data_key == DATA_KEY
+    for algorithm in WrappingAlgorithm:
+        if algorithm.family != "rsa":
+            with pytest.raises(KeyringError, match=algorithm.family):
+                keyring.on_decrypt(read_request(EncryptedDataKey(b"x", algorithm)))
+
+
 def test_the_key_stays() -> None:
     """The repr shows no key, and the keyring can be neither pickled nor copied."""
     keyring = RsaKeyring(private_key=PRIVATE_PEM, material_description={"a": "b"})
