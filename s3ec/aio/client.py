@@ -114,6 +114,10 @@ class EncryptionClient(AioBaseClient):  # type: ignore[misc]  # aiobotocore has 
         """Return the client that works with a bucket: this one, but where buckets have rules of their own."""
         return self
 
+    def _s3ec_context(self, *, reading: bool) -> dict[str, Any]:
+        """The encryption context of who gives none, as a parameter: that of a rule, where there is one."""
+        return {}
+
     async def _s3ec_send(self, operation_name: str, parameters: dict[str, Any]) -> dict[str, Any]:
         sent: Any = super()._make_api_call(operation_name, parameters)
         response: dict[str, Any] = await sent

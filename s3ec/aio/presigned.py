@@ -52,6 +52,8 @@ async def presigned_upload(
         raise ConfigurationError("s3ec.aio.presigned_upload takes an s3ec.aio.EncryptionClient")
     client = client._s3ec_for(Bucket)
     wire: AsyncWire = client._s3ec_wire
+    if EncryptionContext is None:
+        EncryptionContext = client._s3ec_context(reading=False).get("EncryptionContext")  # noqa: N806 - the client's name
     named = request_to_sign(wire, {**parameters, "Bucket": Bucket, "Key": Key}, overwrite=overwrite)
     heard = await wire.hear("PutObject", named, is_presign_request=True)
     request, cipher = await wire.run(sealed_request(wire, heard.parameters, EncryptionContext))

@@ -162,6 +162,10 @@ class EncryptionClient(_Base):
         """Return the client that works with a bucket: this one, but where buckets have rules of their own."""
         return self
 
+    def _s3ec_context(self, *, reading: bool) -> dict[str, Any]:
+        """The encryption context of who gives none, as a parameter: that of a rule, where there is one."""
+        return {}
+
     _s3ec_options: Options
     _s3ec_shared_uploads: multipart.SharedUploads
 

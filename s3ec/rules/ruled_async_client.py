@@ -234,6 +234,9 @@ class _BehindRules(EncryptionClient):
             operation_name, with_context(self._s3ec_door.rule, operation_name, api_params)
         )
 
+    def _s3ec_context(self, *, reading: bool) -> dict[str, Any]:
+        return context_of(self._s3ec_door.rule, reading=reading)
+
 
 def _behind(client: AsyncRuledClient, generated: type, door: _Door) -> EncryptionClient:
     """Make the client of one rule: the same connections, credentials and events, with options of its own."""

@@ -22,7 +22,7 @@ from s3ec.rules.borrowed_sessions import borrowing_session
 from s3ec.rules.bucket_rules import BucketRule, Mode
 from s3ec.rules.listed_sizes import speak_of_plaintext
 from s3ec.rules.recopied import copy_object_anew, copy_part_anew
-from s3ec.rules.ruled import Ruled, make_plain, with_context
+from s3ec.rules.ruled import Ruled, context_of, make_plain, with_context
 
 __all__ = ["Door", "RuledClient"]
 
@@ -201,6 +201,9 @@ class _BehindRules(EncryptionClient):
 
     def _make_api_call(self, operation_name: str, api_params: dict[str, Any]) -> dict[str, Any]:
         return super()._make_api_call(operation_name, with_context(self._s3ec_door.rule, operation_name, api_params))
+
+    def _s3ec_context(self, *, reading: bool) -> dict[str, Any]:
+        return context_of(self._s3ec_door.rule, reading=reading)
 
 
 def _behind(client: RuledClient, generated: type, door: Door) -> EncryptionClient:

@@ -346,3 +346,26 @@ def test_repr(client: Any) -> None:
     """It says by which rules."""
     assert "by the rules of" in repr(client)
     assert repr(client).endswith("s3ec.toml>")
+
+
+def test_context_of_the_rule_in_open_files(
+    client: Any, buckets: dict[str, str], make_client: Callable[..., Any]
+) -> None:
+    """`s3ec.open` asserts it, as get_object does; who gives one asserts that."""
+    place = {"Bucket": buckets["first"], "Key": "k"}
+    client.put_object(**place, Body=SECRET)
+    with s3ec.open(client, **place) as file:
+        assert file.read() == SECRET
+    with pytest.raises(EncryptionContextMismatchError):
+        s3ec.open(client, **place, EncryptionContext={"team": "it"})
+    make_client().put_object(**place, Body=SECRET, EncryptionContext={"team": "it"})
+    with pytest.raises(EncryptionContextMismatchError):
+        s3ec.open(client, **place)
+
+
+def test_context_of_the_rule_in_presigned_uploads(client: Any, buckets: dict[str, str]) -> None:
+    """What is sent through one can be read by the same client."""
+    place = {"Bucket": buckets["first"], "Key": "k"}
+    s3ec.presigned_upload(client, **place).send(SECRET)
+    with client.get_object(**place)["Body"] as body:
+        assert body.read() == SECRET

@@ -65,8 +65,10 @@ def open_object(
     refuse_ranges(parameters)
     if read_ahead < 1:
         raise ConfigurationError("read_ahead is a number of bytes, at least 1")
-    wire: Wire = client._s3ec_for(Bucket)._s3ec_wire
-    context = {} if EncryptionContext is None else {"EncryptionContext": EncryptionContext}
+    client = client._s3ec_for(Bucket)
+    wire: Wire = client._s3ec_wire
+    given = EncryptionContext is not None
+    context = {"EncryptionContext": EncryptionContext} if given else client._s3ec_context(reading=True)
     request = take_read_request({"Bucket": Bucket, "Key": Key, **context, **parameters})
     with Located(request.parameters):
         raw = _file(wire, wire.run(opening.open_object(wire, request, wire.options.buffer_size)))

@@ -172,6 +172,8 @@ def presigned_upload(
         raise ConfigurationError("s3ec.presigned_upload takes an EncryptionClient")
     client = client._s3ec_for(Bucket)
     wire: Wire = client._s3ec_wire
+    if EncryptionContext is None:
+        EncryptionContext = client._s3ec_context(reading=False).get("EncryptionContext")  # noqa: N806 - the client's name
     named = request_to_sign(wire, {**parameters, "Bucket": Bucket, "Key": Key}, overwrite=overwrite)
     heard = wire.hear("PutObject", named, is_presign_request=True)
     request, cipher = wire.run(sealed_request(wire, heard.parameters, EncryptionContext))
