@@ -772,9 +772,9 @@ class TestChecksums:
     ) -> None:
         """An algorithm that botocore cannot compute here for the parts is refused before the upload begins."""
         skip_unless_known("CreateMultipartUpload", "ChecksumType")
-        for name in ("_CHECKSUM_CLS", "_CRT_CHECKSUM_CLS"):
-            # Where awscrt is installed it can.
-            monkeypatch.delitem(getattr(httpchecksum, name, {}), "xxhash64", raising=False)
+        # Where awscrt is installed it can.
+        monkeypatch.setattr(httpchecksum, "HAS_CRT", False, raising=False)
+        monkeypatch.setattr(httpchecksum, "_SUPPORTED_CHECKSUM_ALGORITHMS", ["crc32", "sha1", "sha256"], raising=False)
         manager = CountingManager(DefaultMaterialsManager(AesKeyring(WRAPPING_KEY)))
         with pytest.raises(BotoCoreError):
             start({"materials_manager": manager}, ChecksumAlgorithm="XXHASH64", ChecksumType="FULL_OBJECT")
