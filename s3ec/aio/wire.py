@@ -30,7 +30,6 @@ from s3ec.client.server_side import rules as server_side
 from s3ec.errors import S3ECError
 from s3ec.s3.contents import WholeContent
 from s3ec.s3.flow import (
-    Arrive,
     Call,
     CloseBody,
     Deliver,
@@ -240,16 +239,10 @@ async def _work(_: AsyncWire, effect: Work) -> object:
     return await (off_loop(effect.function) if effect.size is None else work_on(effect.size, effect.function))
 
 
-async def _arrive(_: AsyncWire, effect: Arrive) -> object:
-    # The event loop reads into the connection's buffer while a thread asks for the key.
-    return effect.body
-
-
 _PERFORM: dict[type, Callable[[AsyncWire, Any], Awaitable[object]]] = {
     Call: _call,
     Store: _store,
     Unwrap: _unwrap,
-    Arrive: _arrive,
     NewDataKey: _new_data_key,
     Encrypt: _encrypt,
     ReadBody: _read_body,

@@ -15,7 +15,6 @@ from s3ec.materials import EncryptionMaterialsRequest, MaterialsManager
 from s3ec.s3.contents import Content
 
 __all__ = [
-    "Arrive",
     "Call",
     "CloseBody",
     "Deliver",
@@ -172,24 +171,6 @@ class Unwrap:
         checked: the request, and the materials manager that it is for.
     """
 
-    checked: Checked
-
-
-@dataclass(frozen=True, slots=True)
-class Arrive:
-    """A body of ciphertext that will be read from its start, whose data key is asked for next.
-
-    Answered with the body, or with what stands in its place from now on: nothing of it is wanted before the key is
-    there, but bytes that arrive while a service is asked for the key need not be waited for afterwards.
-
-    Attributes:
-        body: as it stands in the response.
-        length: bytes of it.
-        checked: the object, which has passed the gate.
-    """
-
-    body: Any = field(repr=False)
-    length: int
     checked: Checked
 
 
@@ -368,7 +349,6 @@ Effect: TypeAlias = (
     Call
     | Store
     | Unwrap
-    | Arrive
     | NewDataKey
     | Encrypt
     | ReadBody

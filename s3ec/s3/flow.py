@@ -22,7 +22,6 @@ from s3ec.decryption import Checked
 from s3ec.errors import KeyUnwrapError
 from s3ec.materials import DecryptionMaterials, EncryptionMaterials, EncryptionMaterialsRequest, MaterialsManager
 from s3ec.s3.effects import (
-    Arrive,
     Call,
     CloseBody,
     Deliver,
@@ -52,7 +51,6 @@ from s3ec.s3.effects import (
 from s3ec.secrets import Secret
 
 __all__ = [
-    "Arrive",
     "Call",
     "CloseBody",
     "Deliver",
@@ -78,7 +76,6 @@ __all__ = [
     "Unwrap",
     "Wait",
     "Work",
-    "arrive",
     "call",
     "close_body",
     "encrypt",
@@ -166,12 +163,6 @@ def open_cipher(checked: Checked) -> Flow[ContentCipher]:
     except KeyUnwrapError as error:
         checked.pass_on(error)
     return checked.cipher(None if materials is None else materials.reveal())
-
-
-def arrive(body: Any, length: int, checked: Checked) -> Flow[Any]:
-    """Let a body arrive while its data key is asked for; return what stands in its place."""
-    arriving: Any = yield Arrive(body, length, checked)
-    return arriving
 
 
 def read_body(body: Any, size: int, *, has_tag: bool = True) -> Flow[bytes]:

@@ -11,7 +11,7 @@ from typing import Any
 from s3ec.errors import AuthenticationError
 from s3ec.s3 import ranges
 from s3ec.s3.answers import is_partial, length_of
-from s3ec.s3.flow import Flow, arrive, call, close_body, open_cipher
+from s3ec.s3.flow import Flow, call, close_body, open_cipher
 from s3ec.s3.objects import ReadRequest, check, check_stored_length, describe_unencrypted, resolve, take_read_request
 from s3ec.s3.pinning import read_again_if_replaced
 from s3ec.s3.range_header import parse_range
@@ -20,8 +20,6 @@ from s3ec.s3.verified import Table
 from s3ec.s3.whole import decrypted_response
 
 __all__ = ["get_object", "get_whole_object"]
-
-_WORTH_ARRIVING = 64 * 1024  # bytes; less lies in the connection's buffer by the time the key is there
 
 
 def get_object(s3: Surroundings, table: Table, parameters: dict[str, Any]) -> Flow[dict[str, Any]]:
@@ -67,10 +65,7 @@ def get_whole_object(s3: Surroundings, request: ReadRequest) -> Flow[dict[str, A
             raise AuthenticationError(  # noqa: TRY301 - the handler only closes the body
                 "S3 was asked for the whole object, and answered with a part of it"
             )
-        length = length_of(response)
-        check_stored_length(found.content_metadata, length)
-        if length >= _WORTH_ARRIVING and not found.content_metadata.algorithm_suite.is_legacy:
-            response["Body"] = yield from arrive(response["Body"], length, checked)
+        check_stored_length(found.content_metadata, length_of(response))
         cipher = yield from open_cipher(checked)
         return (yield from decrypted_response(s3, request, response, found, cipher))
     except BaseException:

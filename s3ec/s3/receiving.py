@@ -24,7 +24,6 @@ __all__ = [
     "InMemory",
     "Receiver",
     "ThroughSpool",
-    "first_read",
     "receive_span",
     "receive_whole",
 ]
@@ -34,16 +33,6 @@ CHUNK_SIZE = 1024 * 1024
 
 _ROOM_SIZE = 16 * CHUNK_SIZE  # what is held of an object goes back to the system in such pieces
 _WIDENED = 2 * BLOCK_LENGTH  # up to the block's end, and by the tag
-
-
-def first_read(ciphertext_length: int) -> int:
-    """The bytes that what `receive_whole` gives will want first of tagged content.
-
-    Args:
-        ciphertext_length: bytes of it, with its tag.
-    """
-    whole = ciphertext_length - GCM_TAG_LENGTH <= CHUNK_SIZE
-    return ciphertext_length + 1 if whole else CHUNK_SIZE
 
 
 class Receiver(Protocol):

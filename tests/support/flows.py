@@ -10,7 +10,6 @@ from botocore.exceptions import ClientError
 from s3ec import CommitmentPolicy
 from s3ec.materials import MaterialsManager
 from s3ec.s3.flow import (
-    Arrive,
     Call,
     CloseBody,
     Deliver,
@@ -193,7 +192,6 @@ def written_down(effect: Effect) -> str:
 
 _DESCRIBED: dict[type, Callable[[Any], tuple[object, ...]]] = {
     Unwrap: lambda effect: (effect.checked.content_metadata.format.value,),
-    Arrive: lambda effect: (effect.length,),
     ReadBody: lambda effect: (effect.size, effect.has_tag),
     Deliver: lambda effect: (type(effect.content).__name__, effect.length, getattr(effect.content, "span", None)),
     NewDataKey: lambda effect: (effect.request,),

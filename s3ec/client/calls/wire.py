@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import HTTPClientError
 
-from s3ec.client.bodies.arriving import arriving
 from s3ec.client.bodies.ciphertext import CiphertextBody, encrypted_body
 from s3ec.client.bodies.ciphertext_reader import CiphertextReader
 from s3ec.client.bodies.delivery import deliver
@@ -26,7 +25,6 @@ from s3ec.client.calls.together import for_each
 from s3ec.client.server_side import rules as server_side
 from s3ec.errors import S3ECError
 from s3ec.s3.flow import (
-    Arrive,
     Call,
     CloseBody,
     Deliver,
@@ -190,7 +188,6 @@ _PERFORM: dict[type, Callable[[Wire, Any], object]] = {
     Call: lambda wire, effect: wire.call(effect.operation, effect.parameters),
     Store: _store,
     Unwrap: lambda _, effect: effect.checked.ask(),
-    Arrive: lambda _, effect: arriving(effect.body, effect.length, effect.checked.materials_manager),
     NewDataKey: lambda _, effect: Secret(effect.manager.get_encryption_materials(effect.request)),
     Encrypt: _encrypt,
     ReadBody: _read_body,
