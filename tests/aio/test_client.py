@@ -156,7 +156,10 @@ def _of_httpx() -> list[type]:
     from aiobotocore.httpsession import AIOHTTPSession
 
     try:
-        from aiobotocore.httpxsession import HttpxSession
+        from aiobotocore.httpxsession import HttpxSession, httpx
+
+        if httpx is None:
+            raise ImportError
     except ImportError:
         HttpxSession = type("HttpxSession", (AIOHTTPSession,), {"__module__": "aiobotocore.httpxsession"})  # noqa: N806
     return [HttpxSession, type("Own", (HttpxSession,), {})]
