@@ -156,13 +156,14 @@ def _of_httpx() -> list[type]:
     from aiobotocore.httpsession import AIOHTTPSession
 
     try:
-        from aiobotocore.httpxsession import HttpxSession, httpx
-
-        if httpx is None:
-            raise ImportError
+        from aiobotocore import httpxsession
     except ImportError:
-        HttpxSession = type("HttpxSession", (AIOHTTPSession,), {"__module__": "aiobotocore.httpxsession"})  # noqa: N806
-    return [HttpxSession, type("Own", (HttpxSession,), {})]
+        httpxsession = None
+    if getattr(httpxsession, "httpx", None) is None:
+        made = type("HttpxSession", (AIOHTTPSession,), {"__module__": "aiobotocore.httpxsession"})
+    else:
+        made = httpxsession.HttpxSession
+    return [made, type("Own", (made,), {})]
 
 
 @pytest.mark.parametrize("kind", _of_httpx(), ids=lambda kind: kind.__name__)
