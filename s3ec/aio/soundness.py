@@ -87,17 +87,23 @@ class _Bounded:
         return getattr(self._raw, name)
 
     async def read(self) -> bytes:
-        pieces, left = [], LONGEST_ANSWER
         try:
-            async for piece in self._raw.content.iter_any():
-                left -= len(piece)
-                if left < 0:
-                    self._raw.close()
-                    raise endless()
-                pieces.append(piece)
+            return await _whole(self._raw.content)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise _broken_off(error, self._request) from error
-        return b"".join(pieces)
+        finally:
+            # Whoever keeps an error keeps the answer, and its connection would be missing in the pool.
+            self._raw.close()
+
+
+async def _whole(stream: aiohttp.StreamReader) -> bytes:
+    pieces, left = [], LONGEST_ANSWER
+    async for piece in stream.iter_any():
+        left -= len(piece)
+        if left < 0:
+            raise endless()
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def _broken_off(error: Exception, request: Any) -> BotoCoreError:

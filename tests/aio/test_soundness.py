@@ -88,6 +88,24 @@ def test_endless_refusals_of_content(server: Server, ask: Ask) -> None:
     assert not server.flooded
 
 
+def test_connections_come_back(server: Server, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that breaks off in the text of an error keeps none, as long as anyone keeps the error."""
+    monkeypatch.setattr("s3ec.aio.soundness.LONGEST_ANSWER", 100_000)
+    kept: list[BaseException] = []
+
+    async def fail(s3: Any) -> None:
+        for _ in range(15):  # the pool has ten
+            with pytest.raises((BotoCoreError, UnreadableAnswerError)) as caught:
+                await asyncio.wait_for(s3.get_object(**PLACE), 60)
+            kept.append(caught.value)
+
+    server.say(b"<Error><Code>InternalError</Code></Error>", 500, cut=10, reset=True)
+    ask(fail)
+    server.say(b"<Error>", 500, endless=True)
+    ask(fail)
+    assert len(kept) == 30
+
+
 @pytest.mark.parametrize("operation", ["get_object", "list_objects_v2"])
 @pytest.mark.parametrize(
     ("more", "error"),
