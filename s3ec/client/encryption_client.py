@@ -148,6 +148,7 @@ class EncryptionClient(_Base):
             "needs-retry.s3", framing.end_retries_of_passing, unique_id="s3ec-no-second-sending"
         )
         self.meta.events.register_last("before-call.s3", framing.trail, unique_id="s3ec-trailer-of-passing")
+        framing.leave_unsigned(self.meta.events)
         checksums.choose_behind_others(self)
         seals.watch(self.meta.events)
         # Behind every other handler, of the root event too (more specific ones come before it): what answers in the

@@ -162,6 +162,9 @@ def test_on_the_wire(liar: LyingS3, lied_to: Callable[..., Any], size: int, kind
     # A small body is not asked for, it is sent: another round trip would take longer.
     assert ("expect" in headers) == (size > FRAME)
     assert ("aws-chunked" in headers.get("content-encoding", "")) == liar.url.startswith("https")
+    # S3 refuses a request that lacks a header that was signed.
+    signed = headers["authorization"].partition("SignedHeaders=")[2].partition(",")[0].split(";")
+    assert {"host", "x-amz-date"} <= set(signed) <= headers.keys()
     assert client.get_object(Bucket="b", Key="k")["Body"].read() == body
 
 

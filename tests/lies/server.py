@@ -57,7 +57,8 @@ class Server:
     def say(self, body: bytes = b"", status: int = 200, **more: Any) -> None:
         """Answer everything in one way; ``more`` is of `Answer`."""
         headers = [*more.pop("headers", []), ("Content-Length", str(len(body)))]
-        headers = [] if more.get("endless") else headers
+        # Else a client might send its next request where nobody listens any more.
+        headers = [("Connection", "close"), *([] if more.get("endless") else headers)]
         self.tell = lambda request, number, ask: ask() and Answer(status, headers, body, **more)
 
     def hang_up(self) -> None:

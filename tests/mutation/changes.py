@@ -280,5 +280,6 @@ def _called(error: str) -> str:
 
 def _text(node: ast.AST) -> str:
     """First line of a node's source; asked for before any change is made."""
-    text = ast.unparse(node).partition("\n")[0]
+    # Python 3.10 puts a space behind the word.
+    text = ast.unparse(node).partition("\n")[0].replace("lambda :", "lambda:")
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -15,7 +15,7 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from botocore import httpsession
+from botocore import auth, httpsession
 from botocore.exceptions import ClientError
 from botocore.httpchecksum import AwsChunkedWrapper
 
@@ -26,7 +26,9 @@ from s3ec.client.calls.seals import SealedBytes, SealedRequest, check_at_last
 from s3ec.client.multipart.body import PartBody
 from s3ec.errors import SourceChangedError
 
-__all__ = ["FramedBody", "PiecedBody", "end_retries_of_passing", "frame", "trail"]
+__all__ = ["FramedBody", "PiecedBody", "end_retries_of_passing", "frame", "leave_unsigned", "trail"]
+
+_ENCODING = "s3ec-transfer-encoding"
 
 _FRAME_SIZE = 1024 * 1024
 _AT_ONCE = 256 * 1024
@@ -205,8 +207,8 @@ def frame(request: Any, **_: Any) -> None:
 
     All other bodies stay as they are.
 
-    Nothing that is signed changes: SigV4 leaves ``Transfer-Encoding`` and ``Expect`` out, and chunks are
-    signed over http only, where botocore makes none.
+    Nothing that is signed changes: SigV4 leaves ``Transfer-Encoding`` and ``Expect`` out (see `leave_unsigned`), and
+    chunks are signed over http only, where botocore makes none.
 
     Args:
         request: botocore's prepared request.
@@ -225,7 +227,7 @@ def frame(request: Any, **_: Any) -> None:
     headers = request.headers
     length = _text(headers.get("X-Amz-Decoded-Content-Length"))
     trailer = _text(headers.get("X-Amz-Trailer"))
-    if trailer not in _TRAILERS or not length:
+    if trailer not in _TRAILERS or not length or _is_signed("transfer-encoding", headers):
         return
     framed = FramedBody(request.body, raw, int(length), trailer)
     if isinstance(request, SealedRequest):
@@ -236,6 +238,42 @@ def frame(request: Any, **_: Any) -> None:
     del headers["Transfer-Encoding"]
     if int(length) <= _AT_ONCE:
         _do_not_ask(headers)
+
+
+def leave_unsigned(events: Any) -> None:
+    """Have ``Transfer-Encoding`` left out of signatures, as it belongs to one connection, and a frame takes its place.
+
+    Newer botocores leave it out themselves. Signed by an older one and framed, a request would be refused by S3.
+
+    Args:
+        events: a client's emitter.
+    """
+    if "transfer-encoding" not in getattr(auth, "SIGNED_HEADERS_BLACKLIST", ("transfer-encoding",)):
+        events.register_first("request-created.s3", _take_encoding_out, unique_id="s3ec-encoding-out")
+        events.register_last("request-created.s3", _put_encoding_back, unique_id="s3ec-encoding-back")
+
+
+def _take_encoding_out(request: Any, **_: Any) -> None:
+    if isinstance(request.data, AwsChunkedWrapper) and "Transfer-Encoding" in request.headers:
+        request.context[_ENCODING] = request.headers["Transfer-Encoding"]
+        del request.headers["Transfer-Encoding"]
+
+
+def _put_encoding_back(request: Any, **_: Any) -> None:
+    encoding = request.context.pop(_ENCODING, None)
+    if encoding is not None:
+        request.headers["Transfer-Encoding"] = encoding
+
+
+def _is_signed(name: str, headers: Any) -> bool:
+    """True if a header is under the signature of a request: S3 then refuses one without it.
+
+    Args:
+        name: in small letters.
+        headers: of the request, ``Authorization`` among them where the signature is not in the URL.
+    """
+    _, _, rest = _text(headers.get("Authorization")).partition("SignedHeaders=")
+    return name in rest.partition(",")[0].strip().split(";")
 
 
 def _do_not_ask(headers: Any) -> None:
