@@ -9,7 +9,7 @@ what its HTTP library raises where the text of an error is cut. `make_sound` giv
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ConnectionClosedError, HTTPClientError, ReadTimeoutError
@@ -27,6 +27,7 @@ __all__ = [
     "check_answer",
     "endless",
     "make_sound",
+    "stand_before",
     "unreadable",
 ]
 
@@ -66,12 +67,23 @@ class UnreadableAnswerError(S3ECError, ResponseParserError):
 
 def make_sound(client: Any) -> None:
     """Let a client of our own refuse answers that are none. Where botocore is not made as expected, nothing changes."""
+    stand_before(client, _Parser, _Session)
+
+
+def stand_before(client: Any, parser: Callable[[Any], Any], session: Callable[[Any], Any]) -> None:
+    """Put something before a client's parsers and its HTTP session.
+
+    Args:
+        client: of boto3 or aiobotocore. One that is not made as expected stays as it is.
+        parser: makes of a parser what stands before it.
+        session: makes of the session what stands before it.
+    """
     endpoint = getattr(client, "_endpoint", None)
     factory = getattr(endpoint, "_response_parser_factory", None)
-    session = getattr(endpoint, "http_session", None)
-    if endpoint is not None and factory is not None and session is not None:
-        endpoint._response_parser_factory = _ParserFactory(factory)
-        endpoint.http_session = _Session(session)
+    behind = getattr(endpoint, "http_session", None)
+    if endpoint is not None and factory is not None and behind is not None:
+        endpoint._response_parser_factory = _ParserFactory(factory, parser)
+        endpoint.http_session = session(behind)
 
 
 def broken_off(error: HTTPError, request: Any) -> BotoCoreError:
@@ -82,16 +94,17 @@ def broken_off(error: HTTPError, request: Any) -> BotoCoreError:
 
 
 class _ParserFactory:
-    """Stands before botocore's own."""
+    """Stands before botocore's or aiobotocore's own."""
 
-    def __init__(self, factory: Any) -> None:
+    def __init__(self, factory: Any, parser: Callable[[Any], Any]) -> None:
         self._factory = factory
+        self._parser = parser
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._factory, name)
 
-    def create_parser(self, name: str) -> _Parser:
-        return _Parser(self._factory.create_parser(name))
+    def create_parser(self, name: str) -> Any:
+        return self._parser(self._factory.create_parser(name))
 
 
 class _Parser:

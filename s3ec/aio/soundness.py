@@ -8,32 +8,14 @@ from typing import Any
 import aiohttp
 from botocore.exceptions import BotoCoreError, ConnectionClosedError, HTTPClientError, ReadTimeoutError
 
-from s3ec.transport import LONGEST_ANSWER, OF_PARSER, check_answer, endless, unreadable
+from s3ec.transport import LONGEST_ANSWER, OF_PARSER, check_answer, endless, stand_before, unreadable
 
 __all__ = ["make_sound"]
 
 
 def make_sound(client: Any) -> None:
     """Let a client of our own refuse answers that are none. Where aiobotocore is not as expected, nothing changes."""
-    endpoint = getattr(client, "_endpoint", None)
-    factory = getattr(endpoint, "_response_parser_factory", None)
-    session = getattr(endpoint, "http_session", None)
-    if endpoint is not None and factory is not None and session is not None:
-        endpoint._response_parser_factory = _ParserFactory(factory)
-        endpoint.http_session = _Session(session)
-
-
-class _ParserFactory:
-    """Stands before aiobotocore's own."""
-
-    def __init__(self, factory: Any) -> None:
-        self._factory = factory
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._factory, name)
-
-    def create_parser(self, name: str) -> _Parser:
-        return _Parser(self._factory.create_parser(name))
+    stand_before(client, _Parser, _Session)
 
 
 class _Parser:
