@@ -6,9 +6,17 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .world import PROFILES, World
+from boto3.s3.transfer import TransferConfig
 
-__all__ = ["WORD", "Call"]
+from .world import AGAIN, PROFILES, World
+
+__all__ = ["BOTH", "COPIED", "IN_PARTS", "LARGE", "PAGES", "WORD", "Call"]
+
+BOTH = ("V3, AES", "V3, KMS, bound")
+COPIED = ("V3, AES", "V3, AES, instruction file")
+IN_PARTS = TransferConfig(multipart_threshold=1024, multipart_chunksize=1024, max_concurrency=3)
+LARGE = (AGAIN * (6 * 1024 * 1024 // len(AGAIN) + 1))[: 5 * 1024 * 1024 + 100]
+PAGES = 20  # paginators go on as long as there are new tokens; who calls them may stop
 
 WORD = "word"
 """Verdict on an answer that nothing protects, such as a list or a header: it is what S3 says, and no content."""

@@ -23,7 +23,7 @@ from s3ec.migrate import (
     run,
 )
 
-from .call import WORD, Call
+from .call import BOTH, COPIED, IN_PARTS, LARGE, PAGES, WORD, Call
 from .calls_of_files import FILES
 from .calls_of_tasks import TASKS
 from .honest import KMS_KEY
@@ -77,11 +77,8 @@ def _head(world: World) -> str:
     return WORD
 
 
-_PAGES = 20  # boto3's paginators go on as long as there are new tokens; who calls them may stop
-
-
 def _list(world: World) -> str:
-    for _ in itertools.islice(world.client().get_paginator("list_objects_v2").paginate(Bucket="bucket"), _PAGES):
+    for _ in itertools.islice(world.client().get_paginator("list_objects_v2").paginate(Bucket="bucket"), PAGES):
         pass
     return WORD
 
@@ -111,12 +108,10 @@ def _presigned_get(world: World) -> str:
 
 # Files and managed transfers
 
-_IN_PARTS = TransferConfig(multipart_threshold=1024, multipart_chunksize=1024, max_concurrency=3)
-
 
 def _download_file(world: World) -> str:
     path = world.folder / "file"
-    world.client().download_file("bucket", KEY, str(path), Config=_IN_PARTS)
+    world.client().download_file("bucket", KEY, str(path), Config=IN_PARTS)
     return world.judge(path.read_bytes())
 
 
@@ -130,13 +125,13 @@ def _download_over(world: World) -> str:
     """A file that is there already stays as it is, or becomes the object."""
     path = world.folder / "file"
     path.write_bytes(b"the file that stood here")
-    world.client().download_file("bucket", KEY, str(path), Config=_IN_PARTS)
+    world.client().download_file("bucket", KEY, str(path), Config=IN_PARTS)
     return world.judge(path.read_bytes())
 
 
 def _download_fileobj(world: World) -> str:
     file = io.BytesIO()
-    world.client().download_fileobj("bucket", KEY, file, Config=_IN_PARTS)
+    world.client().download_fileobj("bucket", KEY, file, Config=IN_PARTS)
     return world.judge(file.getvalue())
 
 
@@ -150,12 +145,9 @@ def _upload_file(world: World) -> str:
     return "right"
 
 
-_LARGE = (AGAIN * (6 * 1024 * 1024 // len(AGAIN) + 1))[: 5 * 1024 * 1024 + 100]
-
-
 def _upload_fileobj(world: World) -> str:
     config = TransferConfig(multipart_threshold=1024, multipart_chunksize=5 * 1024 * 1024, max_concurrency=2)
-    world.client().upload_fileobj(io.BytesIO(_LARGE), "bucket", KEY, Config=config)
+    world.client().upload_fileobj(io.BytesIO(LARGE), "bucket", KEY, Config=config)
     return "right"
 
 
@@ -242,7 +234,7 @@ def _abort(world: World) -> str:
 
 def _list_parts(world: World) -> str:
     pages = world.notes["client"].get_paginator("list_parts")
-    for _ in itertools.islice(pages.paginate(**world.place(), UploadId=world.notes["upload"]), _PAGES):
+    for _ in itertools.islice(pages.paginate(**world.place(), UploadId=world.notes["upload"]), PAGES):
         pass
     return WORD
 
@@ -326,7 +318,6 @@ def _command(*words: str, verdict: str = WORD) -> Callable[[World], str]:
     return act
 
 
-_BOTH = ("V3, AES", "V3, KMS, bound")
 _NOW = (AGAIN,)
 CALLS = (
     Call("Reading", "get_object", _get),
@@ -346,26 +337,26 @@ CALLS = (
     Call("Transfers", "download_file, over another", _download_over),
     Call("Transfers", "download_fileobj", _download_fileobj),
     Call("Transfers", "upload_file", _upload_file, writes=_NOW),
-    Call("Transfers", "upload_fileobj, in parts", _upload_fileobj, writes=(_LARGE,), profiles=_BOTH),
+    Call("Transfers", "upload_fileobj, in parts", _upload_fileobj, writes=(LARGE,), profiles=BOTH),
     Call(
         "Transfers",
         "copy",
         _managed_copy,
         writes=(PLAIN,),
         is_made_by_s3=("copy",),
-        profiles=("V3, AES", "V3, AES, instruction file"),
+        profiles=COPIED,
     ),
     Call("Writing", "put_object", _put, writes=_NOW),
     Call("Writing", "put_object, stream", _put_stream, writes=_NOW),
     Call("Writing", "put_object, IfNoneMatch", _put_new, writes=_NOW),
-    Call("Writing", "presigned upload", _presigned_put, writes=_NOW, profiles=("V3, AES", "V3, KMS, bound")),
+    Call("Writing", "presigned upload", _presigned_put, writes=_NOW, profiles=BOTH),
     Call(
         "Writing",
         "copy_object",
         _copy,
         writes=(PLAIN,),
         is_made_by_s3=("copy",),
-        profiles=("V3, AES", "V3, AES, instruction file"),
+        profiles=COPIED,
     ),
     Call("Writing", "delete_object", _delete, deletes=("parts",)),
     Call("Multipart", "create_multipart_upload", _create, writes=_NOW),
@@ -382,7 +373,7 @@ CALLS = (
     Call("Multipart", "complete_multipart_upload", _complete, lambda world: _begin(world, 3), writes=_NOW),
     Call("Multipart", "abort_multipart_upload", _abort, lambda world: _begin(world, 1)),
     Call("Multipart", "list_parts", _list_parts, lambda world: _begin(world, 3)),
-    Call("Multipart", "resume_upload", _resume, _export, writes=_NOW, profiles=_BOTH),
+    Call("Multipart", "resume_upload", _resume, _export, writes=_NOW, profiles=BOTH),
     Call(
         "Buckets",
         "migrate",
@@ -395,9 +386,9 @@ CALLS = (
     Call("Buckets", "verify", _job(Action.VERIFY), profiles=("V3, AES", "V2, KMS")),
     Call("Buckets", "purge-plaintext-versions", _purge, profiles=("V3, KMS, bound",)),
     Call("Buckets", "s3ec ls", _command("ls", "s3://bucket/", "--recursive")),
-    Call("Buckets", "s3ec audit", _command("audit", "s3://bucket", "--json"), profiles=_BOTH),
+    Call("Buckets", "s3ec audit", _command("audit", "s3://bucket", "--json"), profiles=BOTH),
     Call(
-        "Buckets", "s3ec cp", _command("cp", f"s3://bucket/{KEY}", "FILE", "KEY", verdict="content"), profiles=_BOTH[:1]
+        "Buckets", "s3ec cp", _command("cp", f"s3://bucket/{KEY}", "FILE", "KEY", verdict="content"), profiles=BOTH[:1]
     ),
     *TASKS,
     *FILES,

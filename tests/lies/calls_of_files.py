@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.config import Config
 
-from .call import WORD, Call
+from .call import COPIED, WORD, Call
 from .honest import KMS_KEY
 from .world import AGAIN, KEY, OLDER, OTHER, PLAIN, World, key_file
 
@@ -141,7 +141,6 @@ def _remove(world: World, fs: Any) -> str:
     return "right"
 
 
-_COPIED = ("V3, AES", "V3, AES, instruction file")
 _call = functools.partial(Call, "The file system", needs="s3fs")
 FILES = (
     _call("fs cat_file", _with_file_system(_cat)),
@@ -162,6 +161,6 @@ FILES = (
         writes_of_older=(OLDER + AGAIN,),
         writes_of_other=(OTHER + AGAIN,),
     ),
-    _call("fs cp_file", _with_file_system(_copy), writes=(PLAIN,), is_made_by_s3=("copy",), profiles=_COPIED),
+    _call("fs cp_file", _with_file_system(_copy), writes=(PLAIN,), is_made_by_s3=("copy",), profiles=COPIED),
     _call("fs rm_file", _with_file_system(_remove), deletes=("parts",)),
 )

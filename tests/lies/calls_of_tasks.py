@@ -14,15 +14,12 @@ from boto3.s3.transfer import TransferConfig
 
 from s3ec import AesKeyring, KmsKeyring
 
-from .call import WORD, Call
+from .call import BOTH, COPIED, IN_PARTS, LARGE, PAGES, WORD, Call
 from .honest import KMS_KEY
 from .world import AGAIN, KEY, OLDER, OTHER, PLAIN, WRAPPING_KEY, World
 
 __all__ = ["TASKS"]
 
-_PAGES = 20  # a paginator goes on as long as there are new tokens; who calls it may stop
-_IN_PARTS = TransferConfig(multipart_threshold=1024, multipart_chunksize=1024, max_concurrency=3)
-_LARGE = (AGAIN * (6 * 1024 * 1024 // len(AGAIN) + 1))[: 5 * 1024 * 1024 + 100]
 
 _Act = Callable[[World, Any], Awaitable[str]]
 
@@ -97,20 +94,20 @@ async def _list(world: World, client: Any) -> str:
     pages = client.get_paginator("list_objects_v2").paginate(Bucket="bucket")
     with contextlib.suppress(StopAsyncIteration):
         iterator = aiter(pages)
-        for _ in itertools.repeat(None, _PAGES):
+        for _ in itertools.repeat(None, PAGES):
             await anext(iterator)
     return WORD
 
 
 async def _download_file(world: World, client: Any) -> str:
     path = world.folder / "file"
-    await client.download_file("bucket", KEY, str(path), Config=_IN_PARTS)
+    await client.download_file("bucket", KEY, str(path), Config=IN_PARTS)
     return world.judge(path.read_bytes())
 
 
 async def _download_fileobj(world: World, client: Any) -> str:
     file = io.BytesIO()
-    await client.download_fileobj("bucket", KEY, file, Config=_IN_PARTS)
+    await client.download_fileobj("bucket", KEY, file, Config=IN_PARTS)
     return world.judge(file.getvalue())
 
 
@@ -126,7 +123,7 @@ async def _upload_file(world: World, client: Any) -> str:
 
 async def _upload_fileobj(world: World, client: Any) -> str:
     config = TransferConfig(multipart_threshold=1024, multipart_chunksize=5 * 1024 * 1024, max_concurrency=2)
-    await client.upload_fileobj(io.BytesIO(_LARGE), "bucket", KEY, Config=config)
+    await client.upload_fileobj(io.BytesIO(LARGE), "bucket", KEY, Config=config)
     return "right"
 
 
@@ -191,8 +188,6 @@ async def _abort(world: World, client: Any) -> str:
     return "right"
 
 
-_BOTH = ("V3, AES", "V3, KMS, bound")
-_COPIED = ("V3, AES", "V3, AES, instruction file")
 _call = functools.partial(Call, "The asynchronous client", needs="aiobotocore")
 TASKS = (
     _call("aio get_object", _with_client(_get)),
@@ -205,11 +200,11 @@ TASKS = (
     _call("aio download_file, in parts", _with_client(_download_file)),
     _call("aio download_fileobj", _with_client(_download_fileobj)),
     _call("aio upload_file", _with_client(_upload_file), writes=(AGAIN,)),
-    _call("aio upload_fileobj, in parts", _with_client(_upload_fileobj), writes=(_LARGE,), profiles=_BOTH),
+    _call("aio upload_fileobj, in parts", _with_client(_upload_fileobj), writes=(LARGE,), profiles=BOTH),
     _call("aio put_object", _with_client(_put), writes=(AGAIN,)),
     _call("aio put_object, stream", _with_client(_put_stream), writes=(AGAIN,)),
-    _call("aio copy_object", _with_client(_copy), writes=(PLAIN,), is_made_by_s3=("copy",), profiles=_COPIED),
-    _call("aio copy", _with_client(_managed_copy), writes=(PLAIN,), is_made_by_s3=("copy",), profiles=_COPIED),
+    _call("aio copy_object", _with_client(_copy), writes=(PLAIN,), is_made_by_s3=("copy",), profiles=COPIED),
+    _call("aio copy", _with_client(_managed_copy), writes=(PLAIN,), is_made_by_s3=("copy",), profiles=COPIED),
     _call("aio parts at once", _with_client(_multipart), writes=(AGAIN,)),
     _call(
         "aio upload_part_copy",
