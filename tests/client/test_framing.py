@@ -147,6 +147,16 @@ def test_everything_else_stays_as_botocore_made_it(body: Any, trailer: str) -> N
     assert (request.body, dict(request.headers)) == before
 
 
+def test_what_is_signed_stays() -> None:
+    """Where another signer has signed that HTTP's chunks follow, they do; S3 refuses what lacks a signed header."""
+    for signed, stays in (("host;transfer-encoding;x-amz-date", True), ("host;x-amz-date", False)):
+        request = _request(AwsChunkedWrapper(io.BytesIO(b"body")), 4)
+        request.headers["Authorization"] = f"AWS4-HMAC-SHA256 Credential=c, SignedHeaders={signed}, Signature=0"
+        before = request.body
+        frame(request)
+        assert (request.body is before) == ("Transfer-Encoding" in request.headers) == stays
+
+
 @pytest.mark.parametrize("size", [0, 1000, 1024 * 1024, 3 * 1024 * 1024 + 1])
 @pytest.mark.parametrize("kind", ["bytes", "file", "stream"])
 def test_on_the_wire(liar: LyingS3, lied_to: Callable[..., Any], size: int, kind: str) -> None:
