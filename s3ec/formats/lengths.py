@@ -1,4 +1,4 @@
-"""The lengths that the values of content metadata have, in bytes: what has another one is no writer's."""
+"""Lengths in bytes: of the values of content metadata, and of the plaintext as its writer noted it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ from s3ec.algorithms import (
 )
 from s3ec.formats.metadata import ContentMetadata
 
-__all__ = ["length_fault"]
+__all__ = ["length_fault", "noted_length"]
+
+
+def noted_length(metadata: ContentMetadata, stored: int) -> int | None:
+    """Return the plaintext bytes as the writer of CBC content noted them; None if it did not, or padding forbids it.
+
+    The note may lie by less than a block, which nothing but decrypting could tell.
+    """
+    noted = metadata.stored_plaintext_length
+    return noted if noted is not None and metadata.algorithm_suite.ciphertext_length(noted) == stored else None
 
 
 def length_fault(content_metadata: ContentMetadata) -> str | None:

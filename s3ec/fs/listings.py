@@ -17,8 +17,8 @@ from s3ec.algorithms import GCM_TAG_LENGTH
 from s3ec.client.options import Options
 from s3ec.errors import S3ECError
 from s3ec.formats import INSTRUCTION_FILE_SUFFIX
+from s3ec.formats.lengths import noted_length
 from s3ec.s3 import instruction_files
-from s3ec.s3.head_object import noted_length
 from s3ec.s3.lists import Trail
 from s3ec.transport import UnreadableAnswerError
 

@@ -12,12 +12,19 @@ from s3ec.errors import AuthenticationError
 from s3ec.s3 import ranges
 from s3ec.s3.answers import is_partial, length_of
 from s3ec.s3.flow import Flow, call, close_body, open_cipher
-from s3ec.s3.objects import ReadRequest, check, check_stored_length, describe_unencrypted, resolve, take_read_request
+from s3ec.s3.objects import (
+    ReadRequest,
+    check,
+    check_stored_length,
+    decrypted_response,
+    describe_unencrypted,
+    resolve,
+    take_read_request,
+)
 from s3ec.s3.pinning import read_again_if_replaced
 from s3ec.s3.range_header import parse_range
 from s3ec.s3.surroundings import Surroundings
 from s3ec.s3.verified import Table
-from s3ec.s3.whole import decrypted_response
 
 __all__ = ["get_object", "get_whole_object"]
 

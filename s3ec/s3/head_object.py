@@ -9,6 +9,7 @@ from s3ec import formats
 from s3ec.algorithms import GCM_TAG_LENGTH
 from s3ec.errors import S3ECError
 from s3ec.formats import ContentMetadata, Detection, MetadataLocation
+from s3ec.formats.lengths import noted_length
 from s3ec.s3.answers import length_of, state_span
 from s3ec.s3.flow import Flow, call
 from s3ec.s3.objects import (
@@ -23,7 +24,7 @@ from s3ec.s3.range_header import ByteRange, parse_content_range, parse_range
 from s3ec.s3.range_reads import range_not_satisfiable
 from s3ec.s3.surroundings import Surroundings
 
-__all__ = ["head_object", "head_parameters", "noted_length", "plaintext_length"]
+__all__ = ["head_object", "head_parameters", "plaintext_length"]
 
 
 def head_object(s3: Surroundings, parameters: dict[str, Any]) -> Flow[dict[str, Any]]:
@@ -85,15 +86,6 @@ def plaintext_length(head: Mapping[str, Any]) -> int:
     except S3ECError:
         tagged = False
     return max(length_of(head) - GCM_TAG_LENGTH * tagged, 0)
-
-
-def noted_length(metadata: ContentMetadata, stored: int) -> int | None:
-    """Return the plaintext bytes as the writer of CBC content noted them; None if it did not, or padding forbids it.
-
-    The note may lie by less than a block, which nothing but decrypting could tell.
-    """
-    noted = metadata.stored_plaintext_length
-    return noted if noted is not None and metadata.algorithm_suite.ciphertext_length(noted) == stored else None
 
 
 def _speak_of_plaintext(

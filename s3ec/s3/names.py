@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from s3ec.errors import S3ECError, escaped
+from s3ec.formats.metadata import OBJECT_ARN_PAIR
+from s3ec.s3.surroundings import ReadRules, WriteRules
 
-__all__ = ["Located", "located", "location_of", "object_arn"]
+__all__ = ["Located", "bound_context", "located", "location_of", "object_arn"]
 
 
 def location_of(parameters: Mapping[str, Any]) -> str | None:
@@ -54,3 +56,10 @@ def object_arn(bucket: str, key: str) -> str:
     if bucket.startswith("arn:"):
         return f"{bucket}/object/{key}"
     return f"arn:aws:s3:::{bucket}/{key}"
+
+
+def bound_context(parameters: Mapping[str, Any], rules: ReadRules | WriteRules) -> dict[str, str] | None:
+    """The pair that binds the object's place into its encryption context, where the client does so."""
+    if not rules.bind_object:
+        return None
+    return {OBJECT_ARN_PAIR: object_arn(parameters["Bucket"], parameters["Key"])}

@@ -1,4 +1,4 @@
-"""What an object is, resolved from an answer of S3: the bridge between responses and the decryption gate."""
+"""What an object is by an answer of S3, and what the caller is answered: before and behind the decryption gate."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.legacy.wrapping import content_failure_for
 from s3ec.errors import AuthenticationError, InstructionFileError, NotEncryptedError
 from s3ec.formats import ContentMetadata, MetadataLocation
+from s3ec.formats.lengths import noted_length
 from s3ec.formats.metadata import RESERVED_CONTEXT_NAMES
 from s3ec.materials import StoredContext
 from s3ec.s3 import flow, instruction_files
-from s3ec.s3.flow import Flow
-from s3ec.s3.names import object_arn
-from s3ec.s3.requests import bound_context, take_read_context
+from s3ec.s3.answers import length_of, state_span
+from s3ec.s3.contents import Span, WholeContent
+from s3ec.s3.flow import Deliver, Flow
+from s3ec.s3.names import bound_context, location_of, object_arn
+from s3ec.s3.requests import take_read_context
 from s3ec.s3.surroundings import Surroundings
 
 __all__ = [
@@ -25,6 +28,7 @@ __all__ = [
     "ReadRequest",
     "check",
     "check_stored_length",
+    "decrypted_response",
     "describe",
     "describe_unencrypted",
     "open_cipher",
@@ -199,3 +203,45 @@ def speak_plaintext(response: dict[str, Any], description: dict[str, Any]) -> No
     if "ContentRange" in response:
         headers["content-range"] = response["ContentRange"]
         headers["accept-ranges"] = response.get("AcceptRanges", "bytes")
+
+
+def decrypted_response(
+    s3: Surroundings,
+    request: ReadRequest,
+    response: dict[str, Any],
+    found: EncryptedObject,
+    cipher: ContentCipher,
+    *,
+    span: Span | None = None,
+) -> Flow[dict[str, Any]]:
+    """Put the decrypting body and the plaintext's own figures into an answer that carries the whole ciphertext.
+
+    Args:
+        s3: the client.
+        request: the caller's.
+        response: S3's answer, its length checked.
+        found: what the object is.
+        cipher: opens it.
+        span: first and last offset of the plaintext that is handed out, where the caller asked for a range (GCM alone).
+    """
+    length = length_of(response)
+    tagged = not cipher.suite.is_legacy
+    plaintext_length = length - cipher.suite.tag_length if tagged else None
+    if plaintext_length is None:
+        noted = noted_length(found.content_metadata, length)
+        response["ContentLength"] = length if noted is None else noted
+    elif span is None:
+        response["ContentLength"] = plaintext_length
+    else:
+        state_span(response, span, plaintext_length)
+    delayed = s3.reading.enable_delayed_authentication
+    handed_out = None if plaintext_length is None or span == (0, plaintext_length - 1) else span
+    response["Body"] = yield Deliver(
+        response["Body"],
+        WholeContent(cipher, length, delayed, handed_out),
+        response["ContentLength"] if tagged else None,
+        location_of(request.parameters),
+        response.get("ResponseMetadata"),
+    )
+    speak_plaintext(response, describe(found, authenticated=tagged and not delayed))
+    return response

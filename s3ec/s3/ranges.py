@@ -16,13 +16,12 @@ from s3ec.s3.answers import check_partial, etag_of, is_partial, length_of
 from s3ec.s3.contents import Nothing, UnverifiedSpan, VerifiedSpan
 from s3ec.s3.flow import Flow, RefusedError, call, close_body, enter, leave, open_cipher, read_body, work
 from s3ec.s3.head_object import head_parameters
-from s3ec.s3.objects import ReadRequest, check, check_stored_length, describe_unencrypted, resolve
+from s3ec.s3.objects import ReadRequest, check, check_stored_length, decrypted_response, describe_unencrypted, resolve
 from s3ec.s3.pinning import ReplacedError, get_pinned
 from s3ec.s3.range_header import ByteRange, parse_content_range
 from s3ec.s3.range_reads import Part, Question, RangeRead, range_not_satisfiable
 from s3ec.s3.surroundings import Surroundings
 from s3ec.s3.verified import RANGE_CHUNK_SIZE, Authentication, OpenedKey, Place, Table, VerifiedObject
-from s3ec.s3.whole import decrypted_response
 
 __all__ = ["authenticate", "get_part", "get_range", "question"]
 

@@ -9,14 +9,13 @@ from s3ec import formats
 from s3ec.errors import ConfigurationError, UnsupportedOperationError
 from s3ec.formats.metadata import OBJECT_ARN_PAIR
 from s3ec.materials import STORED_CONTEXT, StoredContext
-from s3ec.s3.names import object_arn
-from s3ec.s3.surroundings import ReadRules, WriteRules
+from s3ec.s3.names import bound_context
+from s3ec.s3.surroundings import WriteRules
 
 __all__ = [
     "OBJECT_ARN_PAIR",
     "GRANTS",
     "USER_METADATA_LIMIT",
-    "bound_context",
     "check_metadata_size",
     "check_user_metadata",
     "refuse_write_suffix",
@@ -72,13 +71,6 @@ def _checked_context(context: object) -> dict[str, str] | None:
     ):
         raise ConfigurationError("EncryptionContext must map strings to strings")
     return dict(context)
-
-
-def bound_context(parameters: Mapping[str, Any], rules: ReadRules | WriteRules) -> dict[str, str] | None:
-    """The pair that binds the object's place into its encryption context, where the client does so."""
-    if not rules.bind_object:
-        return None
-    return {OBJECT_ARN_PAIR: object_arn(parameters["Bucket"], parameters["Key"])}
 
 
 def refuse_write_suffix(parameters: Mapping[str, Any]) -> None:

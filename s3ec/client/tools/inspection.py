@@ -15,9 +15,9 @@ from s3ec.client.calls import driver
 from s3ec.client.encryption_client import raw_view
 from s3ec.client.tools.buckets import ServerSideState, server_side_state
 from s3ec.formats import ContentMetadata
+from s3ec.formats.lengths import noted_length
 from s3ec.s3.answers import length_of
 from s3ec.s3.flow import Call, CloseBody, Effect, ReadBody
-from s3ec.s3.head_object import noted_length
 from s3ec.s3.inspect_object import inspect_object
 
 __all__ = ["Inspection", "inspect"]
