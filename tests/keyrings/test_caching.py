@@ -197,6 +197,18 @@ def test_an_unknown_length_counts_as_the_greatest(make: Make) -> None:
     assert len(set(keys_of(make(), 10_000, length=None))) == 1
 
 
+def test_the_limits_by_default(make: Make) -> None:
+    """Those that the class states: objects and bytes for one data key, and data keys at a time."""
+    keys = keys_of(make(), 10_001)
+    assert keys[0] == keys[9_999] != keys[10_000]
+    keys = keys_of(make(max_messages=20_000), 16_385, length=GCM_MAX_PLAINTEXT_LENGTH)
+    assert keys[0] == keys[16_383] != keys[16_384]
+    manager = make()
+    for number in range(1_001):
+        manager.get_encryption_materials(write_request(encryption_context={"n": str(number)}))
+    assert secrets(manager) == 1_000
+
+
 def test_an_age_below_a_second(make: Make, clock: Clock) -> None:
     """Is an age."""
     manager = make(max_age=0.5)

@@ -259,6 +259,28 @@ def test_what_is_ordered_is_not_ordered_again(make: Make, keyring: CountingKeyri
     assert all(thread.daemon for thread in threads)
 
 
+def test_the_limits_by_default(make: Make, keyring: CountingKeyring) -> None:
+    """Those of the signature: keys of a kind, calls at the same time, and kinds."""
+    manager, go_on = make(), threading.Event()
+    take(manager)
+
+    def held() -> None:
+        if threading.current_thread() is not threading.main_thread():
+            assert go_on.wait(60)
+
+    keyring.before = held
+    for _ in range(20):
+        manager.get_encryption_materials(write_request())
+    assert manager._running == 8
+    go_on.set()
+    settle(manager)
+    (pool,) = manager._pools.values()
+    assert len(pool.ready) == 32
+    for number in range(20):
+        take(manager, encryption_context={"n": str(number)})
+    assert len(manager._pools) == 16
+
+
 def test_the_kind_that_is_used_stays(make: Make) -> None:
     """The one that was asked for least recently is dropped, not the oldest."""
     manager = make(size=4, capacity=2)
