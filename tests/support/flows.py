@@ -116,10 +116,11 @@ class ByHand:
         return self._go_on(lambda: self._flow.throw(error))
 
     def _go_on(self, step: Callable[[], Effect]) -> Effect | None:
+        self.asked = None
         try:
             self.asked = step()
         except StopIteration as end:
-            self.asked, self.result = None, end.value
+            self.result = end.value
         return self.asked
 
 
