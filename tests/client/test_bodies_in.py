@@ -16,7 +16,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ParamValidationError
 
-from s3ec.client.bodies.sources import CHUNK_SIZE
+from s3ec.client.bodies.sources import CHUNK_SIZE, open_source
 from s3ec.errors import ConfigurationError, ObjectTooLargeError, S3ECError, SourceChangedError
 
 from support.counting import CountingManager
@@ -66,6 +66,27 @@ def test_every_kind_of_body_round_trips(liar: LyingS3, lied_to: Callable[..., An
         assert len(stored) == len(expected) + 16, kind
         assert len(expected) < 32 or expected[:32] not in stored, kind
         assert client.get_object(Bucket="b", Key="k")["Body"].read() == expected, kind
+
+
+@pytest.mark.parametrize("size", [0, 5, CHUNK_SIZE, 3 * CHUNK_SIZE + 5])
+def test_memory_is_filled_from_every_kind(tmp_path: Path, size: int) -> None:
+    """As read in chunks, and to the last byte; what is asked for at a time is no more than a chunk."""
+    given = os.urandom(size)
+    for kind, body, expected in _kinds(given, tmp_path):
+        source, room = open_source(body), bytearray(size + 9)
+        assert source.fill(memoryview(room)[:3]) == min(3, len(expected)), kind
+        assert source.fill(memoryview(room)[3:]) == max(len(expected) - 3, 0), kind
+        assert room[: len(expected)] == expected, kind
+        assert not source.read_chunk(1), kind
+    asked: list[int] = []
+
+    class Noting(ReadOnly):
+        def read(self, size: int = -1) -> bytes:
+            asked.append(size)
+            return super().read(size)
+
+    assert open_source(Noting(given)).fill(memoryview(bytearray(size))) == size
+    assert max(asked, default=0) <= CHUNK_SIZE
 
 
 def test_text_and_absent_bodies(http_liar: LyingS3, lied_to: Callable[..., Any]) -> None:

@@ -47,6 +47,10 @@ class Source(Protocol):
         """Return the next ``size`` bytes; fewer only at the end. The view is valid until the next call."""
         ...
 
+    def fill(self, view: memoryview) -> int:
+        """Read into memory of the reader's own, and return how many bytes; fewer than fit only at the end."""
+        ...
+
     def rewind(self) -> None:
         """Go back to where the body stood when the call was made."""
         ...
@@ -82,6 +86,13 @@ class BytesSource:
         # Memory of the caller's may change at any moment: what is authenticated, compared and encrypted is one snapshot
         # of it. Otherwise a write between two of these would send a second plaintext under the same counters.
         return chunk if self.immutable else memoryview(bytes(chunk))
+
+    def fill(self, view: memoryview) -> int:
+        """See `Source`."""
+        chunk = self._view[self._offset : self._offset + len(view)]
+        self._offset += len(chunk)
+        view[: len(chunk)] = chunk
+        return len(chunk)
 
     def rewind(self) -> None:
         """See `Source`."""
@@ -132,21 +143,22 @@ class _Reader:
         if len(self._buffer) < size:
             self._buffer = bytearray(size)
         view = memoryview(self._buffer)
+        return view[: self.fill(view[:size])]
+
+    def fill(self, view: memoryview) -> int:
         filled = 0
-        while filled < size:
-            count = self._read_some(view[filled:size])
-            if count == 0:
-                break
+        while filled < len(view) and (count := self._read_some(view[filled:])):
             filled += count
-        return view[:filled]
+        return filled
 
     def _read_some(self, view: memoryview) -> int:
         if self._readinto is not None:
             count: int | None = self._readinto(view)
             return there(count)
-        data = octets_of(there(self._body.read(len(view))))
-        if len(data) > len(view):
-            raise SourceChangedError(f"Body answered read({len(view)}) with {len(data)} bytes")
+        wanted = min(len(view), CHUNK_SIZE)
+        data = octets_of(there(self._body.read(wanted)))
+        if len(data) > wanted:
+            raise SourceChangedError(f"Body answered read({wanted}) with {len(data)} bytes")
         view[: len(data)] = data
         return len(data)
 
@@ -209,9 +221,16 @@ class FileSource(_Reader):
 
     def read_chunk(self, size: int) -> memoryview:
         """See `Source`."""
-        chunk = super().read_chunk(size if self._room is None else min(size, self._room - self._read))
-        self._read += len(chunk)
-        return chunk
+        return super().read_chunk(min(size, self._left(size)))
+
+    def fill(self, view: memoryview) -> int:
+        """See `Source`."""
+        filled = super().fill(view[: self._left(len(view))])
+        self._read += filled
+        return filled
+
+    def _left(self, size: int) -> int:
+        return size if self._room is None else self._room - self._read
 
     def rewind(self) -> None:
         """See `Source`."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 
+from s3ec.algorithms import GCM_TAG_LENGTH
 from s3ec.client.bodies.sources import Source
 from s3ec.errors import S3ECError
 
 __all__ = ["PartBody", "pieces"]
 
-_MOST_AT_ONCE = 256 * 1024  # for each of ten parts in flight, whatever botocore likes to read at a time
+# A chunk of a frame with the tag behind it, for each of ten parts in flight, whatever botocore likes to read at a time.
+_MOST_AT_ONCE = 1024 * 1024 + GCM_TAG_LENGTH
 
 
 def pieces(read_at: Callable[[int, int], bytes], offset: int, wanted: int) -> Iterator[bytes]:

@@ -121,6 +121,10 @@ class _Joined:
     def read_chunk(self, size: int) -> memoryview:
         return self._head.read_chunk(size) or self._rest.read_chunk(size)
 
+    def fill(self, view: memoryview) -> int:
+        filled = self._head.fill(view)
+        return filled + self._rest.fill(view[filled:]) if filled < len(view) else filled
+
     def rewind(self) -> None:
         self._rest.rewind()
 
@@ -218,18 +222,15 @@ class _PartedUpload:
 
     def _parts(self) -> Iterator[tuple[EncryptedPart, memoryview]]:
         """Read, encrypt and yield the parts in order, each with its buffer."""
-        chunk = self._source.read_chunk(CHUNK_SIZE)
-        total = 0
+        ahead, total = b"", 0
         while True:
             buffer = self._buffer()
-            filled = 0
-            while chunk and filled < self._part_size:
-                piece = chunk[: self._part_size - filled]
-                buffer[filled : filled + len(piece)] = piece
-                filled += len(piece)
-                chunk = chunk[len(piece) :] or self._source.read_chunk(CHUNK_SIZE)
+            # Straight to where it is encrypted and sent from: each copy of a part passes through the memory twice.
+            buffer[: len(ahead)] = ahead
+            filled = len(ahead) + self._source.fill(buffer[len(ahead) : self._part_size])
+            ahead = bytes(self._source.read_chunk(1)) if filled == self._part_size else b""
             total += filled
-            last = not chunk
+            last = not ahead
             check_total(self._known, total, last=last)
             yield self._encrypted(buffer[:filled], buffer, last=last), buffer
             if last:
