@@ -11,13 +11,14 @@ from typing import Any
 
 from aiobotocore import httpchecksum, response
 
-__all__ = ["AsyncReader"]
+__all__ = ["PLAIN_BODY", "AsyncReader"]
 
 _SURPLUS = 64 * 1024
 
 # Both have had other names, in the years before these.
 _WITH_CHECKSUM: type = getattr(httpchecksum, "AioStreamingChecksumBody", None) or httpchecksum.StreamingChecksumBody
-_PLAIN: Any = getattr(response, "AioStreamingBody", None) or response.StreamingBody
+PLAIN_BODY: Any = getattr(response, "AioStreamingBody", None) or response.StreamingBody
+"""aiobotocore's own body, without a checksum."""
 
 
 class AsyncReader:
@@ -35,7 +36,7 @@ class AsyncReader:
         self._read: Callable[[int], Awaitable[bytes]] = body.read
         if has_tag and type(body) is _WITH_CHECKSUM:
             # The checksumming happens in this class's own read(); its base still compares lengths at the end.
-            self._read = partial(_PLAIN.read, body)
+            self._read = partial(PLAIN_BODY.read, body)
         self._ended = False
 
     async def read(self, size: int) -> bytes:

@@ -6,11 +6,18 @@ import asyncio
 from typing import Any
 
 import aiohttp
-from botocore.exceptions import BotoCoreError, ConnectionClosedError, HTTPClientError, ReadTimeoutError
+from botocore.exceptions import (
+    BotoCoreError,
+    ConnectionClosedError,
+    EndpointConnectionError,
+    HTTPClientError,
+    ReadTimeoutError,
+    SSLError,
+)
 
 from s3ec.transport import LONGEST_ANSWER, OF_PARSER, check_answer, endless, stand_before, unreadable
 
-__all__ = ["make_sound"]
+__all__ = ["broken_off", "make_sound"]
 
 
 def make_sound(client: Any) -> None:
@@ -72,7 +79,7 @@ class _Bounded:
         try:
             return await _whole(self._raw.content)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
-            raise _broken_off(error, self._request) from error
+            raise broken_off(error, self._request) from error
         finally:
             # Whoever keeps an error keeps the answer, and its connection would be missing in the pool.
             self._raw.close()
@@ -88,8 +95,12 @@ async def _whole(stream: aiohttp.StreamReader) -> bytes:
     return b"".join(pieces)
 
 
-def _broken_off(error: Exception, request: Any) -> BotoCoreError:
+def broken_off(error: Exception, request: Any) -> BotoCoreError:
     """What aiobotocore raises for an error of its HTTP library; it does so for headers, not for the texts of errors."""
+    if isinstance(error, aiohttp.ClientSSLError):
+        return SSLError(endpoint_url=request.url, error=error)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return EndpointConnectionError(endpoint_url=request.url, error=error)
     if isinstance(error, asyncio.TimeoutError):
         return ReadTimeoutError(endpoint_url=request.url, error=error)
     if isinstance(error, (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError)):

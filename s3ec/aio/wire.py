@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from s3ec.aio import driver, keys
 from s3ec.aio.ciphertext import StoredCiphertext, encrypted_body
 from s3ec.aio.handlers import AsyncHeard
+from s3ec.aio.monitors import TaskMonitor
 from s3ec.aio.plaintext import DecryptedBody
 from s3ec.aio.reader import AsyncReader
 from s3ec.aio.releases import opened
@@ -219,7 +220,9 @@ async def _together(wire: AsyncWire, effect: Together) -> None:
 
 async def _step(_: AsyncWire, effect: Step) -> object:
     monitor: Any = effect.monitor
-    return await monitor.take(effect.function)
+    if isinstance(monitor, TaskMonitor):
+        return await monitor.take(effect.function)
+    return await off_loop(partial(monitor.take, effect.function))  # of a client whose uploads threads share
 
 
 async def _take_in(_: AsyncWire, effect: TakeIn) -> object:
@@ -236,7 +239,10 @@ async def _to_the_end(wire: AsyncWire, effect: ToTheEnd) -> object:
 
 
 async def _work(_: AsyncWire, effect: Work) -> object:
-    return await (off_loop(effect.function) if effect.size is None else work_on(effect.size, effect.function))
+    if effect.size is not None:
+        return await work_on(effect.size, effect.function)
+    result = await off_loop(effect.function)
+    return await result if inspect.iscoroutine(result) else result
 
 
 _PERFORM: dict[type, Callable[[AsyncWire, Any], Awaitable[object]]] = {

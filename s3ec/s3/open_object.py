@@ -10,17 +10,31 @@ from typing import Any
 
 from s3ec.crypto.content import ContentCipher
 from s3ec.errors import AuthenticationError, ConfigurationError, UnsupportedOperationError
+from s3ec.materials import StoredContext
 from s3ec.s3.answers import check_partial, etag_of, length_of
 from s3ec.s3.contents import Span, VerifiedSpan
 from s3ec.s3.flow import Flow, RefusedError, call, close_body, open_cipher, read_body, work
-from s3ec.s3.objects import ReadRequest, check, check_stored_length, resolve
+from s3ec.s3.names import Located
+from s3ec.s3.objects import ReadRequest, check, check_stored_length, resolve, take_read_request
 from s3ec.s3.range_header import ByteRange
 from s3ec.s3.ranges import authenticate
-from s3ec.s3.receiving import InMemory, receive_whole
+from s3ec.s3.receiving import InMemory, receive_span, receive_whole
 from s3ec.s3.surroundings import Surroundings
 from s3ec.s3.verified import RANGE_CHUNK_SIZE, VerifiedObject
 
-__all__ = ["InMemoryObject", "OpenObject", "SpanAnswer", "open_object", "read_span", "refuse_ranges"]
+__all__ = [
+    "DEFAULT_READ_AHEAD",
+    "InMemoryObject",
+    "OpenObject",
+    "SpanAnswer",
+    "open_object",
+    "read_into",
+    "read_span",
+    "take_open_request",
+]
+
+DEFAULT_READ_AHEAD = 1024 * 1024
+"""Bytes that one request fetches when the file is read on in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +88,29 @@ class SpanAnswer:
     content: VerifiedSpan | None = field(repr=False)
 
 
-def refuse_ranges(parameters: Mapping[str, Any]) -> None:
-    """Refuse what names a part of an object.
+def take_open_request(
+    parameters: Mapping[str, Any],
+    context: Mapping[str, str] | StoredContext | None,
+    default: Mapping[str, Any],
+    read_ahead: int,
+) -> ReadRequest:
+    """Take apart what is asked to be opened.
+
+    Args:
+        parameters: of get_object, without the encryption context.
+        context: the caller's, or None.
+        default: the context of who gives none, as a parameter.
+        read_ahead: bytes fetched at a time.
 
     Raises:
-        ConfigurationError: it does.
+        ConfigurationError: it names a part of an object, or no number of bytes.
     """
     if {"Range", "PartNumber"} & parameters.keys():
         raise ConfigurationError("s3ec.open reads whole objects; seek in the file instead of giving a range")
+    if read_ahead < 1:
+        raise ConfigurationError("read_ahead is a number of bytes, at least 1")
+    given = default if context is None else {"EncryptionContext": context}
+    return take_read_request({**parameters, **given})
 
 
 def open_object(s3: Surroundings, request: ReadRequest, in_memory: int) -> Flow[InMemoryObject | OpenObject]:
@@ -162,6 +191,46 @@ def read_span(opened: OpenObject, span: Span) -> Flow[SpanAnswer]:
         if not fits:
             yield from close_body(response["Body"])
     return SpanAnswer(opened, response["Body"], content)
+
+
+def read_into(opened: OpenObject, span: Span, view: memoryview) -> Flow[OpenObject]:
+    """Fill a buffer with some bytes of the object that was opened.
+
+    Args:
+        opened: the object.
+        span: first and last offset of plaintext, both within it.
+        view: of as many bytes. What is in it after an error is not to be used.
+
+    Returns:
+        The object, as the next read is to ask for it.
+
+    Raises:
+        AuthenticationError: S3 answers for another object or with another range, or the content does not verify.
+        RefusedError, UnreachableError: as from a plain client.
+    """
+    with Located(opened.pinned):
+        answer = yield from read_span(opened, span)
+    with Located(answer.opened.pinned):
+        try:
+            filled = yield from _fill(answer, view)
+        finally:
+            yield from close_body(answer.body)
+        if filled < len(view):
+            raise AuthenticationError("the answer ended before the range that it announced")
+    return answer.opened
+
+
+def _fill(answer: SpanAnswer, view: memoryview) -> Flow[int]:
+    receiver = None if answer.content is None else receive_span(answer.content)
+    filled = 0
+    while wanted := len(view) - filled if receiver is None else receiver.wanted:
+        data = yield from read_body(answer.body, wanted, has_tag=receiver is not None)
+        piece = data if receiver is None else (yield from work(partial(receiver.feed, data), len(data)))
+        view[filled : filled + len(piece)] = piece
+        filled += len(piece)
+        if receiver is None and not data:
+            break
+    return filled
 
 
 def _ask(opened: OpenObject, asked: ByteRange) -> Flow[tuple[OpenObject, dict[str, Any]]]:

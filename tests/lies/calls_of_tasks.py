@@ -90,6 +90,35 @@ async def _head(world: World, client: Any) -> str:
     return WORD
 
 
+async def _open(world: World, client: Any) -> str:
+    import s3ec.aio
+
+    verdicts = []
+    async with await s3ec.aio.open(client, **world.place()) as file:
+        for start in (1000, 0, len(PLAIN) - 10):
+            await file.seek(start)
+            verdicts.append(world.judge(await file.read(64), slice(start, start + 64)))
+    return verdicts[-1]
+
+
+async def _inspect(world: World, client: Any) -> str:
+    import s3ec.aio
+
+    await s3ec.aio.inspect(client, **world.place())
+    return WORD
+
+
+async def _presigned_get(world: World, client: Any) -> str:
+    import s3ec.aio
+
+    url = await client.generate_presigned_url("get_object", Params=world.place())
+    options = {name: value for name, value in world.profile.options.items() if name != "algorithm_suite"}
+    place = world.place() if world.profile.is_bound else {}
+    keyring = world.keyring()
+    async with await s3ec.aio.decrypt_presigned(url, keyring=keyring, **place, **options) as body:
+        return world.judge(await body.read())
+
+
 async def _list(world: World, client: Any) -> str:
     pages = client.get_paginator("list_objects_v2").paginate(Bucket="bucket")
     with contextlib.suppress(StopAsyncIteration):
@@ -180,6 +209,27 @@ async def _part_copy(world: World, client: Any) -> str:
     return "right"
 
 
+async def _resume(world: World, client: Any) -> str:
+    """The first client goes on as far as its second part, and another one from there."""
+    import s3ec.aio
+
+    place, states = world.place(), list[bytes]()
+    upload = (await client.create_multipart_upload(**place))["UploadId"]
+    await s3ec.aio.export_upload(client, upload, save=states.append)
+    for number in (1, 2):
+        body = AGAIN[(number - 1) * 1000 : number * 1000]
+        await client.upload_part(**place, UploadId=upload, PartNumber=number, Body=body)
+    async with _client(world) as other:
+        resumed = await s3ec.aio.resume_upload(other, states[-1], save=states.append)
+        parts = [{"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for part in resumed["Parts"]]
+        for number in range(len(parts) + 1, 4):
+            body = AGAIN[(number - 1) * 1000 : number * 1000]
+            answer = await other.upload_part(**place, UploadId=upload, PartNumber=number, Body=body)
+            parts.append({"PartNumber": number, "ETag": answer["ETag"]})
+        await other.complete_multipart_upload(**place, UploadId=upload, MultipartUpload={"Parts": parts})
+    return "right"
+
+
 async def _abort(world: World, client: Any) -> str:
     place = world.place()
     upload = (await client.create_multipart_upload(**place))["UploadId"]
@@ -197,6 +247,9 @@ TASKS = (
     _call("aio get_object, part", _with_client(_get_part)),
     _call("aio head_object", _with_client(_head)),
     _call("aio list_objects_v2", _with_client(_list)),
+    _call("aio open", _with_client(_open)),
+    _call("aio inspect", _with_client(_inspect)),
+    _call("aio presigned download", _with_client(_presigned_get), profiles=("V3, AES", "V3, KMS, bound", "V2, KMS")),
     _call("aio download_file, in parts", _with_client(_download_file)),
     _call("aio download_fileobj", _with_client(_download_fileobj)),
     _call("aio upload_file", _with_client(_upload_file), writes=(AGAIN,)),
@@ -214,4 +267,5 @@ TASKS = (
         writes_of_other=(OTHER,),
     ),
     _call("aio abort_multipart_upload", _with_client(_abort)),
+    _call("aio resume_upload", _with_client(_resume), writes=(AGAIN,), profiles=BOTH),
 )

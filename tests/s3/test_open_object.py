@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from s3ec.errors import AuthenticationError, ConfigurationError
-from s3ec.s3.flow import Call, CloseBody, FailedCallError
-from s3ec.s3.open_object import OpenObject, read_span, refuse_ranges
+from s3ec.s3.flow import Call, CloseBody, FailedCallError, ReadBody
+from s3ec.s3.open_object import OpenObject, read_into, read_span, take_open_request
 
 from support.flows import ByHand, refused
 
@@ -76,9 +76,34 @@ class TestReplaced:
             flow.fail(refused(status, "Code"))
 
 
-def test_no_ranges() -> None:
-    """A file is of a whole object."""
-    refuse_ranges({"VersionId": "v"})
+def test_what_is_asked_for() -> None:
+    """A file is of a whole object, and reads ahead; a context that the caller gives comes before another."""
+    named = {"Bucket": "b", "Key": "k", "VersionId": "v"}
+    request = take_open_request(named, None, {"EncryptionContext": {"of": "a rule"}}, 1)
+    assert (request.parameters, request.encryption_context) == (named, {"of": "a rule"})
+    assert take_open_request(named, {"of": "me"}, {"EncryptionContext": {}}, 1).encryption_context == {"of": "me"}
     for name in ("Range", "PartNumber"):
         with pytest.raises(ConfigurationError, match="whole objects"):
-            refuse_ranges({name: 1})
+            take_open_request({**named, name: 1}, None, {}, 1)
+    with pytest.raises(ConfigurationError, match="at least 1"):
+        take_open_request(named, None, {}, 0)
+
+
+def test_a_buffer_is_filled() -> None:
+    """From as many answers of the connection as it takes, whose body is closed; too few bytes are an error."""
+    for pieces in ([b"abcde"], [b"abc", b"de"]):
+        buffer = bytearray(5)
+        flow = ByHand(read_into(OPENED, (5, 9), memoryview(buffer)))
+        flow.answer(answer())
+        for piece in pieces:
+            assert isinstance(flow.asked, ReadBody)
+            flow.answer(piece)
+        assert isinstance(flow.asked, CloseBody)
+        flow.answer()
+        assert (flow.result, bytes(buffer)) == (OPENED, b"abcde")
+    flow = ByHand(read_into(OPENED, (5, 9), memoryview(bytearray(5))))
+    flow.answer(answer())
+    flow.answer(b"abc")
+    flow.answer(b"")
+    with pytest.raises(AuthenticationError, match=r"ended before.*s3://b/k"):
+        flow.answer()

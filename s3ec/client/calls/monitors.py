@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from s3ec import forks
 from s3ec.s3.flow import Wait
 
-__all__ = ["ThreadMonitor"]
+__all__ = ["ThreadMonitor", "take_step"]
 
 
 class ThreadMonitor:
@@ -31,3 +35,12 @@ class ThreadMonitor:
                 self._changed.wait(answer.seconds)
             self._changed.notify_all()
             return answer
+
+
+def take_step(monitor: Any, function: Callable[[], object]) -> object:
+    """Take a step of a state, which an asynchronous client of this process may guard for its tasks."""
+    taken = monitor.take(function)
+    if not inspect.iscoroutine(taken):
+        return taken
+    with ThreadPoolExecutor(1) as thread:  # this one may have a loop of its own, which is not to be entered
+        return thread.submit(asyncio.run, taken).result()

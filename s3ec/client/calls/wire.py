@@ -19,6 +19,7 @@ from s3ec.client.bodies.delivery import deliver
 from s3ec.client.calls import driver
 from s3ec.client.calls.around import Around
 from s3ec.client.calls.handlers import Heard
+from s3ec.client.calls.monitors import take_step
 from s3ec.client.calls.retries import own_error_in
 from s3ec.client.calls.seals import Seal, SealedBytes
 from s3ec.client.calls.together import for_each
@@ -195,7 +196,7 @@ _PERFORM: dict[type, Callable[[Wire, Any], object]] = {
     Deliver: lambda wire, effect: deliver(wire.options, effect),
     Enter: lambda _, effect: effect.gate.acquire(),
     Leave: lambda _, effect: effect.gate.release(),
-    Step: lambda _, effect: effect.monitor.take(effect.function),
+    Step: lambda _, effect: take_step(effect.monitor, effect.function),
     TakeIn: lambda _, effect: effect.room.take_in(effect.source, effect.observe, effect.check),
     Together: lambda wire, effect: for_each(wire.run, effect.flows, effect.at_once),
     Transfer: lambda _, effect: effect.engine.move(effect.plan),

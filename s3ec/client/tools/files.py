@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from botocore.client import BaseClient
 
-from s3ec.client.bodies.ciphertext_reader import CiphertextReader
-from s3ec.client.bodies.releases import FedSpan
 from s3ec.client.calls.wire import Wire
 from s3ec.client.encryption_client import EncryptionClient
-from s3ec.errors import AuthenticationError, ConfigurationError
+from s3ec.errors import ConfigurationError
 from s3ec.materials import StoredContext
 from s3ec.s3 import open_object as opening
 from s3ec.s3.contents import Span
 from s3ec.s3.names import Located
-from s3ec.s3.objects import take_read_request
-from s3ec.s3.open_object import InMemoryObject, OpenObject, read_span, refuse_ranges
-from s3ec.s3.receiving import receive_span
+from s3ec.s3.open_object import DEFAULT_READ_AHEAD, InMemoryObject, OpenObject, read_into, take_open_request
 
-__all__ = ["open_object"]
-
-DEFAULT_READ_AHEAD = 1024 * 1024
-"""Bytes that one request fetches when the file is read on in order."""
+__all__ = ["in_memory", "open_object", "seek_target"]
 
 
 def open_object(
@@ -62,14 +55,10 @@ def open_object(
     """
     if not isinstance(client, EncryptionClient):
         raise ConfigurationError("s3ec.open takes an EncryptionClient")
-    refuse_ranges(parameters)
-    if read_ahead < 1:
-        raise ConfigurationError("read_ahead is a number of bytes, at least 1")
     client = client._s3ec_for(Bucket)
     wire: Wire = client._s3ec_wire
-    given = EncryptionContext is not None
-    context = {"EncryptionContext": EncryptionContext} if given else client._s3ec_context(reading=True)
-    request = take_read_request({"Bucket": Bucket, "Key": Key, **context, **parameters})
+    named = {"Bucket": Bucket, "Key": Key, **parameters}
+    request = take_open_request(named, EncryptionContext, client._s3ec_context(reading=True), read_ahead)
     with Located(request.parameters):
         raw = _file(wire, wire.run(opening.open_object(wire, request, wire.options.buffer_size)))
     return io.BufferedReader(raw, read_ahead)
@@ -77,6 +66,37 @@ def open_object(
 
 def _file(wire: Wire, opened: InMemoryObject | OpenObject) -> io.RawIOBase:
     return _MemoryFile(opened) if isinstance(opened, InMemoryObject) else _ObjectFile(wire, opened)
+
+
+def seek_target(offset: int, whence: int, position: int, length: int) -> int:
+    """Where in a file a seek ends.
+
+    Args:
+        offset: bytes from there.
+        whence: 0, 1 or 2 for the start, the position and the end.
+        position: where the file stands.
+        length: its bytes.
+
+    Raises:
+        ValueError: before its start, or from nowhere.
+    """
+    if whence not in (io.SEEK_SET, io.SEEK_CUR, io.SEEK_END):
+        raise ValueError(f"whence is 0, 1 or 2, not {whence}")
+    target = offset + (0, position, length)[whence]
+    if target < 0:
+        raise ValueError("a file has nothing before its start")
+    return target
+
+
+def in_memory(opened: InMemoryObject) -> bytearray:
+    """The plaintext of a small object in one piece; each of those that it came in is let go as it is copied."""
+    whole = bytearray(opened.length)
+    filled = 0
+    while opened.plaintext:
+        piece = opened.plaintext.popleft()
+        whole[filled : filled + len(piece)] = piece
+        filled += len(piece)
+    return whole
 
 
 class _SeekableFile(io.RawIOBase):
@@ -99,13 +119,8 @@ class _SeekableFile(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         self._check_open()
-        if whence not in (io.SEEK_SET, io.SEEK_CUR, io.SEEK_END):
-            raise ValueError(f"whence is 0, 1 or 2, not {whence}")
-        target = offset + (0, self._position, self._length)[whence]
-        if target < 0:
-            raise ValueError("a file has nothing before its start")
-        self._position = target
-        return target
+        self._position = seek_target(offset, whence, self._position, self._length)
+        return self._position
 
     def readinto(self, buffer: Any) -> int:
         self._check_open()
@@ -127,12 +142,11 @@ class _SeekableFile(io.RawIOBase):
 
 
 class _MemoryFile(_SeekableFile):
-    """Verified plaintext in memory, up to ``buffer_size``; each of its pieces is let go as it is copied."""
+    """Verified plaintext in memory, up to ``buffer_size``."""
 
     def __init__(self, opened: InMemoryObject) -> None:
         super().__init__(opened.length)
-        self._plaintext = memoryview(bytearray(opened.length))
-        _fill(self._plaintext, lambda _: opened.plaintext.popleft() if opened.plaintext else b"")
+        self._plaintext = memoryview(in_memory(opened))
 
     def close(self) -> None:
         self._plaintext = memoryview(b"")
@@ -151,21 +165,4 @@ class _ObjectFile(_SeekableFile):
         self._opened = opened
 
     def _read_span(self, view: memoryview, span: Span) -> None:
-        with Located(self._opened.pinned):
-            answer = self._wire.run(read_span(self._opened, span))
-        self._opened = answer.opened
-        with Located(self._opened.pinned):
-            with answer.body:
-                reader = CiphertextReader(answer.body)
-                take = reader.read if answer.content is None else FedSpan(receive_span(answer.content), reader).take
-                filled = _fill(view, take)
-            if filled < len(view):
-                raise AuthenticationError("the answer ended before the range that it announced")
-
-
-def _fill(view: memoryview, take: Callable[[int], bytes | memoryview]) -> int:
-    filled = 0
-    while filled < len(view) and (piece := take(len(view) - filled)):
-        view[filled : filled + len(piece)] = piece
-        filled += len(piece)
-    return filled
+        self._opened = self._wire.run(read_into(self._opened, span, view))

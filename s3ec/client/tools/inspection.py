@@ -18,9 +18,9 @@ from s3ec.formats import ContentMetadata
 from s3ec.formats.lengths import noted_length
 from s3ec.s3.answers import length_of
 from s3ec.s3.flow import Call, CloseBody, Effect, ReadBody
-from s3ec.s3.inspect_object import inspect_object
+from s3ec.s3.inspect_object import Seen, inspect_object
 
-__all__ = ["Inspection", "inspect"]
+__all__ = ["Inspection", "inspect", "inspection_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,10 +89,15 @@ def inspect(
     """
     request = {"Bucket": Bucket, "Key": Key, **parameters}
     seen = driver.run(inspect_object(request, InstructionFileSuffix), partial(_perform, raw_view(client)))
+    return inspection_of(Bucket, Key, seen)
+
+
+def inspection_of(bucket: str, key: str, seen: Seen) -> Inspection:
+    """What was seen of an object, for the caller."""
     head, found, location = seen.head, seen.content_metadata, seen.location
     return Inspection(
-        bucket=Bucket,
-        key=Key,
+        bucket=bucket,
+        key=key,
         version_id=head.get("VersionId"),
         format=found.format.value if found else ("V3" if seen.names_v3 else None),
         algorithm_suite=found.algorithm_suite.name if found else None,

@@ -51,11 +51,14 @@ from s3ec.s3.presigned import (
     text_of,
 )
 from s3ec.s3.put_object import check_length
+from s3ec.s3.surroundings import ReadRules
 from s3ec.transport import broken_off
 
-__all__ = ["PresignedUpload", "decrypt_presigned", "presigned_upload"]
+__all__ = ["LONGEST_ERROR", "PresignedUpload", "decrypt_presigned", "presigned_upload", "rules_of_one_object"]
 
-_LONGEST_ERROR = 64 * 1024  # bytes of an answer that says no; S3's have some hundred
+LONGEST_ERROR = 64 * 1024
+"""Bytes that are read of an answer which says no; S3's have some hundred."""
+
 _HONOURED = frozenset(
     {
         "bind_object",
@@ -216,9 +219,7 @@ def decrypt_presigned(
         botocore.exceptions.ClientError: S3 refuses, for instance an expired URL.
     """
     checked, _ = Options.split(options, caller="decrypt_presigned", others=frozenset())
-    rules = checked.reading()
-    arn = place_of(rules, Bucket, Key)
-    _refuse_without_effect(checked)
+    rules, arn = rules_of_one_object(checked, Bucket, Key)
     answer = _send("GET", url, dict(headers or {}), None, verify)
     try:
         opened = driver.run(open_answer(rules, answer.headers, EncryptionContext, arn), _unwrap)
@@ -246,6 +247,18 @@ def _unwrap(effect: Effect) -> object:
     return effect.checked.ask()
 
 
+def rules_of_one_object(options: Options, bucket: str | None, key: str | None) -> tuple[ReadRules, str]:
+    """The rules for reading what a URL answers, and the place that it must be bound to, as `place_of` gives it.
+
+    Raises:
+        ConfigurationError: an option that has no effect here, or a place that is missing.
+    """
+    rules = options.reading()
+    arn = place_of(rules, bucket, key)
+    _refuse_without_effect(options)
+    return rules, arn
+
+
 def _refuse_without_effect(options: Options) -> None:
     """Refuse what this door cannot do: an option that is ignored is a check that does not happen."""
     ignored = [
@@ -267,7 +280,7 @@ def _send(method: str, url: str, headers: dict[str, str], body: Any, verify: boo
     if answer.status_code >= 300:
         try:
             with closing(answer.raw):
-                text = answer.raw.read(_LONGEST_ERROR).decode("utf-8", "replace")
+                text = answer.raw.read(LONGEST_ERROR).decode("utf-8", "replace")
         except HTTPError as error:
             raise broken_off(error, request) from error
         parsed: Any = error_of(answer.status_code, text)

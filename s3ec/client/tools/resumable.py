@@ -31,27 +31,34 @@ the object. It holds no plaintext key: to resume, the keyring opens both data ke
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 from s3ec import decryption, encryption
 from s3ec.algorithms import GCM_TAG_LENGTH
+from s3ec.client.calls.around import Around
 from s3ec.client.calls.wire import Wire
 from s3ec.client.encryption_client import EncryptionClient
+from s3ec.client.multipart.handlers import MultipartUploads, Work
 from s3ec.client.multipart.live_upload import LiveUpload
 from s3ec.client.multipart.requests import with_server_side_mode_of
 from s3ec.client.multipart.resumed_uploads import resumed_uploads
 from s3ec.client.options import Options
 from s3ec.client.server_side import rules as server_side
 from s3ec.client.tools.resumable_format import ExportedUpload, Sealing, parse, read_header
+from s3ec.crypto.content import ContentCipher
 from s3ec.errors import ConfigurationError, MultipartStateError
 from s3ec.formats import ContentMetadata, MetadataLocation
 from s3ec.materials import STORED_CONTEXT
+from s3ec.s3.flow import Flow, new_data_key, open_cipher
 from s3ec.s3.multipart.requests import EncryptedUpload, list_parts, recorded_part
 from s3ec.s3.multipart.snapshot import UploadSnapshot
 from s3ec.s3.objects import EncryptedObject, describe
 
-__all__ = ["export_upload", "resume_upload"]
+__all__ = ["export_upload", "exporting", "resume_upload", "resuming"]
+
+Save: TypeAlias = Callable[[bytes], object]
+"""Keeps a state. What it returns is waited for where that can be."""
 
 
 def export_upload(client: EncryptionClient, upload_id: str, *, save: Callable[[bytes], None] | None = None) -> bytes:
@@ -71,24 +78,34 @@ def export_upload(client: EncryptionClient, upload_id: str, *, save: Callable[[b
         MultipartStateError: the client does not have the upload, or it has ended.
         KeyringError: no data key could be obtained for the state.
     """
-    wire, uploads = client._s3ec_wire, client._s3ec_uploads
+    return client._s3ec_wire.run(exporting(client._s3ec_uploads, upload_id, save))
+
+
+def exporting(uploads: MultipartUploads, upload_id: str, save: Save | None) -> Flow[bytes]:
+    """The flow of `export_upload`.
+
+    Args:
+        uploads: of the client that began (or resumed) the upload.
+        upload_id: S3's name for it.
+        save: keeps the upload going here; see there.
+    """
     state = uploads.find(upload_id)
     options, upload = state.options, state.upload
-    sealing = _sealing_for(options, upload)
+    sealing = yield from _sealing_for(options, upload)
     if save is None:
-        blob = sealing.seal(_exported(options, upload, wire.run(state.hand_over())))
+        blob = sealing.seal(_exported(options, upload, (yield from state.hand_over())))
         uploads.forget(upload_id)
-        wire.run(state.close("the upload was exported and goes on where its state is resumed"))
+        yield from state.close("the upload was exported and goes on where its state is resumed")
         return blob
     resumed_uploads.note(state)
     latest = b""
 
-    def save_snapshot(snapshot: UploadSnapshot) -> None:
+    def save_snapshot(snapshot: UploadSnapshot) -> object:
         nonlocal latest
         latest = sealing.seal(_exported(options, upload, snapshot))
-        save(latest)
+        return save(latest)
 
-    wire.run(state.keep_saved(save_snapshot))
+    yield from state.keep_saved(save_snapshot)
     return latest
 
 
@@ -116,21 +133,51 @@ def resume_upload(
             parts that the state does not know: it is not the newest. Give the upload up and start again.
         botocore.exceptions.ClientError: as S3 answers, ``NoSuchUpload`` among others.
     """
-    wire, uploads = client._s3ec_wire, client._s3ec_uploads
-    exported = _open(wire, bytes(blob))
-    if exported.upload_id in uploads:
+    wire: Wire = client._s3ec_wire
+    options, flow = wire.run(resuming(wire, client._s3ec_uploads, bytes(blob), save, parameters))
+    return wire.with_options(options).run(flow)
+
+
+def resuming(
+    wire: Around,
+    uploads: MultipartUploads,
+    blob: bytes,
+    save: Save,
+    parameters: Mapping[str, Any],
+) -> Flow[Work]:
+    """The flow of `resume_upload` as far as it opens the state; what is left is to be run under the upload's options.
+
+    Args:
+        wire: of the client.
+        uploads: of the client.
+        blob: the state.
+        save: called with the state before anything leaves; see there.
+        parameters: the ``SSECustomer…`` members.
+    """
+    found = yield from _opened(wire, blob)
+    if found.upload_id in uploads:
         raise MultipartStateError("this client has the upload already, in a state of its own")
-    options, upload = _upload_of(wire, exported, parameters)
-    own = wire.with_options(options)
-    state = LiveUpload(upload, options, uploads.make_room(options), exported.snapshot)
+    options, upload = yield from _upload_of(wire, found, parameters)
+    return options, _go_on(wire.with_options(options), uploads, found, upload, save)
+
+
+def _go_on(
+    own: Around,
+    uploads: MultipartUploads,
+    found: ExportedUpload,
+    upload: EncryptedUpload,
+    save: Save,
+) -> Flow[dict[str, Any]]:
+    options = own.options
+    state = LiveUpload(upload, options, uploads.make_room(options), found.snapshot)
     resumed_uploads.take(state)
     entered = False
     try:
-        at_s3, missing = _compare_with_s3(own, upload, exported.snapshot, state)
-        sealing = _sealing_for(options, upload)
-        own.run(resumed_uploads.end_origin(state, exported.snapshot))
-        own.run(state.keep_saved(lambda snapshot: save(sealing.seal(_exported(options, upload, snapshot)))))
-        own.run(uploads.add(state, new=True))
+        at_s3, missing = yield from _compare_with_s3(own, upload, found.snapshot, state)
+        sealing = yield from _sealing_for(options, upload)
+        yield from resumed_uploads.end_origin(state, found.snapshot)
+        yield from state.keep_saved(lambda snapshot: save(sealing.seal(_exported(options, upload, snapshot))))
+        yield from uploads.add(state, new=True)
         entered = True
     finally:
         if not entered:
@@ -139,16 +186,17 @@ def resume_upload(
     return {**place, "Parts": at_s3, "MissingParts": missing}
 
 
-def _sealing_for(options: Options, upload: EncryptedUpload) -> Sealing:
+def _sealing_for(options: Options, upload: EncryptedUpload) -> Flow[Sealing]:
     """A data key for states of this upload, one for each process that saves them."""
     found = EncryptedObject(upload.content_metadata, MetadataLocation.OBJECT_METADATA)
-    content_metadata, cipher = encryption.begin(
-        materials_manager=options.manager,
+    request = encryption.prepare(
+        options.manager.capabilities,
         commitment_policy=options.commitment_policy,
         algorithm_suite=options.algorithm_suite,
         encryption_context=describe(found, authenticated=True)["encryption_context"],
     )
-    return Sealing(content_metadata, cipher)
+    materials = yield from new_data_key(options.manager, request)
+    return Sealing(*encryption.finish(request, materials.reveal()))
 
 
 def _exported(options: Options, upload: EncryptedUpload, snapshot: UploadSnapshot) -> ExportedUpload:
@@ -167,23 +215,27 @@ def _exported(options: Options, upload: EncryptedUpload, snapshot: UploadSnapsho
     )
 
 
-def _open(wire: Wire, blob: bytes) -> ExportedUpload:
+def _opened(wire: Around, blob: bytes) -> Flow[ExportedUpload]:
     content_metadata, sealed, header = read_header(blob)
-    return parse(_cipher(wire, content_metadata).key, sealed, header)
+    cipher = yield from _cipher(wire, content_metadata)
+    return parse(cipher.key, sealed, header)
 
 
-def _cipher(wire: Wire, content_metadata: ContentMetadata) -> Any:
+def _cipher(wire: Around, content_metadata: ContentMetadata) -> Flow[ContentCipher]:
     options = wire.options
-    return decryption.check(
+    checked = decryption.check(
         content_metadata,
         materials_manager=options.manager,
         commitment_policy=options.commitment_policy,
         enable_legacy_unauthenticated_modes=False,
         encryption_context=STORED_CONTEXT,
-    ).open()
+    )
+    return open_cipher(checked)
 
 
-def _upload_of(wire: Wire, exported: ExportedUpload, parameters: dict[str, Any]) -> tuple[Options, EncryptedUpload]:
+def _upload_of(
+    wire: Around, exported: ExportedUpload, parameters: Mapping[str, Any]
+) -> Flow[tuple[Options, EncryptedUpload]]:
     foreign = sorted(name for name in parameters if not name.startswith("SSECustomer"))
     if foreign:
         raise ConfigurationError(f"resume_upload takes no {', '.join(foreign)}; the state holds what S3 needs")
@@ -201,15 +253,15 @@ def _upload_of(wire: Wire, exported: ExportedUpload, parameters: dict[str, Any])
         upload_id=exported.upload_id,
         request=request,
         content_metadata=exported.content_metadata,
-        cipher=_cipher(wire, exported.content_metadata),
+        cipher=(yield from _cipher(wire, exported.content_metadata)),
         instruction_file=exported.instruction_file,
     )
 
 
 def _compare_with_s3(
-    wire: Wire, upload: EncryptedUpload, snapshot: UploadSnapshot, state: LiveUpload
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    listed = wire.run(list_parts(upload.parameters(wire, "ListParts", {})))
+    wire: Around, upload: EncryptedUpload, snapshot: UploadSnapshot, state: LiveUpload
+) -> Flow[tuple[list[dict[str, Any]], list[dict[str, Any]]]]:
+    listed = yield from list_parts(upload.parameters(wire, "ListParts", {}))
     stored = {part["PartNumber"]: {**recorded_part(part["PartNumber"], part), "Size": part["Size"]} for part in listed}
     last = snapshot.parts[-1][0] if snapshot.parts else 0
     known = {number for number, _, _ in snapshot.parts}

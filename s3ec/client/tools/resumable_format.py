@@ -82,7 +82,7 @@ def read_header(blob: bytes) -> tuple[ContentMetadata, bytes, bytes]:
     return formats.parse_object(metadata), blob[end:], blob[:end]
 
 
-def parse(key: bytes, sealed: bytes, header: bytes) -> ExportedUpload:
+def parse(key: bytes | Secret[bytes], sealed: bytes, header: bytes) -> ExportedUpload:
     """Open a state.
 
     Raises:

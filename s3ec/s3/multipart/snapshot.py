@@ -72,13 +72,13 @@ class SnapshotKeeper:
         """Save nothing until `begin`."""
         self._ledger = ledger
         self._turnstile = turnstile
-        self._save: Callable[[UploadSnapshot], None] | None = None
+        self._save: Callable[[UploadSnapshot], object] | None = None
         self._saved: UploadSnapshot | None = None
         self._known = 0
         self._known_sealed = False
         self._saving = False
 
-    def begin(self, save: Callable[[UploadSnapshot], None]) -> Flow[None]:
+    def begin(self, save: Callable[[UploadSnapshot], object]) -> Flow[None]:
         """Save now, and from now on before each further part leaves.
 
         Args:
@@ -92,7 +92,7 @@ class SnapshotKeeper:
         if self._save is None and not self._saving:
             return  # Whoever begins to save from now on will know this part, which is encrypted.
 
-        def begin_unless_known() -> Callable[[UploadSnapshot], None] | None | Wait:
+        def begin_unless_known() -> Callable[[UploadSnapshot], object] | None | Wait:
             known = number <= self._known and self._ledger.sealed == self._known_sealed
             if not self._saving and (self._save is None or known):
                 return None
@@ -137,7 +137,7 @@ class SnapshotKeeper:
     def _end_saving(self) -> None:
         self._saving = False
 
-    def _save_now(self, save: Callable[[UploadSnapshot], None]) -> Flow[None]:
+    def _save_now(self, save: Callable[[UploadSnapshot], object]) -> Flow[None]:
         try:
             snapshot = yield from take_snapshot(self._ledger, self._turnstile)
             yield from work(lambda: save(snapshot))

@@ -408,7 +408,7 @@ class UploadState:
             self._ledger, self._turnstile, close="the upload was exported and goes on where its state is resumed"
         )
 
-    def keep_saved(self, save: Callable[[UploadSnapshot], None]) -> Flow[None]:
+    def keep_saved(self, save: Callable[[UploadSnapshot], object]) -> Flow[None]:
         """Have the state saved, now and before each further part leaves; see `SnapshotKeeper.begin`."""
         return self._keeper.begin(save)
 
