@@ -35,3 +35,12 @@ def test_a_list_in_circles(behind: object) -> None:
     hand.answer(page(1, 2, behind=2))
     with pytest.raises(AuthenticationError, match="circles"):
         hand.answer(page(1, 2, behind=behind))
+
+
+@pytest.mark.parametrize("numbers", [(), (1, 2), (2,), (10_001,)], ids=str)
+def test_a_list_that_leads_on_without_new_parts(numbers: tuple[int, ...]) -> None:
+    """Its marker may grow a hundred thousand times; there are ten thousand parts."""
+    hand = ByHand(list_parts(UPLOAD))
+    hand.answer(page(1, 2, behind=2))
+    with pytest.raises(AuthenticationError, match="circles"):
+        hand.answer(page(*numbers, behind=3))

@@ -218,8 +218,9 @@ def list_parts(parameters: Mapping[str, Any]) -> Flow[list[dict[str, Any]]]:
         if not page.get("IsTruncated"):
             return parts
         behind = page.get("NextPartNumberMarker")
-        # Parts have at most five digits: a marker that grows comes to an end.
-        if not isinstance(behind, int) or behind <= last:
+        # There are ten thousand numbers: a list whose every page has a new one comes to an end.
+        new = [part for part in page.get("Parts", []) if last < part.get("PartNumber", 0) <= LAST_PART_NUMBER]
+        if not isinstance(behind, int) or behind <= last or not new:
             raise AuthenticationError("S3's list of the upload's parts goes in circles")
         last, marker = behind, {"PartNumberMarker": behind}
 
