@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import boto3
 from botocore.config import Config
 
 from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH
@@ -80,10 +81,36 @@ def make_endpoint(environment: Environment, settings: ServeSettings, rules_file:
     # First, so that an endpoint which is not a URL is refused in one place.
     plain = environment.s3
     rules = rules_of(environment, rules_file)
+    _ask_now(environment.session)
     metrics = Metrics()
     count_kms(environment.session, metrics)
     doors = RuledDoors(rules, partial(_client, environment, settings))
     return make_server(settings, environment.session, plain, doors, metrics)
+
+
+def _ask_now(session: boto3.Session) -> None:
+    """Get the credentials that a person has a part in before anything listens: later nobody would look here.
+
+    Raises:
+        ConfigurationError: a second factor is wanted, and there is no terminal to ask at.
+        botocore.exceptions.BotoCoreError: the login of a person has expired.
+        botocore.exceptions.ClientError: they are refused.
+    """
+    credentials = session.get_credentials()
+    if credentials is not None and (credentials.method == "sso" or _wants_second_factor(session)):
+        credentials.get_frozen_credentials()
+
+
+def _wants_second_factor(session: boto3.Session) -> bool:
+    profiles = session._session.full_config.get("profiles", {})
+    name, seen = session.profile_name, set[str]()
+    while name in profiles and name not in seen:
+        profile = profiles[name]
+        if "mfa_serial" in profile and "role_arn" in profile:
+            return True
+        seen.add(name)
+        name = profile.get("source_profile", "")
+    return False
 
 
 def _client(environment: Environment, settings: ServeSettings, rule: BucketRule) -> EncryptionClient:

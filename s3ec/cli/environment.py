@@ -28,6 +28,7 @@ from s3ec.migrate.settings import Connection, KeyringSpec
 from s3ec.migrate.work.heads import explain_heads
 from s3ec.rules.configuration import PASSPHRASE_VARIABLE, Configuration, profile_values, resolve
 from s3ec.rules.key_files import check_aes_key_file
+from s3ec.rules.second_factor import ask_people_alone
 
 if TYPE_CHECKING:
     from s3ec.client.encryption_client import EncryptionClient
@@ -132,6 +133,7 @@ class Environment:
     @cached_property
     def session(self) -> boto3.Session:
         """The boto3 session of ``--profile`` and ``--region``."""
+        ask_people_alone()
         return boto3.Session(profile_name=self.options.profile, region_name=self.region)
 
     @cached_property

@@ -1,8 +1,9 @@
-"""Small exchanges over connections that are kept: a request that is ready, an answer that fits in memory.
+"""Small exchanges over connections that are kept: a request that is ready, an answer that fits in memory or is read.
 
-Answers are read by `http.client`, which reads those of botocore too. Taken is what S3 and KMS say to small requests;
-anything else (another version, a folded line, two lengths or none, a body that is too long or ends too early) is a
-`WireError` and ends the connection, so that no byte of one answer is ever taken for the next one's.
+Answers are read by `http.client`, which reads those of botocore too. Its parser, made for e-mail, takes longer than all
+else of an exchange, so a head that no two readers read differently is read without it. Taken is what S3 and KMS say to
+small requests; anything else (another version, a folded line, two lengths or none, a body that is too long or ends too
+early) is a `WireError` and ends the connection, so that no byte of one answer is ever taken for the next one's.
 Source: RFC 9112, "HTTP/1.1", sections 4 to 7.
 """
 
@@ -15,14 +16,19 @@ import re
 import select
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
 from typing import Any
 
 from s3ec import forks
 
-__all__ = ["Address", "Answer", "Connections", "WireError"]
+__all__ = ["Address", "Answer", "Connections", "Stream", "WireError"]
 
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_PLAIN_HEAD = re.compile(rb"HTTP/1\.1 (200|206)(?: [^\r\n\0]*)?\r\n((?:" + _TOKEN + rb":[^\r\n\0]*\r\n)+)\r\n")
+"""What no two readers read differently: each header a line of its own."""
+_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 _STRAY = re.compile(r"[\r\n\0]")
 """What is in no value, unless a line was folded."""
 
@@ -50,21 +56,74 @@ class Address:
     read_timeout: float
 
 
+class Stream:
+    """Content that is too long to be kept: read in order, by one thread at a time, and closed."""
+
+    __slots__ = ("_ends", "_left", "_read")
+
+    def __init__(self, read: Callable[[int], bytes], length: int) -> None:
+        """Take what gives the content, and how many bytes of it there are."""
+        self._read = read
+        self._left = length
+        self._ends: list[Callable[[bool], None]] = []
+
+    def at_end(self, function: Callable[[bool], None]) -> None:
+        """Have something done once at the end, in this order: with True if all was read."""
+        self._ends.append(function)
+
+    def read(self, size: int) -> bytes:
+        """``size`` bytes; fewer only at the end.
+
+        Raises:
+            WireError: the connection was cut, or nothing came in time.
+        """
+        wanted = min(size, self._left)
+        if not wanted:
+            return b""
+        try:
+            data = self._read(wanted)
+        except (HTTPException, OSError, ValueError) as error:
+            self.close()
+            raise WireError(f"{type(error).__name__}: {error}") from error
+        except BaseException:
+            self.close()
+            raise
+        if len(data) < wanted:
+            self.close()
+            raise WireError("the answer's body ended too early")
+        self._left -= wanted
+        if not self._left:
+            self._finish(whole=True)
+        return data
+
+    def close(self) -> None:
+        """Be done: what was not read is not, and ends the connection."""
+        self._left = 0
+        self._finish(whole=False)
+
+    def _finish(self, *, whole: bool) -> None:
+        ends, self._ends = self._ends, []
+        for function in ends:
+            function(whole)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer, whole.
+    """An answer, whole, or to be read on.
 
     Attributes:
         status: HTTP's number.
         headers: names as they came; of one that came twice the values joined by a comma.
         named: the same by lower-case names.
         body: the content, without its framing.
+        rest: the content instead, where it is longer than was to be kept; to be closed.
     """
 
     status: int
     headers: dict[str, str]
     named: dict[str, str]
     body: bytes = field(repr=False)
+    rest: Stream | None = field(default=None, repr=False)
 
 
 class _Incoming(socket.SocketIO):
@@ -107,16 +166,33 @@ class _Connection:
             raise
         self.is_usable = True
 
-    def exchange(self, request: bytes, *, has_body: bool, at_most: int) -> Answer:
+    def exchange(self, request: bytes, *, has_body: bool, at_most: int, streamed: bool) -> Answer:
         self.is_usable = False
         self._socket.sendall(request)
         incoming = _Incoming(self._socket, "rb")
         buffer: Any = _Buffer(incoming)  # takes a socket's place
-        with HTTPResponse(buffer, method="GET" if has_body else "HEAD") as response:
-            response.begin()
-            answer = _whole(response, at_most)
+        answer = _plainly_taken(buffer, at_most, streamed=streamed) if has_body else None
+        response = None
+        if answer is None:
+            response = HTTPResponse(buffer, method="GET" if has_body else "HEAD")
+            try:
+                response.begin()
+                answer = _taken(response, at_most, streamed=streamed)
+            except BaseException:
+                response.close()
+                raise
+
+        def end(whole: bool) -> None:
             incoming.is_over = True
-            self.is_usable = response.isclosed() and not response.will_close and not buffer.peek(1)
+            if response is not None:
+                whole = whole and response.isclosed() and not response.will_close
+                response.close()
+            self.is_usable = whole and not buffer.peek(1)
+
+        if answer.rest is not None:
+            answer.rest.at_end(end)
+        else:
+            end(True)
         return answer
 
     def is_quiet(self) -> bool:
@@ -140,7 +216,36 @@ class _Connection:
             self.close()
 
 
-def _whole(response: HTTPResponse, at_most: int) -> Answer:
+def _plainly_taken(buffer: Any, at_most: int, *, streamed: bool) -> Answer | None:
+    """The answer, if all of its head is there and plain; else None, and nothing of it is taken."""
+    match = _PLAIN_HEAD.match(buffer.peek())
+    if match is None:
+        return None
+    headers: dict[str, str] = {}
+    named: dict[str, str] = {}
+    for line in match[2].decode("latin-1").split("\r\n")[:-1]:
+        name, _, value = line.partition(":")
+        lower = name.lower()
+        if lower in named:
+            return None
+        headers[name] = named[lower] = value.lstrip(" \t")
+    stated = named.get("content-length", "")
+    lasting = named.get("connection", "keep-alive").lower() == "keep-alive"
+    if not _LENGTH.fullmatch(stated) or "transfer-encoding" in named or not lasting:
+        return None
+    status, length = int(match[1]), int(stated)
+    if length > at_most and not streamed:
+        return None
+    buffer.read(match.end())
+    if length > at_most:
+        return Answer(status, headers, named, b"", Stream(buffer.read, length))
+    body = buffer.read(length)
+    if len(body) < length:
+        raise WireError("the answer's body ended too early")
+    return Answer(status, headers, named, body)
+
+
+def _taken(response: HTTPResponse, at_most: int, *, streamed: bool) -> Answer:
     headers: dict[str, str] = {}
     named: dict[str, str] = {}
     for name, value in response.headers.items():
@@ -157,11 +262,21 @@ def _whole(response: HTTPResponse, at_most: int) -> Answer:
         body = response.read(at_most + 1)
     elif "transfer-encoding" in named or length is None or not (length.isascii() and length.isdigit()):
         raise WireError("the length of the answer's body is not said clearly")
+    elif streamed and response.status in (200, 206) and (response.length or 0) > at_most:
+        return Answer(response.status, headers, named, b"", Stream(response.read, int(length)))
     else:
         body = b"" if (response.length or 0) > at_most else response.read()  # all of it, or an error
     if len(body) > at_most or not response.isclosed():
         raise WireError("the answer's body is longer than expected")
     return Answer(response.status, headers, named, body)
+
+
+def _keep(idle: collections.deque[_Connection], connection: _Connection) -> None:
+    """Keep a connection for the next exchange, if it is fit for one."""
+    if connection.is_usable:
+        idle.append(connection)
+    else:
+        connection.close()
 
 
 class Connections:
@@ -173,7 +288,15 @@ class Connections:
         # Two processes on one connection would read each other's answers.
         forks.make_in_each_process(self, _idle=dict)
 
-    def exchange(self, address: Address, request: bytes, *, has_body: bool = True, at_most: int = 2**21) -> Answer:
+    def exchange(
+        self,
+        address: Address,
+        request: bytes,
+        *,
+        has_body: bool = True,
+        at_most: int = 2**21,
+        streamed: bool = False,
+    ) -> Answer:
         """Send one request and read its answer.
 
         Args:
@@ -181,6 +304,7 @@ class Connections:
             request: all of it: line, headers, body.
             has_body: False for HEAD, whose answer has a length and no body.
             at_most: bytes of body that the answer may have.
+            streamed: give what is longer out to be read, if it is what was asked for (200 or 206).
 
         Raises:
             WireError: anything went otherwise than expected.
@@ -189,7 +313,7 @@ class Connections:
         connection = self._kept(idle)
         try:
             connection = connection or _Connection(address)
-            answer = connection.exchange(request, has_body=has_body, at_most=at_most)
+            answer = connection.exchange(request, has_body=has_body, at_most=at_most, streamed=streamed)
         except (HTTPException, OSError, ValueError) as error:
             if connection is not None:
                 connection.close()
@@ -199,10 +323,10 @@ class Connections:
             if connection is not None:
                 connection.close()
             raise
-        if connection.is_usable:
-            idle.append(connection)
+        if answer.rest is None:
+            _keep(idle, connection)
         else:
-            connection.close()
+            answer.rest.at_end(lambda _: _keep(idle, connection))
         return answer
 
     @staticmethod

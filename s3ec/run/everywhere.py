@@ -30,6 +30,7 @@ from s3ec.errors import ConfigurationError
 from s3ec.rules.borrowed_sessions import borrowing_session
 from s3ec.rules.bucket_rules import BucketRules, load_rules
 from s3ec.rules.ruled_client import Door, RuledClient
+from s3ec.rules.second_factor import ask_people_alone
 
 __all__ = [
     "check_botocore",
@@ -317,6 +318,7 @@ def hook_program_session(session: Any) -> None:
             check_botocore()
             _state.installed = Source(None)
             watch_clients(BaseClient)
+            ask_people_alone()
     hook_session(session)
 
 

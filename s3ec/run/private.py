@@ -12,10 +12,10 @@ import signal
 import subprocess
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+from s3ec.rules.second_factor import is_in_foreground
 from s3ec.run.launching import BOOTSTRAP
 from s3ec.serve import LocalCredentials, Server
 
@@ -96,7 +96,7 @@ def run_beside(server: Server, command: Sequence[str], environment: Mapping[str,
     def pass_on(number: int, _: FrameType | None) -> None:
         if not child:
             waiting.append(number)
-        elif signal.Signals(number).name not in _OF_TERMINALS or not _in_foreground():
+        elif signal.Signals(number).name not in _OF_TERMINALS or not is_in_foreground():
             child[0].send_signal(number)
 
     thread = threading.Thread(target=server.serve, name="s3ec-serve-private")
@@ -114,10 +114,3 @@ def run_beside(server: Server, command: Sequence[str], environment: Mapping[str,
         server.stop()
         thread.join()
     return code if code >= 0 else 128 - code
-
-
-def _in_foreground() -> bool:
-    """True if a key that sends a signal has sent it to the command as well."""
-    with suppress(OSError), open("/dev/tty", "rb") as terminal:
-        return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
-    return False

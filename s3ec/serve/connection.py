@@ -13,7 +13,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from email.utils import formatdate
 from typing import Any
@@ -36,6 +36,7 @@ _RECEIVE = 256 * 1024
 _SEND = 1024 * 1024
 _DRAINED = 256 * 1024
 _FRAMING = re.compile(rb"\r\n(content-length|transfer-encoding)[ \t]*:", re.IGNORECASE)
+_PLAIN_HEAD = re.compile(rb"HTTP/1\.1 [^\r\n]*\r\n(?:[A-Za-z0-9._-]+: [\t\x20-\x7e\x80-\xff]*\r\n)+\r\n")
 _PATH = re.compile(r"/[\x21-\x7e\x80-\xff]*")
 
 Handle = Callable[[Request], Answer]
@@ -66,6 +67,8 @@ class Connection:
         self._chunk: memoryview | None = None
         self._empty = False
         self._wants_no_body = False
+        self._lasts = False
+        self._is_answered = False
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_LIMIT)
 
     def close_if_idle(self) -> None:
@@ -89,7 +92,7 @@ class Connection:
     def _serve_one(self) -> bool:
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD_LIMIT)
         self._left, self._begun, self._empty, self._chunk = 0, False, False, None
-        self._wants_no_body = False
+        self._wants_no_body = self._lasts = self._is_answered = False
         try:
             request = self._next_request()
         except (RefusedError, h11.RemoteProtocolError) as error:
@@ -135,6 +138,7 @@ class Connection:
             raise RefusedError(400, "BadRequest", "The request is not HTTP/1.1")
         if event.http_version == b"1.0" and "transfer-encoding" in headers:
             raise RefusedError(400, "BadRequest", "HTTP/1.0 has no Transfer-Encoding")
+        self._lasts = event.http_version == b"1.1" and "close" not in headers.get("connection", "").lower()
         path, _, query = event.target.decode("latin-1").partition("?")
         if not _PATH.fullmatch(path):
             raise RefusedError(400, "InvalidURI", "The request's target must be a path")
@@ -241,32 +245,64 @@ class Connection:
                 # Nobody asked for more of it. An answer in the place of 100 stays with botocore before 1.44: it gives
                 # that status to the next answer on the connection, and then waits for that one's end.
                 self._say_continue()
-            head = self._http.send(self._head(answer, ends=request is None)) or b""
-            if isinstance(body, bytes):
-                silent = not body or self._wants_no_body
-                self._transmit(head + (b"" if silent else self._http.send(h11.Data(data=body)) or b""))
+            head = self._plain_head(answer)
+            if head:
+                self._send_plainly(head, answer)
             else:
-                while piece := body.read(_SEND):  # type: ignore[attr-defined]  # `Answer.body` says what it has
-                    # What fits into one write is one: a client wakes up for each.
-                    self._transmit(head + (self._http.send(h11.Data(data=piece)) or b""))
-                    head = b""
-                self._transmit(head)
-            self._transmit(self._http.send(h11.EndOfMessage()))
+                self._send_by_h11(answer, ends=request is None)
         finally:
             if not isinstance(body, bytes):
-                body.close()  # type: ignore[attr-defined]  # see above
+                body.close()  # type: ignore[attr-defined]  # `Answer.body` says what it has
+
+    def _send_by_h11(self, answer: Answer, *, ends: bool) -> None:
+        head = self._http.send(self._head(answer, ends=ends)) or b""
+        silent = self._wants_no_body and isinstance(answer.body, bytes)
+        for piece in () if silent else _pieces(answer):
+            # What fits into one write is one: a client wakes up for each.
+            self._transmit(head + (self._http.send(h11.Data(data=piece)) or b""))
+            head = b""
+        self._transmit(head)
+        self._transmit(self._http.send(h11.EndOfMessage()))
+
+    def _plain_head(self, answer: Answer) -> bytes:
+        """The head of what was asked for, on a connection that goes on; nothing for all other answers.
+
+        Here HTTP has nothing to decide, and h11 would take a tenth of a small read to find that out.
+        """
+        if not self._lasts or self._wants_no_body or self._chunk is not None or self._unread():
+            return b""
+        if answer.status not in (200, 206) or answer.length is None or self._stopping.is_set():
+            return b""
+        lines = [b"HTTP/1.1 %d %b" % (answer.status, _reason(answer)), *map(b": ".join, self._headers(answer))]
+        head = b"\r\n".join((*lines, b"", b""))
+        return head if _PLAIN_HEAD.fullmatch(head) else b""
+
+    def _send_plainly(self, head: bytes, answer: Answer) -> None:
+        left = answer.length or 0
+        for piece in _pieces(answer):
+            left -= len(piece)
+            if left < 0:
+                break
+            self._transmit(head + piece)
+            head = b""
+        if left:
+            raise h11.LocalProtocolError("the body is not as long as its answer says")
+        self._transmit(head)
+        self._is_answered = True
 
     def _head(self, answer: Answer, *, ends: bool) -> h11.Response:
+        headers = self._headers(answer)
+        if ends or self._stopping.is_set() or self._unread():
+            headers.append((b"Connection", b"close"))
+        return h11.Response(status_code=answer.status, headers=headers, reason=_reason(answer))
+
+    def _headers(self, answer: Answer) -> list[tuple[bytes, bytes]]:
         headers = [(name.encode("latin-1"), _octets(value)) for name, value in answer.headers]
         if not any(name.lower() == b"date" for name, _ in headers):
             headers.append((b"Date", formatdate(usegmt=True).encode()))
         if answer.length is not None and answer.status not in (204, 304):
             headers.append((b"Content-Length", b"%d" % answer.length))
-        if ends or self._stopping.is_set() or self._unread():
-            headers.append((b"Connection", b"close"))
-        # Without words after the status botocore does not recognise an answer that comes instead of 100 Continue.
-        reason = http.client.responses.get(answer.status, "Unknown").encode()
-        return h11.Response(status_code=answer.status, headers=headers, reason=reason)
+        return headers
 
     def _unread(self) -> bool:
         return self._left > 0 or (self._chunk is not None and self._http.their_state is h11.SEND_BODY)
@@ -281,7 +317,8 @@ class Connection:
                 taken += count
 
     def _may_go_on(self) -> bool:
-        if self._http.our_state is not h11.DONE or self._unread() or self._stopping.is_set():
+        is_answered = self._is_answered or self._http.our_state is h11.DONE
+        if not is_answered or self._unread() or self._stopping.is_set():
             self._linger()
             return False
         if self._chunk is not None:
@@ -302,6 +339,22 @@ class Connection:
                 taken += len(data)
                 if not data:
                     return
+
+
+def _pieces(answer: Answer) -> Iterator[bytes]:
+    """The body, in writes."""
+    body: Any = answer.body
+    if isinstance(body, bytes):
+        if body:
+            yield body
+        return
+    while piece := body.read(_SEND):
+        yield piece
+
+
+def _reason(answer: Answer) -> bytes:
+    """Without words after the status botocore does not recognise an answer that comes instead of 100 Continue."""
+    return http.client.responses.get(answer.status, "Unknown").encode()
 
 
 def _refuse_large(length: int) -> None:

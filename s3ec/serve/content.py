@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from botocore import xform_name
-
 from s3ec.client.bodies.sources import PassedOn
 from s3ec.client.encryption_client import EncryptionClient
 from s3ec.errors import MultipartStateError
@@ -18,6 +16,7 @@ from s3ec.serve import etags
 from s3ec.serve.composites import verify_composite
 from s3ec.serve.doors import Door
 from s3ec.serve.payloads import Payload
+from s3ec.serve.reads import Reads
 from s3ec.serve.refusals import RefusedError
 from s3ec.serve.requests import Answer, Request, without_chunks
 from s3ec.serve.shapes import input_document, output_document, output_headers, parameters_of
@@ -32,7 +31,9 @@ _READS = frozenset({"GetObject", "UploadPartCopy"})
 _NAMED = frozenset({"CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"})
 
 
-def perform(operation_name: str, request: Request, payload: Payload, door: Door, client: EncryptionClient) -> Answer:
+def perform(
+    operation_name: str, request: Request, payload: Payload, door: Door, client: EncryptionClient, reads: Reads
+) -> Answer:
     """Carry one operation out.
 
     Args:
@@ -41,6 +42,7 @@ def perform(operation_name: str, request: Request, payload: Payload, door: Door,
         payload: its body, to be verified while it is read.
         door: what holds for the bucket.
         client: that of the door, or a view of it.
+        reads: makes the calls of the client.
 
     Raises:
         RefusedError: the request is not what the operation takes.
@@ -50,7 +52,7 @@ def perform(operation_name: str, request: Request, payload: Payload, door: Door,
     parameters = _parameters(operation_name, request, payload, door, client)
     if operation_name == "UploadPartCopy":
         _refuse_unknown_upload(client, parameters)
-    response = getattr(client, xform_name(operation_name))(**parameters)
+    response = reads.call(client, operation_name, parameters)
     return _answer(operation_name, request, response, model)
 
 

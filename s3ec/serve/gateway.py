@@ -23,6 +23,7 @@ from s3ec.serve.listings import LISTINGS, in_plaintext
 from s3ec.serve.memory import Seats
 from s3ec.serve.metrics import Metrics
 from s3ec.serve.payloads import Payload, open_payload
+from s3ec.serve.reads import Reads
 from s3ec.serve.refusals import Refusal, RefusedError, refusal_of
 from s3ec.serve.relay import Relay
 from s3ec.serve.requests import Answer, Request, with_hoisted
@@ -72,6 +73,7 @@ class Gateway:
         self._on_aws = on_aws
         self._slots = threading.BoundedSemaphore(settings.max_requests)
         self._seats = Seats(settings)
+        self._reads = Reads()
 
     def handle(self, request: Request) -> Answer:
         """Answer one request; errors become answers."""
@@ -160,7 +162,7 @@ class Gateway:
             if operation_name in _BUFFERED:
                 known = payload.length if operation_name == "PutObject" else None
                 client = self._seats.client_for(client, known, stack)
-            return content.perform(operation_name, request, payload, door, client)
+            return content.perform(operation_name, request, payload, door, client, self._reads)
         return self._relayed(operation_name, request, payload, door)
 
     def _relayed(self, operation_name: str, request: Request, payload: Payload, door: Door) -> Answer:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError, SSOError, TokenRetrievalError
 
 from s3ec import errors
 from s3ec.errors import S3ECError
@@ -75,6 +75,9 @@ def refusal_of(error: S3ECError | ClientError | BotoCoreError) -> Refusal:
         return Refusal(status, str(details.get("Code", "Unknown")), str(details.get("Message", "")))
     if isinstance(error, ParamValidationError):
         return Refusal(400, "InvalidArgument", str(error.kwargs.get("report", error)))
+    if isinstance(error, SSOError | TokenRetrievalError):
+        # Until a person logs in again: to try again is no use.
+        return Refusal(403, "AccessDenied", f"The endpoint itself has no valid credentials: {error}")
     if isinstance(error, BotoCoreError):
         return Refusal(503, "ServiceUnavailable", f"S3 could not be asked: {error}")
     if isinstance(error, errors.KeyringError) and _may_pass(error.__cause__):

@@ -55,7 +55,7 @@ class Signed:
 
     def sign(self, text: str) -> str:
         """Sign one more text with the same key."""
-        return hmac.new(self.key, text.encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(self.key, text.encode(), "sha256").hex()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +193,7 @@ def _signature(request: Request, claim: _Claim, key: bytes, scope: str, path: st
     canonical = "\n".join((request.method, path, query, headers, ";".join(claim.names), claim.payload))
     digest = hashlib.sha256(canonical.encode("utf-8", "surrogateescape")).hexdigest()
     text = "\n".join((_ALGORITHM, claim.date, scope, digest))
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(key, text.encode(), "sha256").hex()
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:
@@ -209,5 +209,5 @@ def _canonical_query(query: str, decode: Callable[[str], str]) -> str:
 def _signing_key(secret: str, date: str, region: str) -> bytes:
     key = ("AWS4" + secret).encode()
     for text in (date, region, "s3", "aws4_request"):
-        key = hmac.new(key, text.encode(), hashlib.sha256).digest()
+        key = hmac.digest(key, text.encode(), "sha256")
     return key

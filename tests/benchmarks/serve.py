@@ -1,6 +1,6 @@
 """Throughput through the endpoint beside the same client directly at the same MinIO, in one run.
 
-    python tests/benchmarks/serve.py [--rounds 7]
+    python tests/benchmarks/serve.py [--rounds 7] [--only 'get 1 KiB']
 
 MinIO, the endpoint (an AES key: no KMS) and the client are three processes that share this machine. Every round
 measures both ways, in turns; printed is the median over the rounds of *through / directly of the same round*, with the
@@ -59,7 +59,9 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--only", action="append", help="measure this case alone; repeatable")
+    arguments = parser.parse_args()
+    rounds = arguments.rounds
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         home = Path(folder)
         direct = stack.enter_context(servers.minio(home, tls=False)).arguments()
@@ -70,6 +72,10 @@ def main() -> None:
             clients[0].create_bucket(Bucket=bucket)
         ways = [cases(*each) for each in zip(clients, BUCKETS, strict=True)]
         for name in ways[0]:
+            if name not in (arguments.only or ways[0]):
+                for way in ways:
+                    way[name]()  # what others read
+                continue
             measured: list[float] = []
             took: list[tuple[float, float]] = []
             begin = 0.0

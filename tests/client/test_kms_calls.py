@@ -28,6 +28,7 @@ from botocore.exceptions import ClientError, NoCredentialsError
 from moto.core.models import botocore_stubber
 
 from s3ec.client.calls.shortcuts import kms as shortcut
+from s3ec.client.calls.shortcuts import way
 from s3ec.client.calls.shortcuts.kms import KmsRequests
 from s3ec.errors import KeyringError, KeyUnwrapError
 from s3ec.exchanges.signature import signed
@@ -220,7 +221,7 @@ def test_the_signature_is_that_of_botocore(monkeypatch: pytest.MonkeyPatch) -> N
     assert "x-amz-content-sha256" not in sent
 
 
-@pytest.mark.parametrize("event", shortcut._EVENTS)
+@pytest.mark.parametrize("event", way.EVENTS)
 def test_who_listens_is_heard(kms: Any, kms_key: str, direct: list[str], event: str) -> None:
     """A handler that comes gets every call from then on, and when it has gone requests are direct again."""
     heard: list[str] = []

@@ -88,20 +88,37 @@ def environment(
 
 
 @pytest.fixture
-def start(environment: dict[str, str], tmp_path: Path) -> Callable[..., Ended]:
-    """Starts a command in the environment that `s3ec run` makes, without the launcher's own second."""
+def started(environment: dict[str, str], tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """How `s3ec run` starts a command, without the launcher's own second: arguments for `subprocess`."""
 
-    def started(
-        *command: str, changes: Mapping[str, str | None] | None = None, later: Mapping[str, str | None] | None = None
-    ) -> Ended:
+    def arguments(
+        changes: Mapping[str, str | None] | None = None, later: Mapping[str, str | None] | None = None
+    ) -> dict[str, Any]:
         given = launching.child_environment(_changed(environment, changes), {})
         given["S3EC_RUN"] = launching.mark(given)
-        ended = subprocess.run(
-            command, env=_changed(given, later), cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300
-        )
-        return Ended(ended.returncode, ended.stdout, ended.stderr)
+        return {"env": _changed(given, later), "cwd": tmp_path}
 
-    return started
+    return arguments
+
+
+@pytest.fixture
+def start(started: Callable[..., dict[str, Any]]) -> Callable[..., Ended]:
+    """Starts a command in the environment that `s3ec run` makes, and waits for its end."""
+
+    def run(*command: str, **more: Any) -> Ended:
+        return _ended(command, **started(**more))
+
+    return run
+
+
+@pytest.fixture
+def plain_start(environment: dict[str, str], tmp_path: Path) -> Callable[..., Ended]:
+    """Starts a command as a user does, whatever it is, and waits for its end."""
+
+    def run(*command: str, changes: Mapping[str, str | None] | None = None) -> Ended:
+        return _ended(command, env=_changed(environment, changes), cwd=tmp_path)
+
+    return run
 
 
 @pytest.fixture
@@ -115,20 +132,11 @@ def program(start: Callable[..., Ended]) -> Callable[..., Ended]:
 
 
 @pytest.fixture
-def launch(environment: dict[str, str], tmp_path: Path) -> Callable[..., Ended]:
+def launch(plain_start: Callable[..., Ended]) -> Callable[..., Ended]:
     """Types a whole line of `s3ec run`."""
 
     def run(*words: str, changes: Mapping[str, str | None] | None = None) -> Ended:
-        ended = subprocess.run(
-            [sys.executable, "-m", "s3ec", "run", *words],
-            env=_changed(environment, changes),
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-        return Ended(ended.returncode, ended.stdout, ended.stderr)
+        return plain_start(sys.executable, "-m", "s3ec", "run", *words, changes=changes)
 
     return run
 
@@ -144,6 +152,11 @@ def stored(plain_s3: Any, bucket_names: dict[str, str]) -> Callable[[str], bool]
         return content != SECRET
 
     return is_encrypted
+
+
+def _ended(command: tuple[str, ...], **more: Any) -> Ended:
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, **more)
+    return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
 def _changed(environment: Mapping[str, str], changes: Mapping[str, str | None] | None) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import textwrap
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from s3ec.run.bootstrap import s3ec_escapes as escapes
 
 pytestmark = pytest.mark.slow
 
@@ -355,6 +358,54 @@ def test_clients_past_botocore(program: Callable[..., Any], tmp_path: Path) -> N
     assert program("import duckdb").err.count("DuckDB with httpfs can reach S3 without botocore") == 1
     allowed = program("import obstore, duckdb", changes={"S3EC_RUN_ESCAPES": "allow"})
     assert (allowed.code, allowed.err) == (0, "")
+
+
+TITLES = {
+    **escapes.REFUSED_MODULES,
+    **escapes.WARNED_MODULES,
+    **{name: title for name, (_, title) in escapes.CLASSES.items()},
+}
+EACH = """
+import importlib, json, os, sys
+os.environ["S3EC_RUN_ESCAPES"] = sys.argv[1]
+found = {}
+for name, kind in json.loads(sys.argv[2]).items():
+    sys.stderr = said = __import__("io").StringIO()
+    try:
+        module = importlib.import_module(name)
+        if kind:
+            getattr(module, kind)()
+        found[name] = ["went on", said.getvalue()]
+    except (ImportError, RuntimeError) as error:
+        found[name] = ["refused", str(error)]
+print(json.dumps(found))
+"""
+
+
+def test_each_client_past_botocore_is_named(start: Any, tmp_path: Path) -> None:
+    """Those that are known are those that the documentation lists: refused, or warned about, by their names."""
+    kinds = {name: escapes.CLASSES.get(name, ("",))[0] for name in TITLES}
+    for name, kind in kinds.items():
+        *folders, module = name.split(".")
+        folder = tmp_path.joinpath(*folders)
+        folder.mkdir(exist_ok=True)
+        (folder / "__init__.py").touch()
+        (folder / f"{module}.py").write_text(f"class {kind or 'Nothing'}: pass\n", "utf-8")
+    page = (Path(__file__).resolve().parents[2] / "docs" / "zero-code.md").read_text("utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| ") and "is imported" in line]
+    assert len(rows) == 2
+    for mode, effects in (("refuse", ("refused", "went on")), ("warn", ("went on", "went on"))):
+        ended = start(sys.executable, "-c", EACH, mode, json.dumps(kinds))
+        assert ended.code == 0, ended.err
+        found = json.loads(ended.out)
+        for name, title in TITLES.items():
+            effect, said = found[name]
+            warned = name in escapes.WARNED_MODULES
+            assert effect == effects[warned], name
+            assert title in said
+            assert ("can reach S3" in said) is (effect == "went on")
+            listed = title.removeprefix("the ").removesuffix(" of AWS").removesuffix(" with httpfs")
+            assert listed in rows[warned], listed
 
 
 def test_the_crt_client(program: Callable[..., Any], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
+from moto.core.models import botocore_stubber
 
 from s3ec import EncryptionClient, KmsKeyring
 from s3ec.serve import Server, ServeSettings
@@ -17,6 +18,12 @@ from s3ec.serve.doors import Door, OneDoor
 
 from support.aws import REGION, client_arguments
 from support.serving import CREDENTIALS, running
+
+
+def unmocked(client: Any) -> Any:
+    """A client as it is where moto has not been imported, which listens to every request of the process."""
+    client.meta.events.unregister("before-send", botocore_stubber)
+    return client
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +39,9 @@ def _ordinary(endpoint: str, kms_key: str, _session: boto3.Session) -> Iterator[
     settings = ServeSettings(credentials=CREDENTIALS, port=0)
     with contextlib.closing(boto3.client("kms", **arguments)) as kms:
         keyring = KmsKeyring(kms_key, client=kms)
-        client = EncryptionClient(keyring=keyring, session=_session, buffer_size=settings.buffer_size, **arguments)
+        client = unmocked(
+            EncryptionClient(keyring=keyring, session=_session, buffer_size=settings.buffer_size, **arguments)
+        )
         with (
             contextlib.closing(client),
             running(make_server(settings, _session, client, OneDoor(Door(client, {}, True)))) as server,

@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from s3ec import formats
 from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH, FormatVersion
 from s3ec.bodies import read_whole
+from s3ec.direct.requests import MOST
 from s3ec.errors import AuthenticationError, InstructionFileError
 from s3ec.formats import ContentMetadata, Detection, MetadataLocation
 from s3ec.migrate.model import Action, Result, SkipReason, Task
@@ -21,7 +22,6 @@ from s3ec.migrate.steps.placement import refuse_misplaced
 from s3ec.migrate.work.context import Calls, MigrationContext
 from s3ec.migrate.work.ending import SSE_C_CODES, TaskEndedError, code_of, status_of
 from s3ec.migrate.work.macs import is_etag_mac, shows
-from s3ec.migrate.work.requests.direct import MOST
 from s3ec.s3.answers import NO_SUCH_OBJECT
 from s3ec.s3.instruction_files import can_exist, is_marked
 

@@ -12,6 +12,7 @@ from botocore import xform_name
 from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
+from s3ec.direct.requests import DirectRequests
 from s3ec.keyrings import CachingMaterialsManager, DefaultMaterialsManager
 from s3ec.materials import Keyring, MaterialsManager
 from s3ec.migrate.model import Result
@@ -23,7 +24,6 @@ from s3ec.migrate.work.folders import FirstOfFolder
 from s3ec.migrate.work.heads import explain_heads
 from s3ec.migrate.work.limits import KmsMeter, MemoryBudget, MeteredKeyring
 from s3ec.migrate.work.macs import content_mac
-from s3ec.migrate.work.requests.direct import DirectRequests
 
 __all__ = ["BucketFacts", "Calls", "MigrationContext", "UploadLog"]
 

@@ -11,15 +11,22 @@ _WAY_OUT = "; S3EC_RUN_ESCAPES=allow lets it pass unencrypted, `s3ec serve` encr
 REFUSED_MODULES = {
     "boto": "boto 2",
     "minio": "minio",
+    "miniopy_async": "miniopy-async",
     "obstore": "obstore",
     "s3torchconnectorclient": "the S3 connector for PyTorch",
 }
 WARNED_MODULES = {
+    "chdb": "chDB",
     "daft": "Daft",
+    "datafusion": "DataFusion",
     "deltalake": "delta-rs",
     "duckdb": "DuckDB with httpfs",
+    "lance": "Lance",
+    "libcloud": "Libcloud",
+    "opendal": "OpenDAL",
     "polars": "Polars",
     "pyspark": "Spark",
+    "tensorstore": "TensorStore",
 }
 CLASSES = {"awscrt.s3": ("S3Client", "the CRT client of AWS"), "pyarrow._s3fs": ("S3FileSystem", "pyarrow.fs")}
 

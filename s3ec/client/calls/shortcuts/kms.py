@@ -26,27 +26,12 @@ from botocore.history import get_global_history_recorder
 from botocore.serialize import create_serializer
 
 from s3ec.client.calls.shortcuts.user_agents import UserAgents
-from s3ec.client.calls.shortcuts.way import OutOfTheOrdinary, Way, is_unpatched, is_usual, module_of
+from s3ec.client.calls.shortcuts.way import OutOfTheOrdinary, Way, is_unpatched, is_usual, listening
 from s3ec.errors import KeyringError
 from s3ec.exchanges.wire import Connections, WireError
 
 __all__ = ["KmsRequests", "kms_calls"]
 
-_EVENTS = (
-    "provide-client-params",
-    "before-parameter-build",
-    "before-endpoint-resolution",
-    "before-call",
-    "request-created",
-    "choose-signer",
-    "before-sign",
-    "before-send",
-    "before-parse",
-    "response-received",
-    "needs-retry",
-    "after-call",
-    "after-call-error",
-)
 # What these do for every request is done here too, or changes nothing about these operations.
 _HANDLERS_OF_BOTOCORE = frozenset(
     {
@@ -189,12 +174,8 @@ class _Operation:
         # The emitter starts a new cache whenever a handler comes or goes.
         cache = self._emitter._lookup_cache
         if self._last_heard[0] is not cache:
-            listening = any(
-                module_of(handler) not in _HANDLERS_OF_BOTOCORE
-                for event in _EVENTS
-                for handler in self._emitter._handlers.prefix_search(f"{event}.kms.{self._model.name}")
-            )
-            self._last_heard = cache, listening
+            modules = listening(self._emitter, f"kms.{self._model.name}")
+            self._last_heard = cache, not modules <= _HANDLERS_OF_BOTOCORE
         return self._last_heard[1]
 
     def send(self, parameters: Mapping[str, Any]) -> Mapping[str, Any] | None:

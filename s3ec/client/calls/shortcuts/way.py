@@ -14,7 +14,24 @@ from botocore.httpsession import get_cert_path
 from s3ec.exchanges.signature import signed
 from s3ec.exchanges.wire import Address, Connections
 
-__all__ = ["OutOfTheOrdinary", "Way", "is_unpatched", "is_usual", "module_of"]
+__all__ = ["EVENTS", "OutOfTheOrdinary", "Way", "is_unpatched", "is_usual", "listening", "module_of"]
+
+EVENTS = (
+    "provide-client-params",
+    "before-parameter-build",
+    "before-endpoint-resolution",
+    "before-call",
+    "request-created",
+    "choose-signer",
+    "before-sign",
+    "before-send",
+    "before-parse",
+    "response-received",
+    "needs-retry",
+    "after-call",
+    "after-call-error",
+)
+"""Of a call, in its order."""
 
 
 class OutOfTheOrdinary(Exception):  # noqa: N818 - no error: it never leaves this package
@@ -117,6 +134,17 @@ def is_unpatched(part: object, methods: tuple[str, ...]) -> bool:
             for function in functions
         )
     )
+
+
+def listening(emitter: Any, operation: str) -> set[str]:
+    """Return the modules of all handlers that hear of an operation.
+
+    Args:
+        emitter: botocore's own, behind that of a client.
+        operation: the end of the events' names, such as ``s3.GetObject``.
+    """
+    events = (f"{event}.{operation}" for event in EVENTS)
+    return {module_of(handler) for event in events for handler in emitter._handlers.prefix_search(event)}
 
 
 def module_of(called: Any) -> str:

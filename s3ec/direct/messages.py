@@ -42,14 +42,21 @@ def _date(text: str) -> datetime.datetime:
     return parsed
 
 
+def _number(text: str) -> int:
+    if not _NUMBER.fullmatch(text):
+        raise ValueError("not a number that an answer of S3 has")
+    return int(text)
+
+
 _READERS: dict[str, Callable[[str], Any]] = {
     "string": str,
     "character": str,
-    "integer": int,
-    "long": int,
+    "integer": _number,
+    "long": _number,
     "boolean": lambda text: text.lower() == "true",
     "timestamp": _date,
 }
+_NUMBER = re.compile(r"\d{1,19}", re.ASCII)  # int() takes more
 _is_name = re.compile(r"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
 
 
@@ -116,29 +123,52 @@ def metadata_of(answer: Answer) -> dict[str, Any]:
 
 def read(operation: Operation, answer: Answer) -> dict[str, Any] | None:
     """The answer as botocore gives it; None where it takes botocore to read or to check it."""
+    parsed = _read(operation, answer)
+    if parsed is None and answer.rest is not None:
+        answer.rest.close()
+    return parsed
+
+
+def _read(operation: Operation, answer: Answer) -> dict[str, Any] | None:
     named = answer.named
     parsed: dict[str, Any] = {"ResponseMetadata": metadata_of(answer)}
     if operation.name == "GetObjectTagging":
         tags = {"TagSet": []} if _NO_TAGS.fullmatch(answer.body) else _parsed(operation, answer)
         return None if tags is None else {**tags, **parsed}
-    for header, value in named.items():
-        if header in operation.answered:
-            name, typed = operation.answered[header]
-            try:
-                parsed[name] = typed(value)
-            except ValueError:
-                if header != "expires":  # which S3 keeps as it was given, a date or not
-                    return None
+    try:
+        parsed |= _typed(operation, named)
+    except ValueError:
+        return None
     if "expires" in named:
         parsed["ExpiresString"] = named["expires"]
     if operation.has_metadata:
         entries = ((name, text) for name, text in answer.headers.items() if name.lower().startswith(_METADATA))
         parsed["Metadata"] = {name[len(_METADATA) :]: text for name, text in entries}
-    if operation.name == "GetObject":
+    if operation.name == "GetObject" and answer.rest is not None:
+        parsed["Body"] = answer.rest
+    elif operation.name == "GetObject":
         if not _is_whole(answer.body, named):
             return None
         parsed["Body"] = io.BytesIO(answer.body)
     return parsed
+
+
+def _typed(operation: Operation, named: Mapping[str, str]) -> dict[str, Any]:
+    """The headers that botocore's model knows, by boto3's names.
+
+    Raises:
+        ValueError: one is not of its type.
+    """
+    found: dict[str, Any] = {}
+    for header, value in named.items():
+        if header in operation.answered:
+            name, typed = operation.answered[header]
+            try:
+                found[name] = typed(value)
+            except ValueError:
+                if header != "expires":  # which S3 keeps as it was given, a date or not
+                    raise
+    return found
 
 
 def _is_whole(body: bytes, named: dict[str, str]) -> bool:

@@ -1,9 +1,10 @@
-"""The small requests of an ordinary object with botocore's knowledge, but without what it does around each of them.
+"""Small requests to S3 with botocore's knowledge, but without what it does around each of them.
 
 A request to S3 costs botocore two milliseconds of one core, most of it spent on what was the same the time before: the
-endpoint is resolved, the user agent put together, a dozen hooks are called, a parser for e-mail reads the headers. What
-an object of ten kilobytes needs are four such requests, and the core is what limits a job. Here the same parameters
-become the same headers by botocore's own service model, the same signature, and the same answer.
+endpoint is resolved, the user agent put together, a dozen hooks are called, a parser for e-mail reads the headers. A
+bucket job makes four such requests for an object of ten kilobytes, an endpoint one for each read, and the core is what
+limits both. Here the same parameters become the same headers by botocore's own service model, the same signature, and
+the same answer.
 
 It is done only where no one could tell the difference. Address and Region are those of a request that botocore has sent
 for the same bucket; proxies, other signatures, other authorities and whoever listens to the client keep botocore's way.
@@ -31,9 +32,9 @@ from botocore.awsrequest import AWSPreparedRequest
 from botocore.client import BaseClient
 from botocore.httpsession import get_cert_path
 
+from s3ec.direct.messages import Operation, crc32, error_of, headers_of, metadata_of, read
 from s3ec.exchanges.signature import Credentials, signed
 from s3ec.exchanges.wire import Address, Connections, WireError
-from s3ec.migrate.work.requests.messages import Operation, crc32, error_of, headers_of, metadata_of, read
 
 __all__ = ["MOST", "DirectRequests"]
 
@@ -41,6 +42,9 @@ MOST = 2**20
 """Bytes of a body that is sent or received this way; above, it is the bytes that cost."""
 _PAUSE = 30.0  # seconds
 _PATIENCE = 8  # failures of one bucket's requests without a success between them
+_REST = 600.0  # seconds without further attempts then
+_SLOW = 5.0  # seconds: an attempt that fails after longer is trouble
+_MOST_BUCKETS = 4096  # whose ways are remembered
 _METHODS = {"get_object": "GET", "head_object": "HEAD", "put_object": "PUT", "get_object_tagging": "GET"}
 _SCOPE = re.compile(r"AWS4-HMAC-SHA256 Credential=([^/,]+)/\d{8}/([a-z0-9-]+)/s3/aws4_request, .*")
 # To these S3 would say the same again: (status, code).
@@ -69,13 +73,20 @@ class _Way:
 class DirectRequests:
     """Sends requests for one client; threads share it."""
 
-    def __init__(self, client: Any, credentials: Any) -> None:
+    def __init__(self, client: Any, credentials: Any, *, kept: int | None = None) -> None:
         """Take a client of one's own, to which nobody else listens yet, and the credentials of its session.
+
+        Args:
+            client: a plain client.
+            credentials: its session's.
+            kept: bytes of content that are in memory at once; what is longer is given out as
+                `s3ec.exchanges.wire.Stream`, without a look at its checksum. None: there is no longer content.
 
         Raises:
             AttributeError, KeyError: botocore is not made as expected.
         """
         self._client = client
+        self._kept = kept
         self._credentials = credentials
         self._operations = {
             method: Operation(client.meta.service_model.operation_model(client.meta.method_to_api_mapping[method]))
@@ -86,6 +97,7 @@ class DirectRequests:
         self._tls: ssl.SSLContext | None = None
         self._not_before = 0.0
         self._failures: Counter[str] = Counter()
+        self._rests: dict[str, float] = {}
         self._asked = threading.local()
         self._emitter = client.meta.events._emitter
         for name in ("GetObject", "HeadObject"):
@@ -94,18 +106,23 @@ class DirectRequests:
         self._nobody_else = self._emitter._lookup_cache
 
     @classmethod
-    def of(cls, client: Any, credentials: Any) -> DirectRequests | None:
+    def of(cls, client: Any, credentials: Any, *, kept: int | None = None) -> DirectRequests | None:
         """Return what sends requests for this client, or None if the client is not as expected."""
         if credentials is None or not _is_plain(client):
             return None
         try:
-            return cls(client, credentials)
+            return cls(client, credentials, kept=kept)
         except (AttributeError, KeyError):
             return None
 
     def close(self) -> None:
         """Close the connections."""
         self._connections.close()
+
+    @property
+    def is_alone(self) -> bool:
+        """True if nobody has begun to listen to the client since."""
+        return self._emitter._lookup_cache is self._nobody_else
 
     def prepared(self, operation: str, parameters: Mapping[str, Any]) -> Callable[[], dict[str, Any] | None] | None:
         """Make a request ready to be sent, or return None if it is one for botocore.
@@ -120,9 +137,7 @@ class DirectRequests:
         """
         bucket = parameters["Bucket"]
         way = self._ways.get(bucket)
-        if way is None or time.monotonic() < self._not_before:
-            return None
-        if self._emitter._lookup_cache is not self._nobody_else:
+        if way is None or not self.is_alone or time.monotonic() < max(self._not_before, self._rests.get(bucket, 0.0)):
             return None
         model = self._operations.get(operation)
         headers = None if model is None else headers_of(model, parameters)
@@ -147,10 +162,17 @@ class DirectRequests:
         return lambda: self._send(model, bucket, way, method, request)
 
     def _send(self, model: Operation, bucket: str, way: _Way, method: str, request: bytes) -> dict[str, Any] | None:
+        begun = time.monotonic()
+        at_most = MOST + 2**10 if self._kept is None else self._kept
         try:
-            answer = self._connections.exchange(way.address, request, has_body=method != "HEAD", at_most=MOST + 2**10)
+            answer = self._connections.exchange(
+                way.address, request, has_body=method != "HEAD", at_most=at_most, streamed=self._kept is not None
+            )
         except WireError:
             self._failed(bucket)
+            if time.monotonic() - begun > _SLOW:
+                # It waited as long as botocore will wait: not each request is to wait twice.
+                self._not_before = time.monotonic() + _PAUSE
             return None
         if answer.status in (200, 206):  # a part only where one was asked for
             self._failures[bucket] = 0
@@ -161,7 +183,7 @@ class DirectRequests:
             raise self._client.exceptions.from_code(error["Code"])(parsed, model.name)
         if answer.status in (429, 500, 502, 503, 504):
             self._not_before = time.monotonic() + _PAUSE
-        elif answer.status not in (403, 404):
+        elif answer.status not in (403, 404, 416):
             # Another Region, another address, credentials that have run out: botocore's next request will show.
             self._ways.pop(bucket, None)
             self._failed(bucket)
@@ -171,7 +193,8 @@ class DirectRequests:
         self._failures[bucket] += 1
         if self._failures[bucket] >= _PATIENCE:
             # It does not understand us, or we do not understand it: each object would pay for another attempt.
-            self._ways[bucket] = None
+            self._failures[bucket] = 0
+            self._rests[bucket] = time.monotonic() + _REST
 
     @contextmanager
     def watching(self, operation: str, parameters: Mapping[str, Any]) -> Iterator[None]:
@@ -187,6 +210,9 @@ class DirectRequests:
         asked = getattr(self._asked, "now", None)
         if asked is not None:
             bucket, key = asked
+            if len(self._ways) >= _MOST_BUCKETS:
+                for known in (self._ways, self._failures, self._rests):
+                    known.clear()
             try:
                 self._ways[bucket] = self._way(request, key)
             except (AttributeError, OSError, ValueError):
