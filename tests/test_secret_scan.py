@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from s3ec.algorithms import AlgorithmSuite
 from s3ec.crypto.content import ContentCipher
 
 from support import secret_plugin
+from support.forking import forks
 from support.secret_scan import Drawn, Lines, in_files, in_text, pattern
 
 KEY = bytes(range(100, 132))
@@ -67,43 +69,69 @@ def test_it_finds_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert len(drawn.contents) == 2
 
 
+LEAKS = """
+import logging, os, subprocess, sys, tempfile
+from s3ec.algorithms import AlgorithmSuite
+from s3ec.crypto import content, random
+
+SUITE = AlgorithmSuite.ALG_AES_256_GCM_IV12_TAG16_NO_KDF
+DRAW = "from s3ec.crypto import random; key = random.data_key().hex(); "
+OURS = {"__name__": "s3ec.somewhere", "tempfile": tempfile}
+exec("def spool(data):\\n with tempfile.TemporaryFile() as file: file.write(data)", OURS)
+exec("def folder(text):\\n with tempfile.TemporaryDirectory() as name: open(name + '/left', 'w').write(text)", OURS)
+
+def seal():
+    data, key = os.urandom(64), random.data_key()
+    content.ContentCipher(SUITE, key, bytes(12)).encrypt(data)
+    return key, data
+
+def start(code, **options):
+    return subprocess.run([sys.executable, "-c", DRAW + code], check=True, **options)
+
+def test_key(): logging.getLogger("s3ec").debug("key %s", seal()[0].hex())
+def test_content(): logging.getLogger("s3ec").debug("body %r", seal()[1])
+def test_key_that_was_printed(capsys): print(seal()[0].hex()); capsys.readouterr()
+def test_key_that_a_child_left(tmp_path): start("open('left', 'w').write(key)", cwd=tmp_path)
+def test_key_that_a_child_left_in_its_temporary_folder():
+    start("import os, tempfile; os.write(tempfile.mkstemp()[0], key.encode())")
+def test_key_that_a_child_printed(): start("print(key)", stdout=subprocess.PIPE)
+def test_key_in_a_fork(tmp_path):
+    child = os.fork()
+    if not child:
+        (tmp_path / "left").write_bytes(random.data_key())
+        os._exit(0)
+    os.waitpid(child, 0)
+def test_key_in_a_temporary_folder(): OURS["folder"](seal()[0].hex())
+def test_content_in_a_temporary_file(): OURS["spool"](seal()[1])
+
+def test_none(tmp_path, capsys):
+    _, data = seal()
+    print("nothing"); capsys.readouterr()
+    start("print('nothing'); open('left', 'w').write('nothing')", cwd=tmp_path, stdout=subprocess.PIPE)
+    OURS["spool"](b"ciphertext"); OURS["folder"]("nothing")
+    with tempfile.TemporaryFile() as file: file.write(data)
+"""
+
+
+@forks
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("option", "scanned"),
-    [
-        ("--scan-secrets", True),
-        ("--scan-secrets-in=other test_leaks.py", True),
-        ("--scan-secrets-in=test_leak", False),
-        ("--no-header", False),
-    ],
-)
-def test_the_option_fails_a_test_that_leaks(tmp_path: Path, option: str, scanned: bool) -> None:
-    """A run with an option is red for a test that logs a data key, or what it encrypts, and for no other."""
+@pytest.mark.parametrize("option", ["--scan-secrets", "--no-header"])
+def test_the_option_fails_a_test_that_leaks(tmp_path: Path, option: str) -> None:
+    """A run with the option is red for each test that leaves a data key, or what it encrypts, and for no other."""
     (tmp_path / "conftest.py").write_text("from support.secret_plugin import *\n")
-    (tmp_path / "test_leaks.py").write_text(
-        "import logging, os\n"
-        "from s3ec.algorithms import AlgorithmSuite\n"
-        "from s3ec.crypto import content, random\n"
-        "def seal(): \n"
-        "    data = os.urandom(64)\n"
-        "    key = random.data_key()\n"
-        "    content.ContentCipher(AlgorithmSuite.ALG_AES_256_GCM_IV12_TAG16_NO_KDF, key, bytes(12)).encrypt(data)\n"
-        "    return key, data\n"
-        "def test_key(): logging.getLogger('s3ec').debug('key %s', seal()[0].hex())\n"
-        "def test_content(): logging.getLogger('s3ec').debug('body %r', seal()[1])\n"
-        "def test_neither(): seal()\n"
-    )
+    (tmp_path / "test_leaks.py").write_text(LEAKS)
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", option, "-rA", f"--rootdir={tmp_path}"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "200"},
         stdout=subprocess.PIPE,
         text=True,
         check=False,
     )
-    assert ("ERROR test_leaks.py::test_key - AssertionError: a key" in run.stdout) is scanned
-    assert ("ERROR test_leaks.py::test_content - AssertionError: content" in run.stdout) is scanned
-    assert ("3 passed, 2 errors" if scanned else "3 passed in") in run.stdout, run.stdout
+    expected = set(re.findall(r"def (test_(?:key|content)\w*)", LEAKS)) if option == "--scan-secrets" else set()
+    found = dict(re.findall(r"ERROR test_leaks.py::(\w+) - AssertionError: a?\s*(key|content)", run.stdout))
+    assert found == {name: name.split("_")[1] for name in expected}, run.stdout
+    assert ("10 passed, 9 errors" if expected else "10 passed in") in run.stdout
 
 
 def test_it_finds_a_key_in_the_frames_of_a_chained_error(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def cli(
     environment.pop("S3EC_BUCKETS", None)
     package = str(Path(s3ec.__file__).parents[1])
     if "site-packages" not in package:
-        environment["PYTHONPATH"] = package
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [environment.get("PYTHONPATH"), package]))
     if request.param == "run":
         environment = launching.child_environment(environment, {})
         environment["S3EC_RUN"] = launching.mark(environment)

@@ -239,7 +239,8 @@ def test_children_end_with_their_parent(settings: Settings, tmp_path: Path, buck
     _put(plain_s3, bucket, 60)
     script = tmp_path / "parent.py"
     script.write_text(_PARENT)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2])])}
+    places = [*filter(None, [os.environ.get("PYTHONPATH")]), str(Path(__file__).parents[2])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
     command = [sys.executable, str(script), settings().to_json(), str(tmp_path / "j")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
         assert parent.stdout is not None

@@ -79,7 +79,7 @@ def environment(
 
     source = str(Path(s3ec.__file__).parents[1])
     if "site-packages" not in source:
-        found["PYTHONPATH"] = source
+        found["PYTHONPATH"] = os.pathsep.join(filter(None, [found.get("PYTHONPATH"), source]))
     # Coverage starts in children by a file of its own, whose sitecustomize is not the subject here; and programs write
     # through buffers, as most users' do, wherever the suite runs.
     for name in ("COVERAGE_PROCESS_START", "PYTHONUNBUFFERED"):

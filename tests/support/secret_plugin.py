@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
+import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,54 +13,47 @@ from typing import Any
 
 import pytest
 
-from support.secret_scan import Drawn, Lines, in_files, in_text, pattern
-from support.walking import chain, leaks
+from support.secret_scan import Drawn, Gone, Lines, Printed, in_files, in_text, pattern
+from support.walking import chain, is_in, leaks
 
 __all__ = ["no_secret_is_left_behind", "pytest_addoption"]
 
+_CHILDREN = Path(__file__).with_name("secret_children")
 _SHOWN = 5
 _ERRORS_LOOKED_AT = 40
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds the options; CI uses the second one in its run of everything, which has not the time for all of it twice."""
+    """Adds the option; CI uses it wherever it runs tests of a kind for the first time."""
     parser.addoption(
         "--scan-secrets",
         action="store_true",
         help="look for every key that s3ec drew in each test's log lines, errors, printed text and files",
     )
-    parser.addoption(
-        "--scan-secrets-in",
-        default="",
-        metavar="PLACES",
-        help="do so for the tests in these files and folders alone, and not for those marked slow",
-    )
-
-
-def _is_scanned(request: pytest.FixtureRequest) -> bool:
-    if request.config.getoption("--scan-secrets"):
-        return True
-    file = request.node.nodeid.partition("::")[0]
-    places = request.config.getoption("--scan-secrets-in").split()
-    is_slow = request.node.get_closest_marker("slow") is not None
-    return not is_slow and any(file == place or file.startswith(f"{place}/") for place in places)
 
 
 @pytest.fixture(autouse=True)
 def no_secret_is_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """With the options: nothing that a test leaves behind holds a key that s3ec drew during it."""
-    if not _is_scanned(request):
+    """With the option: nothing that a test leaves behind holds a key that s3ec drew during it."""
+    if not request.config.getoption("--scan-secrets"):
         yield
         return
     import s3ec.crypto.random
 
     folder = request.getfixturevalue("tmp_path")
-    # A folder of its own: some tests look at everything that is in theirs.
-    temporary = request.getfixturevalue("tmp_path_factory").mktemp("temporary")
+    # Folders of their own: some tests look at everything that is in theirs.
+    make_folder = request.getfixturevalue("tmp_path_factory").mktemp
+    temporary, children = make_folder("temporary"), make_folder("children")
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    drawn, lines, errors = Drawn(), Lines(), _Errors()
+    drawn, lines, errors, gone, printed = Drawn(children), Lines(), _Errors(), Gone(), Printed()
     monkeypatch.setattr(s3ec.crypto.random, "os", drawn)
     _watch_content(drawn, monkeypatch)
+    _watch_children(children, temporary, monkeypatch)
+    monkeypatch.setattr(tempfile, "TemporaryFile", gone.watching_files(tempfile.TemporaryFile))
+    cleanup = tempfile.TemporaryDirectory.cleanup
+    monkeypatch.setattr(tempfile.TemporaryDirectory, "cleanup", gone.watching_folders(cleanup))
+    for kind, name in ((pytest.CaptureFixture, "readouterr"), (subprocess.Popen, "communicate")):
+        monkeypatch.setattr(kind, name, printed.watching(getattr(kind, name)))
     # The class of `pytest.raises` has had two names.
     raises = getattr(pytest, "RaisesExc", None) or importlib.import_module("_pytest.python_api").RaisesContext
     monkeypatch.setattr(raises, "__exit__", errors.watching(raises.__exit__))
@@ -71,11 +66,27 @@ def no_secret_is_left_behind(request: pytest.FixtureRequest, monkeypatch: pytest
     finally:
         logger.removeHandler(lines)
         logger.setLevel(level)
-    printed = [content for _, _, content in request.node._report_sections]
-    found = list(_left_behind(drawn, [*lines.lines, *printed], errors, (folder, temporary)))
+    drawn.gather()
+    shown = [content for _, _, content in request.node._report_sections]
+    found = list(_left_behind(drawn, [*lines.lines, *shown], errors, (folder, temporary)))
+    found += _in_what_went(drawn.keys, printed.texts, "what was printed, and read by the test")
+    found += _in_what_went(drawn.keys, [*gone.files, *gone.folders], "a temporary file that is gone")
     assert found == [], f"a key that s3ec drew is in {found[:_SHOWN]}"
     found = list(_content_left_behind(drawn, lines.lines, errors, temporary))
+    found += _in_what_went(drawn.contents, gone.files, "a temporary file that is gone")
     assert found == [], f"content that s3ec encrypted is in {found[:_SHOWN]}"
+
+
+def _watch_children(told: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each Python that is started tell its keys, and have its temporary files where they are looked at."""
+    monkeypatch.setenv("SCANNED_KEYS_OF_CHILDREN", str(told))
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(_CHILDREN), os.environ.get("PYTHONPATH")])))
+
+
+def _in_what_went(secrets: Iterable[bytes], texts: Iterable[bytes], name: str) -> Iterator[str]:
+    needles = pattern(secrets)
+    return iter(()) if needles is None else (f"{name}: {text[:40]!r}" for text in texts if is_in(needles, text))
 
 
 def _watch_content(drawn: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,11 @@
 """Looks for keys in whatever a test leaves behind: log lines, errors with their frames, printed text and files.
 
 Switched on for a whole run by ``--scan-secrets``. What s3ec draws at random (data keys, keys of MACs and seals) is
-noted while a test runs, by standing in front of the system's generator; so is nothing of what a test gives in itself,
-since a test may write down its own keys. So are the first bytes of all content that is encrypted. After the test every
-form of these is looked for: of keys everywhere, of content where a test does not put it itself.
+noted while a test runs, by standing in front of the system's generator, also in processes that the test forks or
+starts; so is nothing of what a test gives in itself, since a test may write down its own keys. So are the first bytes
+of all content that is encrypted. After the test every form of these is looked for: of keys everywhere, of content where
+a test does not put it itself. What is gone by then, temporary files and what the test has read of what was printed, is
+kept until then.
 """
 
 from __future__ import annotations
@@ -11,12 +13,15 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator
+import sys
+import types
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from support.walking import forms, is_in
 
-__all__ = ["KEY_LENGTH", "Drawn", "Lines", "in_files", "in_text", "pattern"]
+__all__ = ["KEY_LENGTH", "Drawn", "Gone", "Lines", "Printed", "in_files", "in_text", "pattern"]
 
 KEY_LENGTH = 32
 _LARGEST_FILE = 16 * 1024 * 1024
@@ -28,12 +33,22 @@ _FEWEST_VALUES = 5
 
 
 class Drawn:
-    """Stands for the module `os` in `s3ec.crypto.random`; the generator stays the system's."""
+    """Stands for the module `os` in `s3ec.crypto.random`; the generator stays the system's.
 
-    def __init__(self) -> None:
-        """Nothing is drawn yet."""
+    Attributes:
+        keys: drawn in this process, and by `gather` in its children.
+        contents: the first bytes of what was encrypted.
+    """
+
+    def __init__(self, children: Path | None = None) -> None:
+        """Nothing is drawn yet.
+
+        Args:
+            children: a folder in which processes that were forked, or started with `secret_children`, tell their keys.
+        """
         self.keys: list[bytes] = []
         self.contents: set[bytes] = set()
+        self._children, self._process = children, os.getpid()
 
     def note_content(self, data: bytes | bytearray | memoryview) -> None:
         """Note what is encrypted."""
@@ -46,7 +61,97 @@ class Drawn:
         value = os.urandom(length)
         if length == KEY_LENGTH and len(self.keys) < _KEPT:
             self.keys.append(value)
+            if self._children is not None and os.getpid() != self._process:
+                with (self._children / str(os.getpid())).open("ab") as file:
+                    file.write(value)
         return value
+
+    def gather(self) -> None:
+        """Take the keys of the children that are told by now."""
+        for file in self._children.iterdir() if self._children is not None else ():
+            told = file.read_bytes()
+            self.keys += [told[start : start + KEY_LENGTH] for start in range(0, len(told), KEY_LENGTH)][:_KEPT]
+
+
+class Gone:
+    """What was in the temporary files of s3ec that have no name, and in its temporary folders, when they went.
+
+    Attributes:
+        files: what files held when they were closed, where s3ec lets only ciphertext wait.
+        folders: what the files of folders held when the folders were taken away.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is gone yet."""
+        self.files: list[bytes] = []
+        self.folders: list[bytes] = []
+
+    def watching_files(self, make: Callable[..., Any]) -> Callable[..., Any]:
+        """Stand before `tempfile.TemporaryFile`."""
+
+        def made(*given: Any, **options: Any) -> Any:
+            file = make(*given, **options)
+            if not _is_asked_by_s3ec():
+                return file
+            close = file.close
+
+            def closing() -> None:
+                if not file.closed:
+                    file.flush()
+                    self._keep(self.files, os.pread(file.fileno(), _LARGEST_FILE, 0))
+                close()
+
+            file.close = closing
+            return file
+
+        return made
+
+    def watching_folders(self, clean: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Stand before `tempfile.TemporaryDirectory.cleanup`."""
+
+        def cleaning(folder: Any) -> None:
+            if _is_asked_by_s3ec():
+                for path in Path(folder.name).rglob("*"):
+                    if path.is_file() and not path.is_symlink():
+                        self._keep(self.folders, path.read_bytes())
+            clean(folder)
+
+        return cleaning
+
+    def _keep(self, kept: list[bytes], data: bytes) -> None:
+        if sum(map(len, kept)) + len(data) <= 2 * _LARGEST_FILE:
+            kept.append(data)
+
+
+def _is_asked_by_s3ec() -> bool:
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None and not str(frame.f_globals.get("__name__")).startswith("s3ec."):
+        frame = frame.f_back
+    return frame is not None
+
+
+class Printed:
+    """What was printed and then read by the test, or came from a process that it started.
+
+    Attributes:
+        texts: each piece.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is printed yet."""
+        self.texts: list[bytes] = []
+
+    def watching(self, read: Callable[..., Any]) -> Callable[..., Any]:
+        """Stand before what gives a pair of texts: standard output and errors."""
+
+        def reading(*given: Any, **options: Any) -> Any:
+            pair = read(*given, **options)
+            for text in pair:
+                if text:
+                    self.texts.append(text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass"))
+            return pair
+
+        return reading
 
 
 class Lines(logging.Handler):
