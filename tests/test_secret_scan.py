@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ctypes
 import logging
 import os
 import re
@@ -142,6 +143,22 @@ def test_it_finds_a_key_in_the_frames_of_a_chained_error(tmp_path: Path) -> None
     with pytest.raises(KeyError) as caught:
         names["fail"](SimpleNamespace(key=KEY))
     assert scan(tmp_path, errors=(caught.value,)) != []
+
+
+def test_it_reads_no_memory_of_others(tmp_path: Path) -> None:
+    """A native library's view of its own memory outlives that memory in a frame: what is there now is anybody's."""
+    left = ctypes.create_string_buffer(KEY, len(KEY))
+    view_of = ctypes.pythonapi.PyMemoryView_FromMemory
+    view_of.restype, view_of.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int]
+    source = "def fail(view):\n raise ValueError('x')\n"
+    names: dict[str, Any] = {}
+    exec(source, names)  # noqa: S102 - frames that are not of a test
+    found = []
+    for view in (view_of(ctypes.addressof(left), len(KEY), 0x100), memoryview(KEY)):
+        with pytest.raises(ValueError, match="x") as caught:
+            names["fail"](view)
+        found.append(scan(tmp_path, errors=(caught.value,)) != [])
+    assert found == [False, True]
 
 
 def test_what_is_noted() -> None:

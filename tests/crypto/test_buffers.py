@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import array
 import ctypes
+import mmap
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
 from s3ec.algorithms import AlgorithmSuite
-from s3ec.crypto.buffers import octets
+from s3ec.crypto.buffers import UPDATE_ROOM, octets, room_for
 from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.own import sealing
 from s3ec.crypto.own.mac import ChunkMac
@@ -40,6 +42,50 @@ def test_what_is_not_contiguous_bytes_is_refused(data: object) -> None:
     """A view with gaps, text or a number is a mistake of the caller's."""
     with pytest.raises(TypeError):
         octets(data)  # type: ignore[arg-type]  # the mistake under test
+
+
+def test_room_beyond_what_a_cipher_writes() -> None:
+    """As `update_into` of cryptography says; some of its versions look for it with every mode."""
+    assert AES.block_size // 8 - 1 == UPDATE_ROOM
+
+
+class Pages(mmap.mmap):
+    """Memory that notes what was advised about it."""
+
+    advised: list[int]
+
+    def madvise(self, option: int, *place: int) -> None:
+        """Note it, and take it."""
+        self.advised = [*getattr(self, "advised", []), option]
+        super().madvise(option, *place)
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_HUGEPAGE"), reason="the system has no large pages")
+def test_room_is_made_of_large_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of zero bytes of this process alone, which may be written."""
+    monkeypatch.setattr(mmap, "mmap", Pages)
+    room = room_for(3 * 2**20)
+    assert isinstance(room.obj, Pages)
+    assert room.obj.advised == [mmap.MADV_HUGEPAGE]
+    assert bytes(room) == bytes(3 * 2**20)
+    room[-3:] = b"end"
+    assert bytes(room[-4:]) == b"\0end"
+
+
+@pytest.mark.parametrize("without", ["large pages", "room"])
+def test_room_where_there_are_none(monkeypatch: pytest.MonkeyPatch, without: str) -> None:
+    """The allocator makes it: on a system without large pages, or where none can be mapped."""
+
+    def refuse(*_: object, **__: object) -> object:
+        raise OSError
+
+    if without == "room":
+        monkeypatch.setattr(mmap, "mmap", refuse)
+    else:
+        monkeypatch.delattr(mmap, "MADV_HUGEPAGE", raising=False)
+    room = room_for(100)
+    assert isinstance(room.obj, bytearray)
+    assert bytes(room) == bytes(100)
 
 
 CIPHER = ContentCipher(AlgorithmSuite.ALG_AES_256_GCM_IV12_TAG16_NO_KDF, bytes(32), bytes(12))  # type: ignore[arg-type]

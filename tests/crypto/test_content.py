@@ -3,7 +3,9 @@ from __future__ import annotations
 import array
 import base64
 import copy
+import inspect
 import pickle
+import re
 from collections.abc import Callable
 
 import pytest
@@ -406,3 +408,18 @@ def test_the_key_stays(cipher: ContentCipher) -> None:
         for take in (pickle.dumps, copy.copy, copy.deepcopy):
             with pytest.raises(TypeError, match="secret"):
                 take(holder)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown", "by_name"),
+    [
+        (ContentCipher, ["suite", "iv", "aad"], {"failure"}),
+        (CbcCipher, ["suite", "iv", "aad", "padded"], {"failure", "padded", "rejected"}),
+    ],
+)
+def test_what_a_cipher_shows_and_takes(kind: type[ContentCipher], shown: list[str], by_name: set[str]) -> None:
+    """Not its key, not which error it raises, and not whether its key is a substitute; what is decided, by name."""
+    cipher = kind(CBC if kind is CbcCipher else GCM, KEY, IV16 if kind is CbcCipher else IV12)
+    assert re.findall(r"[(,] ?(\w+)=", repr(cipher)) == shown
+    parameters = inspect.signature(kind).parameters.values()
+    assert {one.name for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY} == by_name

@@ -190,3 +190,10 @@ def test_the_plaintext_digest_is_ignored_and_never_written() -> None:
     content_metadata = parse_object(headers.v2(**{"x-amz-unencrypted-content-md5": "bHVycw=="}))
     assert content_metadata == parse_object(headers.v2())
     assert "x-amz-unencrypted-content-md5" not in render_object(content_metadata)
+
+
+def test_the_longest_length_that_is_noted() -> None:
+    """As many digits as the greatest number of bytes of any file has, and not one more."""
+    name = "x-amz-unencrypted-content-length"
+    assert parse_object(headers.v2(**{name: "9" * 19})).stored_plaintext_length == 10**19 - 1
+    assert parse_object(headers.v2(**{name: "1" * 20})).stored_plaintext_length is None

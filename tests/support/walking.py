@@ -75,6 +75,9 @@ def _walk(start: Any, needles: re.Pattern[bytes]) -> Iterator[str]:
             continue
         seen.add(id(thing))
         keep.append(thing)  # so that no other object gets its id
+        if isinstance(thing, memoryview) and thing.obj is None:
+            # Memory of a native library, which may be somebody else's since: what stands there says nothing.
+            continue
         if isinstance(thing, (str, bytes, bytearray, memoryview)):
             data = thing.encode("utf-8", "surrogatepass") if isinstance(thing, str) else bytes(thing)
             if is_in(needles, data):
