@@ -15,12 +15,14 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH, AlgorithmSuite
+from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH, AlgorithmSuite, WrappingAlgorithm
 from s3ec.crypto import derivation
 from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.derivation import Derivation
-from s3ec.crypto.legacy.content import CbcCipher
+from s3ec.crypto.legacy.content import CbcCipher, not_committing
 from s3ec.errors import AuthenticationError, KeyUnwrapError, ObjectTooLargeError
+from s3ec.materials import EncryptedDataKey
+from s3ec.secrets import Secret
 
 COMMITTING = AlgorithmSuite.ALG_AES_256_GCM_HKDF_SHA512_COMMIT_KEY
 GCM = AlgorithmSuite.ALG_AES_256_GCM_IV12_TAG16_NO_KDF
@@ -423,3 +425,12 @@ def test_what_a_cipher_shows_and_takes(kind: type[ContentCipher], shown: list[st
     assert re.findall(r"[(,] ?(\w+)=", repr(cipher)) == shown
     parameters = inspect.signature(kind).parameters.values()
     assert {one.name for one in parameters if one.kind is inspect.Parameter.KEYWORD_ONLY} == by_name
+
+
+def test_content_without_commitment_is_padded_unless_it_says_otherwise() -> None:
+    """As all clients but one write it."""
+    encrypted = EncryptedDataKey(bytes(48), WrappingAlgorithm.AES_ECB)
+    for options, padded in (({}, True), ({"padded": False}, False)):
+        cipher = not_committing(CBC, Secret(KEY), encrypted, IV16, **options)
+        decryptor = cipher.decryptor()
+        assert decryptor.update(encrypt_cbc(b"x" * 16, padded=padded)) + decryptor.finish() == b"x" * 16

@@ -177,6 +177,7 @@ def test_what_is_no_file(body: bytes) -> None:
 def test_no_file_is_that_long() -> None:
     """The length is bounded, so that a reader need not parse whatever lies under the name."""
     body = file(headers.v2())
+    assert INSTRUCTION_FILE_MAX_LENGTH == 262_144
     assert parse_instruction_file(body + b" " * (INSTRUCTION_FILE_MAX_LENGTH - len(body)), {})
     with pytest.raises(InstructionFileError, match="bytes"):
         parse_instruction_file(body + b" " * (INSTRUCTION_FILE_MAX_LENGTH - len(body) + 1), {})

@@ -7,6 +7,7 @@ import pytest
 from s3ec.algorithms import AlgorithmSuite, FormatVersion, WrappingAlgorithm
 from s3ec.errors import ConflictingMetadataError, MalformedMetadataError
 from s3ec.formats import ContentMetadata, parse_object, render_object
+from s3ec.formats.v1 import inferred_wrapping
 from s3ec.materials import EncryptedDataKey
 
 from support import headers
@@ -197,3 +198,9 @@ def test_the_longest_length_that_is_noted() -> None:
     name = "x-amz-unencrypted-content-length"
     assert parse_object(headers.v2(**{name: "9" * 19})).stored_plaintext_length == 10**19 - 1
     assert parse_object(headers.v2(**{name: "1" * 20})).stored_plaintext_length is None
+
+
+def test_the_longest_data_key_under_aes_ecb() -> None:
+    """What states no wrapping is told apart by its length: 32 bytes and their padding are 48."""
+    assert inferred_wrapping(bytes(48)) is WrappingAlgorithm.AES_ECB
+    assert inferred_wrapping(bytes(49)) is WrappingAlgorithm.RSA_PKCS1

@@ -57,4 +57,34 @@ EXPLAINED: dict[str, dict[str, str]] = {
             "whatever a lenient decoder takes is not what its bytes are spelled like, and is refused for that"
         ),
     },
+    "s3ec/formats/v2.py": {
+        "module: `if algorithm.wire_name` of a comprehension: always": (
+            "adds what has no name under no name, and an object that names no wrapping is not looked up"
+        ),
+    },
+    "s3ec/s3/multipart/state.py": {
+        "UploadState._hold: `return False`: returns None": "it is only asked whether it is true",
+        "UploadState._place_tag: `last.has_tag = True`: True becomes False": (
+            "who sends a part sees by its length that the tag is there; until then the same tag is put there again"
+        ),
+        "UploadState._place_tag: `PartRecord(last.number + 1, 0, b'', offset=self._ledger.length, content=content)`: "
+        "0 becomes 1": "nobody asks how long the part of the tag is: its content knows",
+        "UploadState._sent_parts: `if record.sent is not None` of a comprehension: always": (
+            "says to the type checker what the condition above has made sure of"
+        ),
+    },
+    "s3ec/s3/multipart/turnstile.py": {
+        "Turnstile._take_turn: `return False`: returns None": "it is only asked whether it is true",
+        "Turnstile._take_turn_or_leave: `return False`: returns None": "it is only asked whether it is true",
+        "Turnstile._wait_for_turn.turn: `return False`: returns None": "it is only asked whether it is true",
+        "Turnstile.state: `if isinstance(self._encryptor, ResumableEncryptor) and self.tag is None`: never": (
+            "a shortcut: the tag tells the same state, and goes on from it as well"
+        ),
+        "Turnstile.state: `self.tag is None`: Is becomes IsNot": (
+            "a shortcut, and one that such an encryptor could take when its tag is made, too"
+        ),
+        "Turnstile.state: `if self.tag is None`: always": (
+            "when the tag is made nothing is encrypted any more, by whichever encryptor"
+        ),
+    },
 }

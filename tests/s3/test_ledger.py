@@ -199,3 +199,8 @@ def test_the_error_of_a_list_has_s3s_code() -> None:
     """And its text."""
     error = PartListError("InvalidPart", "no such part")
     assert (error.code, str(error)) == ("InvalidPart", "no such part")
+
+
+def test_a_part_does_not_show_its_mac() -> None:
+    """Only what tells it from others."""
+    assert repr(PartRecord(3, 5, MAC)).startswith("PartRecord(number=3, length=5, offset=None, content=None,")

@@ -158,6 +158,17 @@ def test_one_is_encrypted_at_a_time(bench: Bench) -> None:
     assert looks.go().result.stream.position == 6
 
 
+def test_while_the_rest_is_encrypted_nothing_else_is(bench: Bench) -> None:
+    """A part whose turn it would be waits, and so does who looks at the stream."""
+    let_wait(bench, 3, b"three")
+    rest = bench.begin(bench.state._turnstile.encrypt_rest()).go(is_a(Work))
+    part = bench.part(1, b"one").go()
+    looks = bench.begin(bench.state.hand_over()).go()
+    assert (part.waits, looks.waits) == (Wait(), Wait())
+    rest.go()
+    assert looks.go().result.stream.position == 5
+
+
 def test_a_part_that_comes_while_its_turn_comes(bench: Bench) -> None:
     """Where the gap is closed while it is put aside, it is encrypted at once, and counts as kept no longer."""
     part = bench.part(2, b"two").go()
@@ -248,12 +259,16 @@ def test_the_state_of_the_stream(make: Callable[..., Bench], length: int) -> Non
     tag = bench.run(turnstile.finish())
     states.append(turnstile.state())
     assert tag == bench.run(turnstile.finish()) == CIPHER.encrypt(b"\1" * length + b"\2" * 3)[-16:]
+    assert states[0] == states[1] == states[2]
     assert {state.position for state in states} == {length + 3}
     whole = CIPHER.encrypt(b"\1" * length + b"\2" * 3)[:-16]
     assert {state.tail for state in states} == {whole[(length + 3) // 16 * 16 :]}
     other = make(snapshot=bench.run(bench.state.hand_over()))
     assert other.state._turnstile.passed == 2
     other.part(3, b"three").go()
+    state = other.state._turnstile.state()
+    whole = CIPHER.encrypt(b"\1" * length + b"\2" * 3 + b"three")[:-16]
+    assert (state.position, state.tail) == (len(whole), whole[len(whole) // 16 * 16 :])
     for number in (1, 2):
         other.part(number, bytes([number]) * (length if number == 1 else 3)).go()
     other.complete(1, 2, 3).go()
