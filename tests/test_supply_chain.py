@@ -129,3 +129,14 @@ def test_an_audit_that_did_not_happen_does_not_pass(
     """pip-audit itself exits with 0 when nobody knew the packages."""
     assert audit.judge("test", answer) == code
     assert said in capsys.readouterr().out
+
+
+def test_no_extra_raises_a_floor_of_boto3() -> None:
+    """aiobotocore and aioboto3 each fix a botocore of their own: who wants them may need an old one."""
+    project = PROJECT["project"]
+    assert "boto3>=1.36.0" in project["dependencies"]
+    asked = {
+        name: {text for text in texts if "boto" in text} for name, texts in project["optional-dependencies"].items()
+    }
+    assert asked.pop("aio") == {"aiobotocore>=2.22"}
+    assert all(text.startswith("types-boto3") for texts in asked.values() for text in texts)

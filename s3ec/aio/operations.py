@@ -13,8 +13,8 @@ from s3ec.aio.verified_ranges import AsyncVerifiedTable
 from s3ec.aio.wire import AsyncWire
 from s3ec.client.bodies.claims import take_claims
 from s3ec.errors import UnsupportedOperationError
-from s3ec.s3 import copy_object as copies
 from s3ec.s3 import put_object as puts
+from s3ec.s3.copy_object import copy_object, rename_object
 from s3ec.s3.delete_object import delete_object, delete_objects
 from s3ec.s3.flow import Flow
 from s3ec.s3.get_object import get_object
@@ -34,13 +34,13 @@ def handlers() -> dict[str, Handler]:
         return await wire.run(get_object(wire, table, parameters))
 
     return {
-        "CopyObject": _copy_object,
+        "CopyObject": _flow(copy_object),
         "DeleteObject": _flow(delete_object),
         "DeleteObjects": _flow(delete_objects),
         "GetObject": get,
         "HeadObject": _flow(head_object),
         "PutObject": _put_object,
-        "RenameObject": _rename_object,
+        "RenameObject": _flow(rename_object),
     }
 
 
@@ -67,15 +67,3 @@ async def _put_object(wire: AsyncWire, parameters: dict[str, Any]) -> dict[str, 
     wire.validate("PutObject", parameters if is_async_body(body) else {**parameters, "Body": body})
     source = open_body(body, claims.length)
     return await wire.run(puts.put_object(wire, parameters, context, source, claims))
-
-
-async def _copy_object(wire: AsyncWire, parameters: dict[str, Any]) -> dict[str, Any]:
-    looked = await wire.run(copies.look_first(wire, parameters))
-    heard = await wire.hear("CopyObject", dict(parameters))
-    of_this_call = wire.after(heard)
-    return await of_this_call.run(copies.copy_object(of_this_call, heard.parameters, looked))
-
-
-async def _rename_object(wire: AsyncWire, parameters: dict[str, Any]) -> dict[str, Any]:
-    copies.refuse_rename(bind_object=wire.options.bind_object)
-    return await wire.call("RenameObject", parameters)

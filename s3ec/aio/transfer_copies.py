@@ -17,9 +17,9 @@ from s3ec.aio.wire import AsyncWire
 from s3ec.client.server_side import rules as server_side
 from s3ec.errors import UnsupportedOperationError
 from s3ec.s3.copy_object import parse_copy_source
-from s3ec.s3.flow import Flow, call, store, together
+from s3ec.s3.flow import Flow, call, together
 from s3ec.s3.instruction_copies import copied_with_object
-from s3ec.s3.managed_copy import keeping, look_at_source
+from s3ec.s3.managed_copy import look_at_source, store_keeping
 from s3ec.s3.managed_upload import completed_or_aborted
 from s3ec.s3.multipart.requests import recorded_part
 from s3ec.s3.requests import check_user_metadata
@@ -77,9 +77,7 @@ async def copy(
 
 
 def _at_once(request: dict[str, Any], own: Mapping[str, str], progress: Progress, length: int) -> Flow[None]:
-    if request.get("MetadataDirective") == "REPLACE":
-        request = {**request, "Metadata": keeping(request.get("Metadata"), own)}
-    yield from store("CopyObject", request, own=True)
+    yield from store_keeping("CopyObject", request, own)
     progress(length)
 
 
@@ -98,8 +96,7 @@ def _in_parts(
         )
     place = {"Bucket": request["Bucket"], "Key": request["Key"]}
     given = {name: value for name, value in request.items() if name not in _NOT_OF_UPLOADS | {"CopySource"}}
-    creation = {**given, **place, "Metadata": keeping(request.get("Metadata"), own)}
-    created = yield from store("CreateMultipartUpload", creation, own=True)
+    created = yield from store_keeping("CreateMultipartUpload", {**given, **place}, own)
     copying = _copied_and_completed(request, {**place, "UploadId": created["UploadId"]}, progress, length, config)
     yield from completed_or_aborted(s3, request, created["UploadId"], copying)
 

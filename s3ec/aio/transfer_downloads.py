@@ -6,7 +6,6 @@ See `s3ec.client.transfers.downloads`, which is the same for threads. Nothing is
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import time
 from collections import deque
@@ -16,8 +15,6 @@ from typing import Any
 
 import aiohttp
 from boto3.s3.transfer import TransferConfig
-from s3transfer.exceptions import RetriesExceededError
-from s3transfer.utils import S3_RETRYABLE_DOWNLOAD_ERRORS
 
 from s3ec.aio.driver import to_the_end
 from s3ec.aio.releases import AsyncRelease, opened_whole
@@ -26,6 +23,7 @@ from s3ec.aio.wire import AsyncWire
 from s3ec.aio.work import off_loop
 from s3ec.client.bodies.sources import CHUNK_SIZE
 from s3ec.client.transfers import download_targets as targets
+from s3ec.client.transfers.attempts import BROKEN, Attempts
 from s3ec.s3.contents import WholeContent
 from s3ec.s3.download import PartsToFetch, fetch_part
 from s3ec.s3.managed_download import Download
@@ -33,7 +31,7 @@ from s3ec.s3.transfers import Pieces, joined
 
 __all__ = ["DownloadEngine"]
 
-_BROKEN = (aiohttp.ClientError, asyncio.TimeoutError, *S3_RETRYABLE_DOWNLOAD_ERRORS)
+_BROKEN = (aiohttp.ClientError, asyncio.TimeoutError, *BROKEN)
 
 
 class _Parts:
@@ -86,13 +84,12 @@ class _Parts:
     async def _fetch(self, start: int, size: int) -> list[bytes]:
         """Fetch one part, and again if the connection broke."""
         await self._throttle.wait_for(size)
-        for _ in range(1, self._attempts):
-            with contextlib.suppress(*_BROKEN):
+        attempts = Attempts(self._attempts)
+        while True:
+            try:
                 return await self._wire.run(fetch_part(self._wanted, start, size))
-        try:
-            return await self._wire.run(fetch_part(self._wanted, start, size))
-        except _BROKEN as error:
-            raise RetriesExceededError(error) from error
+            except _BROKEN as error:
+                attempts.failed(error)
 
 
 async def _ended(tasks: list[asyncio.Task[list[bytes]]]) -> None:

@@ -20,12 +20,12 @@ from s3transfer.utils import ChunksizeAdjuster
 
 from s3ec.aio.ciphertext import StoredCiphertext
 from s3ec.aio.driver import to_the_end
-from s3ec.aio.handlers import AsyncHeard
 from s3ec.aio.sources import AsyncSource, open_body
 from s3ec.aio.wire import AsyncWire
 from s3ec.aio.work import LARGE, off_loop
 from s3ec.client.bodies.claims import take_claims
-from s3ec.client.bodies.sources import CHUNK_SIZE, BytesSource, FileSource, Source, SourceBody, open_source
+from s3ec.client.bodies.sources import CHUNK_SIZE, BytesSource, FileSource, Source, open_source
+from s3ec.client.calls.handlers import hear_source
 from s3ec.client.calls.seals import SealedBytes
 from s3ec.client.multipart.sequential_upload import PART_ROOM, EncryptedPart, PartsInOrder, begin_upload
 from s3ec.s3 import put_object as puts
@@ -117,23 +117,13 @@ def _nobody(_: int) -> None:
 
 
 async def _put(wire: AsyncWire, parameters: dict[str, Any], source: Source) -> None:
-    heard, other = await _hear_source(wire, "PutObject", for_one_request(parameters), source)
+    heard, other = await wire.run(hear_source("PutObject", for_one_request(parameters), source))
     request, of_this_call = heard.parameters, wire.after(heard)
     context = request.pop("EncryptionContext", None)
     claims = take_claims(request)
     of_this_call.validate("PutObject", request)
     found = source if other is None else other
     await of_this_call.run(puts.put_object(of_this_call, request, context, found, claims))
-
-
-async def _hear_source(
-    wire: AsyncWire, operation_name: str, parameters: dict[str, Any], source: Source
-) -> tuple[AsyncHeard, Source | None]:
-    """Ask handlers about a request of an upload; see `s3ec.client.calls.handlers.hear_source`."""
-    body = SourceBody(source)
-    heard = await wire.hear(operation_name, {**parameters, "Body": body})
-    found = heard.parameters.pop("Body", b"")
-    return heard, None if found is body and not body.touched else open_source(found)
 
 
 class _Filling:
@@ -246,9 +236,9 @@ class _PartedUpload:
     async def _encrypted(self, parts: PartsInOrder, buffer: bytearray, filled: int, *, last: bool) -> EncryptedPart:
         """Return the next part, from what the caller's handlers make of it."""
         plaintext = memoryview(buffer)[:filled]
-        heard, other = await _hear_source(
-            self._wire, "UploadPart", parts.request_of_next(self._wire), BytesSource(plaintext)
-        )
+        source = BytesSource(plaintext)
+        asking = hear_source("UploadPart", parts.request_of_next(self._wire), source)
+        heard, other = await self._wire.run(asking)
         if other is not None:
             pieces = await off_loop(lambda: list(iter(lambda: bytes(other.read_chunk(CHUNK_SIZE)), b"")))
             plaintext = memoryview(b"".join(pieces))

@@ -31,6 +31,7 @@ from s3ec.client.server_side import rules as server_side
 from s3ec.errors import S3ECError
 from s3ec.s3.contents import WholeContent
 from s3ec.s3.flow import (
+    After,
     Call,
     CloseBody,
     Deliver,
@@ -38,6 +39,7 @@ from s3ec.s3.flow import (
     Encrypt,
     Enter,
     Flow,
+    Hear,
     Leave,
     NewDataKey,
     ReadBody,
@@ -214,6 +216,15 @@ async def _leave(_: AsyncWire, effect: Leave) -> None:
     gate.release()
 
 
+async def _hear(wire: AsyncWire, effect: Hear) -> object:
+    return await wire.hear(effect.operation, effect.parameters)
+
+
+async def _after(wire: AsyncWire, effect: After) -> object:
+    heard: Any = effect.heard
+    return await wire.after(heard).run(effect.flow)
+
+
 async def _together(wire: AsyncWire, effect: Together) -> None:
     await several([partial(wire.run, flow) for flow in effect.flows], effect.at_once)
 
@@ -255,6 +266,8 @@ _PERFORM: dict[type, Callable[[AsyncWire, Any], Awaitable[object]]] = {
     CloseBody: _close_body,
     Deliver: _deliver,
     Enter: _enter,
+    Hear: _hear,
+    After: _after,
     Leave: _leave,
     Step: _step,
     TakeIn: _take_in,

@@ -21,7 +21,6 @@ from s3ec.client.calls import (
     answers,
     carried,
     checksums,
-    copies,
     framing,
     handlers,
     presigning,
@@ -41,6 +40,7 @@ from s3ec.client.sessions import hook
 from s3ec.client.sessions.reference import described, signature
 from s3ec.client.transfers import managed as transfers
 from s3ec.errors import S3ECError
+from s3ec.s3.copy_object import copy_object, rename_object
 from s3ec.s3.delete_object import delete_object, delete_objects
 from s3ec.s3.flow import Flow
 from s3ec.s3.head_object import head_object
@@ -58,7 +58,7 @@ __all__ = ["EncryptionClient", "plain_view", "raw_view", "with_buffer_size"]
 _log = logging.getLogger("s3ec")
 
 
-# The source of a copy is looked at before handlers see its parameters; see `copies`.
+# The source of a copy is looked at before handlers see its parameters; see `s3ec.s3.copy_object`.
 _HEARING_THEMSELVES = frozenset({"CopyObject", "UploadPartCopy"})
 
 
@@ -125,14 +125,14 @@ class EncryptionClient(_Base):
         self._s3ec_handlers: dict[str, Callable[[Wire, dict[str, Any]], dict[str, Any]]] = {
             "AbortMultipartUpload": _work(self._s3ec_uploads.abort),
             "CompleteMultipartUpload": _work(self._s3ec_uploads.complete),
-            "CopyObject": copies.copy_object,
+            "CopyObject": _flow(copy_object),
             "CreateMultipartUpload": _work(self._s3ec_uploads.create),
             "DeleteObject": _flow(delete_object),
             "DeleteObjects": _flow(delete_objects),
             "GetObject": self._s3ec_ranges.get_object,
             "HeadObject": _flow(head_object),
             "PutObject": puts.put_object,
-            "RenameObject": copies.rename_object,
+            "RenameObject": _flow(rename_object),
             "UploadPart": _work(self._s3ec_uploads.upload_part),
             "UploadPartCopy": partial(self._s3ec_uploads.upload_part_copy, self._s3ec_ranges.get_object),
         }

@@ -16,7 +16,7 @@ from s3ec.errors import (
     UnsupportedOperationError,
 )
 from s3ec.s3.carried import carried
-from s3ec.s3.flow import Flow, RefusedError, call, close_body, store
+from s3ec.s3.flow import Flow, RefusedError, after, call, close_body, hear, store
 from s3ec.s3.instruction_copies import CopiedObject, copied_with_object, refuse_bound
 from s3ec.s3.requests import check_metadata_size, check_user_metadata, metadata_size
 from s3ec.s3.surroundings import Surroundings
@@ -25,6 +25,7 @@ __all__ = [
     "CONTENT_HEADERS",
     "CopySource",
     "LookedAt",
+    "copy_heard",
     "copy_object",
     "heard_source",
     "look_first",
@@ -32,7 +33,7 @@ __all__ = [
     "parse_copy_source",
     "refusal_of_the_copy",
     "refuse_bound_copy",
-    "refuse_rename",
+    "rename_object",
     "source_request",
     "with_metadata",
     "without_conditions",
@@ -135,17 +136,19 @@ def refuse_bound_copy(metadata: Mapping[str, str], source: CopySource, target: M
         return
 
 
-def refuse_rename(*, bind_object: bool) -> None:
-    """Refuse to rename an object whose name is bound into its encryption context.
+def rename_object(s3: Surroundings, parameters: dict[str, Any]) -> Flow[dict[str, Any]]:
+    """Rename an object of a directory bucket, unless its name is bound into its encryption context.
 
     Raises:
         UnsupportedOperationError: the client binds objects to their names.
+        RefusedError: as from a plain client.
     """
-    if bind_object:
+    if s3.writing.bind_object:
         raise UnsupportedOperationError(
             "RenameObject is refused with bind_object=True: the object could not be read under its new name; read it, "
             "put it there and delete the old one"
         )
+    return call("RenameObject", parameters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,20 @@ class LookedAt:
     request: dict[str, Any] = field(repr=False)  # an SSE-C key may be among it
     head: dict[str, Any]
     failure: RefusedError | None = None
+
+
+def copy_object(s3: Surroundings, parameters: dict[str, Any]) -> Flow[dict[str, Any]]:
+    """Copy an object with its content metadata, and with its instruction file if it has one.
+
+    The caller's handlers hear of the copy in its middle: what they make of it is copied.
+
+    Raises:
+        UnsupportedOperationError: the source is not encrypted, or bound to its name.
+        RefusedError: S3's own errors.
+    """
+    looked = yield from look_first(s3, parameters)
+    heard = yield from hear("CopyObject", dict(parameters))
+    return (yield from after(heard, copy_heard(s3, heard.parameters, looked)))
 
 
 def look_first(s3: Surroundings, parameters: Mapping[str, Any]) -> Flow[LookedAt | None]:
@@ -182,8 +199,8 @@ def look_first(s3: Surroundings, parameters: Mapping[str, Any]) -> Flow[LookedAt
     return LookedAt(request, head)
 
 
-def copy_object(s3: Surroundings, parameters: dict[str, Any], looked: LookedAt | None) -> Flow[dict[str, Any]]:
-    """Copy an object with its content metadata, and with its instruction file if it has one.
+def copy_heard(s3: Surroundings, parameters: dict[str, Any], looked: LookedAt | None) -> Flow[dict[str, Any]]:
+    """Copy what handlers have left of a request.
 
     ``MetadataDirective="REPLACE"`` replaces the caller's own metadata only. The copy is pinned to the version that was
     looked at, so that content metadata of one object never meets the body of another.

@@ -15,6 +15,7 @@ from s3ec.materials import EncryptionMaterialsRequest, MaterialsManager
 from s3ec.s3.contents import Content
 
 __all__ = [
+    "After",
     "Call",
     "CloseBody",
     "Deliver",
@@ -25,6 +26,8 @@ __all__ = [
     "FailedCallError",
     "Flow",
     "Gate",
+    "Hear",
+    "HeardRequest",
     "Leave",
     "Monitor",
     "NewDataKey",
@@ -120,6 +123,44 @@ class Store:
     operation: str
     parameters: Mapping[str, Any] = field(repr=False)
     own: bool
+
+
+class HeardRequest(Protocol):
+    """What the caller's handlers made of a request. Made by those who drive flows.
+
+    Attributes:
+        parameters: the request as they left it.
+    """
+
+    parameters: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Hear:
+    """Asks the caller's handlers about a request before it is sent; answered with a `HeardRequest`.
+
+    Attributes:
+        operation: as botocore spells it.
+        parameters: of the operation, in a dict that handlers may change.
+    """
+
+    operation: str
+    parameters: dict[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """What is left of a call, once handlers have seen its request; answered as it ends.
+
+    The request is sent as they left it, under what they keep about it. Of all others they hear, and change nothing.
+
+    Attributes:
+        heard: as `Hear` was answered.
+        flow: it was not started.
+    """
+
+    heard: HeardRequest = field(repr=False)
+    flow: Flow[object] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,7 +387,8 @@ class ToTheEnd:
 
 
 Effect: TypeAlias = (
-    Call
+    After
+    | Call
     | Store
     | Unwrap
     | NewDataKey
@@ -355,6 +397,7 @@ Effect: TypeAlias = (
     | CloseBody
     | Deliver
     | Enter
+    | Hear
     | Leave
     | Step
     | TakeIn

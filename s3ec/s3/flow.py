@@ -22,6 +22,7 @@ from s3ec.decryption import Checked
 from s3ec.errors import KeyUnwrapError
 from s3ec.materials import DecryptionMaterials, EncryptionMaterials, EncryptionMaterialsRequest, MaterialsManager
 from s3ec.s3.effects import (
+    After,
     Call,
     CloseBody,
     Deliver,
@@ -32,6 +33,8 @@ from s3ec.s3.effects import (
     FailedCallError,
     Flow,
     Gate,
+    Hear,
+    HeardRequest,
     Leave,
     Monitor,
     NewDataKey,
@@ -51,6 +54,7 @@ from s3ec.s3.effects import (
 from s3ec.secrets import Secret
 
 __all__ = [
+    "After",
     "Call",
     "CloseBody",
     "Deliver",
@@ -61,6 +65,8 @@ __all__ = [
     "FailedCallError",
     "Flow",
     "Gate",
+    "Hear",
+    "HeardRequest",
     "Leave",
     "Monitor",
     "NewDataKey",
@@ -76,10 +82,12 @@ __all__ = [
     "Unwrap",
     "Wait",
     "Work",
+    "after",
     "call",
     "close_body",
     "encrypt",
     "enter",
+    "hear",
     "leave",
     "new_data_key",
     "open_cipher",
@@ -123,6 +131,23 @@ def store(operation: str, parameters: Mapping[str, Any], *, own: bool) -> Flow[R
     """
     response: Response = yield Store(operation, parameters, own)
     return response
+
+
+def hear(operation: str, parameters: dict[str, Any]) -> Flow[HeardRequest]:
+    """Ask the caller's handlers what they make of a request."""
+    heard: HeardRequest = yield Hear(operation, parameters)
+    return heard
+
+
+def after(heard: HeardRequest, flow: Flow[T]) -> Flow[T]:
+    """Carry out what is left of a call whose request the caller's handlers have seen.
+
+    Raises:
+        RefusedError, UnreachableError: of a call that failed.
+        whatever else leaves the flow.
+    """
+    result: T = yield After(heard, flow)
+    return result
 
 
 def new_data_key(manager: MaterialsManager, request: EncryptionMaterialsRequest) -> Flow[Secret[EncryptionMaterials]]:

@@ -12,6 +12,7 @@ from s3ec.s3.carried import carried
 from s3ec.s3.copy_object import (
     CONTENT_HEADERS,
     CopySource,
+    heard_source,
     own_metadata,
     refusal_of_the_copy,
     refuse_bound_copy,
@@ -19,13 +20,13 @@ from s3ec.s3.copy_object import (
     with_metadata,
     without_conditions,
 )
-from s3ec.s3.flow import Flow, RefusedError, call
+from s3ec.s3.flow import Flow, RefusedError, after, call, hear, store
 from s3ec.s3.head_object import plaintext_length
 from s3ec.s3.instruction_copies import CopiedObject
 from s3ec.s3.surroundings import Surroundings
 from s3ec.s3.transfers import Config, needs_parts
 
-__all__ = ["ManagedCopy", "keeping", "look_at_source"]
+__all__ = ["ManagedCopy", "keep_own", "look_at_source", "store_keeping"]
 
 _OUR_OWN = frozenset({"Bucket", "Key", "CopySource"})
 
@@ -112,6 +113,28 @@ def look_at_source(s3: Surroundings, source: CopySource, target: Mapping[str, An
     return ManagedCopy(source, target, head)
 
 
-def keeping(metadata: Mapping[str, str] | None, own: Mapping[str, str]) -> dict[str, str]:
-    """The metadata of a new object: the caller's, and this content metadata in place of any of theirs."""
-    return {**formats.strip(metadata or {}), **own}
+def keep_own(operation_name: str, parameters: Mapping[str, Any], own: Mapping[str, str]) -> dict[str, Any]:
+    """A request that makes the copy, or the upload that becomes it, as handlers left it, with its content metadata.
+
+    Args:
+        operation_name: ``CopyObject`` or ``CreateMultipartUpload``.
+        parameters: as handlers left them.
+        own: the content metadata, in place of any of theirs.
+    """
+    request = dict(parameters)
+    if "CopySource" in request:
+        request["CopySource"] = heard_source(request["CopySource"]).parameters()
+    if operation_name == "CreateMultipartUpload" or request.get("MetadataDirective") == "REPLACE":
+        request["Metadata"] = {**formats.strip(request.get("Metadata") or {}), **own}
+    return request
+
+
+def store_keeping(operation_name: str, parameters: Mapping[str, Any], own: Mapping[str, str]) -> Flow[dict[str, Any]]:
+    """Make such a request: handlers may change it, and its content metadata stays. See `keep_own`.
+
+    Raises:
+        RefusedError, UnreachableError: as from a plain client.
+    """
+    heard = yield from hear(operation_name, dict(parameters))
+    request = keep_own(operation_name, heard.parameters, own)
+    return (yield from after(heard, store(operation_name, request, own=False)))

@@ -238,6 +238,8 @@ class TestAttempts:
         for attempt in server.state.attempts:
             names = {name.lower() for name in attempt.headers}
             assert "expect" not in names
+            # Nor is anything framed as the synchronous client does it: aiohttp sends it as it is.
+            assert "transfer-encoding" not in names
             assert "content-length" in names
 
     @on_loop

@@ -263,6 +263,31 @@ async def test_copies_of_any_size(
             assert await response["Body"].read() == DATA
 
 
+@pytest.mark.parametrize("name", ["one request", "parts"])
+@on_loop
+async def test_handlers_of_copies(open_client: Callable[..., Any], bucket: str, name: str) -> None:
+    """They may change what is made, as boto3's may, and the copy keeps its content metadata."""
+    source = {"Bucket": bucket, "Key": "k"}
+    asked: list[Any] = []
+
+    async def change(params: dict[str, Any], **_: Any) -> None:
+        asked.append(params.get("Metadata"))
+        params["Metadata"] = {"mine": "1"}
+        params["ContentType"] = "text/mine"
+
+    async with open_client() as s3:
+        await s3.put_object(**source, Body=DATA, Metadata={"a": "b"})
+        for operation in ("CopyObject", "CreateMultipartUpload"):
+            s3.meta.events.register(f"provide-client-params.s3.{operation}", change)
+        stated = {"MetadataDirective": "REPLACE", "Metadata": {"c": "d"}}
+        await s3.copy(source, bucket, "copy", ExtraArgs=stated, Config=CONFIGS[name])
+        assert len(asked) == 1
+        assert asked[0]["c"] == "d"
+        answer = await s3.get_object(Bucket=bucket, Key="copy")
+        assert (answer["Metadata"], answer["ContentType"]) == ({"mine": "1"}, "text/mine")
+        assert await answer["Body"].read() == DATA
+
+
 @on_loop
 async def test_copies_that_are_refused_or_cancelled(
     open_client: Callable[..., Any], bucket: str, plain_s3: Any

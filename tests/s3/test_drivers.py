@@ -9,7 +9,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import boto3
 import pytest
@@ -21,6 +21,7 @@ from s3ec.aio import driver as aio_driver
 from s3ec.client.bodies.claims import take_claims
 from s3ec.client.bodies.sources import open_source
 from s3ec.client.calls import driver
+from s3ec.client.calls.handlers import Heard
 from s3ec.client.calls.verified_ranges import VerifiedTable
 from s3ec.client.calls.wire import Wire
 from s3ec.client.multipart.sequential_upload import PART_ROOM, SentParts
@@ -29,16 +30,16 @@ from s3ec.client.transfers.downloads import DownloadEngine
 from s3ec.errors import S3ECError, SourceChangedError
 from s3ec.s3 import flow, managed_download, managed_upload
 from s3ec.s3.contents import Span
-from s3ec.s3.copy_object import copy_object, look_first, parse_copy_source
+from s3ec.s3.copy_object import copy_object, parse_copy_source
 from s3ec.s3.delete_object import delete_object, delete_objects
-from s3ec.s3.flow import Effect, Flow, Together, ToTheEnd
+from s3ec.s3.flow import After, Effect, Flow, Together, ToTheEnd
 from s3ec.s3.get_object import get_object
 from s3ec.s3.head_object import head_object
 from s3ec.s3.inspect_object import Seen, inspect_object
 from s3ec.s3.managed_copy import look_at_source
 from s3ec.s3.multipart.requests import create_upload
 from s3ec.s3.objects import take_read_request
-from s3ec.s3.open_object import InMemoryObject, open_object, read_span
+from s3ec.s3.open_object import InMemoryObject, open_object, read_into
 from s3ec.s3.pinning import ReplacedError
 from s3ec.s3.put_object import put_object
 
@@ -98,14 +99,8 @@ def put(*, stream: bool = False, **more: Any) -> Operation:
 
 
 def copy(**more: Any) -> Operation:
-    """Both flows of copy_object, whose handlers change nothing in between."""
-
-    def operation(wire: Wire, _: VerifiedTable) -> Flow[Any]:
-        request = {"Bucket": "b", "Key": "copy", "CopySource": "b/k", **more}
-        looked = yield from look_first(wire, request)
-        return (yield from copy_object(wire, request, looked))
-
-    return operation
+    """A flow of copy_object, whose handlers change nothing in its middle."""
+    return lambda wire, _: copy_object(wire, {"Bucket": "b", "Key": "copy", "CopySource": "b/k", **more})
 
 
 def inspect(suffix: str | None = None, **more: Any) -> Operation:
@@ -124,10 +119,9 @@ def open_and_read(*spans: Span, replaced: bool = False, **more: Any) -> Operatio
         for span in spans:
             if replaced:
                 yield from flow.store("PutObject", {**PLACE, "Body": b"other"}, own=True)
-            answer = yield from read_span(opened, span)
-            opened = answer.opened
-            found.append((len((yield from flow.read_body(answer.body, 2**20))), answer.content and answer.content.span))
-            yield from flow.close_body(answer.body)
+            content = bytearray(span[1] - span[0] + 1)
+            opened = yield from read_into(opened, span, memoryview(content))
+            found.append(bytes(content))
         return opened.length, opened.total, found
 
     return operation
@@ -364,32 +358,37 @@ def written(seen: Seen) -> Any:
 
 def by_boto(client: EncryptionClient, operation: Operation) -> tuple[list[str], Any]:
     """What a flow asks of boto3, and what becomes of it."""
-    wire, asked = client._s3ec_wire, []
+    wire, asked = client._s3ec_wire, list[str]()
 
-    def perform(effect: Effect) -> object:
+    def perform(wire: Wire, effect: Effect) -> object:
         asked.append(written_down(effect))
         if isinstance(effect, Together):
-            return [driver.run(one, perform) for one in effect.flows]
+            return [driver.run(one, partial(perform, wire)) for one in effect.flows]
         if isinstance(effect, ToTheEnd):
-            return driver.run(effect.flow, perform)
+            return driver.run(effect.flow, partial(perform, wire))
+        if isinstance(effect, After):
+            return driver.run(effect.flow, partial(perform, wire.after(cast(Heard, effect.heard))))
         return wire.perform(effect)
 
-    return asked, outcome(lambda: driver.run(operation(wire, VerifiedTable()), perform))
+    return asked, outcome(lambda: driver.run(operation(wire, VerifiedTable()), partial(perform, wire)))
 
 
 def by_loop(client: EncryptionClient, operation: Operation) -> tuple[list[str], Any]:
     """The same on an event loop, each effect off it."""
-    wire, asked = client._s3ec_wire, []
+    wire, asked = client._s3ec_wire, list[str]()
 
-    async def perform(effect: Effect) -> object:
+    async def perform(wire: Wire, effect: Effect) -> object:
         asked.append(written_down(effect))
         if isinstance(effect, Together):
-            return [await aio_driver.run(one, perform) for one in effect.flows]
+            return [await aio_driver.run(one, partial(perform, wire)) for one in effect.flows]
         if isinstance(effect, ToTheEnd):
-            return await aio_driver.run(effect.flow, perform)
+            return await aio_driver.run(effect.flow, partial(perform, wire))
+        if isinstance(effect, After):
+            return await aio_driver.run(effect.flow, partial(perform, wire.after(cast(Heard, effect.heard))))
         return await asyncio.to_thread(wire.perform, effect)
 
-    return asked, outcome(lambda: asyncio.run(aio_driver.run(operation(wire, VerifiedTable()), perform)))
+    performing = partial(perform, wire)
+    return asked, outcome(lambda: asyncio.run(aio_driver.run(operation(wire, VerifiedTable()), performing)))
 
 
 @pytest.mark.parametrize("name", CASES)

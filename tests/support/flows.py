@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from s3ec import CommitmentPolicy
 from s3ec.materials import MaterialsManager
 from s3ec.s3.flow import (
+    After,
     Call,
     CloseBody,
     Deliver,
@@ -17,6 +18,7 @@ from s3ec.s3.flow import (
     Encrypt,
     Enter,
     Flow,
+    Hear,
     Leave,
     NewDataKey,
     ReadBody,
@@ -180,14 +182,14 @@ _SHOWN = ("Key", "Range", "IfMatch", "PartNumber", "VersionId", "CopySource", "C
 
 def written_down(effect: Effect) -> str:
     """An effect as text that is the same in each run, of keys that are new each time."""
-    if isinstance(effect, (Call, Store)):
+    if isinstance(effect, (Call, Hear, Store)):
         shown = {name: effect.parameters[name] for name in _SHOWN if name in effect.parameters}
         shown.update({name: "of the object" for name in shown if name.endswith("IfMatch")})
         if "Metadata" in shown:
             shown["Metadata"] = sorted(shown["Metadata"])
         return f"{type(effect).__name__} {effect.operation} {shown}"
     describe = _DESCRIBED.get(type(effect))
-    assert describe is not None or isinstance(effect, (CloseBody, Enter, Leave, ToTheEnd))
+    assert describe is not None or isinstance(effect, (After, CloseBody, Enter, Leave, ToTheEnd))
     return " ".join([type(effect).__name__, *map(str, describe(effect) if describe else ())])
 
 

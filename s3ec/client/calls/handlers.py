@@ -12,7 +12,7 @@ Source: boto3 documentation, "Extensibility guide"; botocore, ``BaseClient._emit
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from botocore.client import BaseClient
@@ -21,6 +21,7 @@ from botocore.hooks import first_non_none_response
 
 from s3ec.client.bodies.sources import Source, SourceBody, open_source
 from s3ec.client.calls.seals import SEAL, Seal
+from s3ec.s3.flow import Flow, hear
 
 __all__ = [
     "BUILD",
@@ -135,13 +136,10 @@ def heard_with(parameters: Mapping[str, Any]) -> Heard | None:
     return parameters.heard if isinstance(parameters, HeardParameters) else None
 
 
-def hear_source(
-    hear: Callable[..., Heard], operation_name: str, parameters: dict[str, Any], source: Source
-) -> tuple[Heard, Source | None]:
+def hear_source(operation_name: str, parameters: dict[str, Any], source: Source) -> Flow[tuple[Any, Source | None]]:
     """Ask the handlers about a request of a managed upload, whose body is open already.
 
     Args:
-        hear: asks them.
         operation_name: as botocore spells it.
         parameters: parameters of the request, without ``Body``.
         source: its plaintext, which stands at its start.
@@ -151,7 +149,7 @@ def hear_source(
         of the source, which stands at its start.
     """
     body = SourceBody(source)
-    heard = hear(operation_name, {**parameters, "Body": body})
+    heard = yield from hear(operation_name, {**parameters, "Body": body})
     found = heard.parameters.pop("Body", b"")
     return heard, None if found is body and not body.touched else open_source(found)
 

@@ -26,6 +26,7 @@ from s3ec.client.calls.together import for_each
 from s3ec.client.server_side import rules as server_side
 from s3ec.errors import S3ECError
 from s3ec.s3.flow import (
+    After,
     Call,
     CloseBody,
     Deliver,
@@ -33,6 +34,7 @@ from s3ec.s3.flow import (
     Encrypt,
     Enter,
     Flow,
+    Hear,
     Leave,
     NewDataKey,
     ReadBody,
@@ -186,6 +188,7 @@ def _read_body(_: Wire, effect: ReadBody) -> bytes:
 
 
 _PERFORM: dict[type, Callable[[Wire, Any], object]] = {
+    After: lambda wire, effect: wire.after(effect.heard).run(effect.flow),
     Call: lambda wire, effect: wire.call(effect.operation, effect.parameters),
     Store: _store,
     Unwrap: lambda _, effect: effect.checked.ask(),
@@ -195,6 +198,7 @@ _PERFORM: dict[type, Callable[[Wire, Any], object]] = {
     CloseBody: lambda _, effect: effect.body.close(),
     Deliver: lambda wire, effect: deliver(wire.options, effect),
     Enter: lambda _, effect: effect.gate.acquire(),
+    Hear: lambda wire, effect: wire.hear(effect.operation, effect.parameters),
     Leave: lambda _, effect: effect.gate.release(),
     Step: lambda _, effect: take_step(effect.monitor, effect.function),
     TakeIn: lambda _, effect: effect.room.take_in(effect.source, effect.observe, effect.check),

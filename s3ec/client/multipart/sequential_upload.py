@@ -193,7 +193,8 @@ class SentParts(PartsInOrder):
         Returns:
             What they made of its request, and the plaintext that is to be encrypted instead, or None.
         """
-        return hear_source(self._wire.hear, "UploadPart", self.request_of_next(self._wire), BytesSource(plaintext))
+        source = BytesSource(plaintext)
+        return self._wire.run(hear_source("UploadPart", self.request_of_next(self._wire), source))
 
     def send(self, part: EncryptedPart, *, source: Source | None = None) -> None:
         """Send a part; botocore's own retries send the same ciphertext.

@@ -15,13 +15,12 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from boto3.s3.transfer import TransferConfig
-from s3transfer.exceptions import RetriesExceededError
-from s3transfer.utils import S3_RETRYABLE_DOWNLOAD_ERRORS
 
 from s3ec.client.bodies.ciphertext_reader import CiphertextReader
 from s3ec.client.bodies.releases import open_plaintext
 from s3ec.client.bodies.sources import CHUNK_SIZE
 from s3ec.client.calls.wire import Wire
+from s3ec.client.transfers.attempts import BROKEN, Attempts
 from s3ec.client.transfers.bandwidth import Throttle
 from s3ec.client.transfers.download_targets import writing_to
 from s3ec.client.transfers.pace import Pace
@@ -91,19 +90,18 @@ class _Parts:
 
     def _next_of_stream(self) -> bytes:
         """Return the next chunk of the one answer, and of another one from there on if the connection broke."""
-        for left in range(self._attempts - 1, -1, -1):
+        attempts = Attempts(self._attempts)
+        while True:
             try:
                 if self._stream is None:
                     self._stream = self._chunks(*self._plan.rest)
                 chunk = next(self._stream)
-            except S3_RETRYABLE_DOWNLOAD_ERRORS as error:
+            except BROKEN as error:
                 self._end_stream()
-                if not left:
-                    raise RetriesExceededError(error) from error
+                attempts.failed(error)
             else:
                 self._plan.took(len(chunk))
                 return chunk
-        raise AssertionError("unreachable: the last round returns or raises")  # pragma: no cover - for the type checker
 
     def _end_stream(self) -> None:
         stream, self._stream = self._stream, None
@@ -116,13 +114,12 @@ class _Parts:
 
     def _fetch(self, start: int, size: int) -> list[bytes]:
         """Fetch one part, and again if the connection broke."""
-        for _ in range(1, self._attempts):
-            with contextlib.suppress(*S3_RETRYABLE_DOWNLOAD_ERRORS):
+        attempts = Attempts(self._attempts)
+        while True:
+            try:
                 return list(self._chunks(start, size))
-        try:
-            return list(self._chunks(start, size))
-        except S3_RETRYABLE_DOWNLOAD_ERRORS as error:
-            raise RetriesExceededError(error) from error
+            except BROKEN as error:
+                attempts.failed(error)
 
     def _chunks(self, start: int, size: int) -> Iterator[bytes]:
         """Ask for some bytes of the pinned version, and yield them as they come; fewer only where all is stopped."""

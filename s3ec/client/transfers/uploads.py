@@ -87,7 +87,7 @@ def _upload(
         known = None if needs_parts(config, len(head)) else len(head)
         source = BytesSource(head) if known is not None else _Joined(head, source)
     if known is not None and not needs_parts(config, known):
-        heard, other = hear_source(wire.hear, "PutObject", for_one_request(parameters), source)
+        heard, other = wire.run(hear_source("PutObject", for_one_request(parameters), source))
         puts.put_source(wire.after(heard), heard.parameters, source if other is None else other)
         if known:  # callers divide by what is reported
             report(known)
