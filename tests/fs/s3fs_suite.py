@@ -23,7 +23,8 @@ from xml.etree import ElementTree
 CANNOT_PASS: dict[str, str] = {}
 """Tests by name, and why; one that passes, is gone, or fails with s3fs' own file system as well, fails the run."""
 
-TREE = Path(__file__).resolve().parents[2]
+FOLDER = Path(__file__).resolve().parent
+TREE = FOLDER.parents[1]
 REPORT = TREE / "reports" / "fs-s3fs-suite.xml"
 
 
@@ -82,7 +83,7 @@ class Runs:
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
             # s3fs from the same source as its tests, which import each other from it.
-            "PYTHONPATH": os.pathsep.join([str(self._source), str(Path(__file__).parent), *_ours()]),
+            "PYTHONPATH": os.pathsep.join([str(self._source), str(FOLDER), str(FOLDER.parent), *_ours()]),
         }
         # Settings of its own: none of ours, by which a warning would be an error.
         own = ["-c", os.devnull, "--rootdir", str(self._source), "--import-mode=importlib", "-p", "no:cacheprovider"]

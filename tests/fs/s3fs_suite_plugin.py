@@ -1,10 +1,13 @@
 """What s3fs' own suite is run with: a port for each worker, and our file system under s3fs' names.
 
-The suite itself is taken as it is. `s3fs_suite.py` says in the environment whose file system it is to test.
+The suite itself is taken as it is; `s3fs_suite.py` says in the environment whose file system it is to test. Each of its
+tests makes sessions and clients of its own and empties the server, so what botocore and moto work out again for each is
+kept, as in the rest of our tests.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
@@ -14,6 +17,12 @@ import fsspec
 import pytest
 import s3fs
 import s3fs.core
+
+from support.read_once import models_read_once, moto_knows_its_services
+
+_kept = contextlib.ExitStack()
+_kept.enter_context(models_read_once())
+_kept.enter_context(moto_knows_its_services())
 
 if os.environ["S3FS_SUITE"] == "ours":
     from s3ec.fs import S3ECFileSystem
