@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+from collections import deque
 
 from s3ec.algorithms import BLOCK_LENGTH
 
-__all__ = ["UPDATE_ROOM", "Octets", "octets", "room_for"]
+__all__ = ["UPDATE_ROOM", "Octets", "Rooms", "octets", "room_for"]
 
 UPDATE_ROOM = BLOCK_LENGTH - 1
 """Bytes that a buffer must hold beyond what a cipher writes into it."""
@@ -45,3 +46,43 @@ def room_for(size: int) -> memoryview:
                 pages.madvise(mmap.MADV_HUGEPAGE)
             return memoryview(pages)
     return memoryview(bytearray(size))
+
+
+class Rooms:
+    """Memory that goes round: taken again once nobody has a view of it.
+
+    Fresh memory takes longer than AES-GCM does to fill it. Whoever keeps a view keeps what it shows: that memory is
+    theirs then, and other memory is taken in its place.
+    """
+
+    def __init__(self, size: int, most: int) -> None:
+        """Begin without any.
+
+        Args:
+            size: bytes of each.
+            most: how many are remembered.
+        """
+        self._size = size
+        self._most = most
+        self._taken: deque[bytearray] = deque()
+
+    def take(self) -> memoryview:
+        """Return memory to be written into."""
+        if self._taken and _is_free(self._taken[0]):
+            room = self._taken.popleft()
+        else:
+            room = bytearray(self._size)
+            if len(self._taken) == self._most:
+                self._taken.popleft()
+        self._taken.append(room)
+        return memoryview(room)
+
+
+def _is_free(room: bytearray) -> bool:
+    """True if there is no view of it: while there is one Python lets nobody change the length."""
+    try:
+        room.append(0)
+    except BufferError:
+        return False
+    room.pop()
+    return True

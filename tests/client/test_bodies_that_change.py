@@ -201,7 +201,7 @@ def test_a_checksum_is_replaced(
 
 
 ENDING = """
-    import atexit, threading, sys
+    import atexit, io, threading, sys
     sys.path[:0] = {path!r}
     from s3ec import AesKeyring, EncryptionClient
 
@@ -209,8 +209,8 @@ ENDING = """
 
     def clean():
         place = dict(Bucket={bucket!r}, Key="m")
-        for key in ("a", "b", "c"):
-            client.put_object(Bucket={bucket!r}, Key=key, Body=b"x")
+        for key, body in (("a", b"x"), ("b", b"x"), ("c", io.BytesIO(bytes(4 * 1024 * 1024)))):
+            client.put_object(Bucket={bucket!r}, Key=key, Body=body)
         doomed = dict(Objects=[dict(Key=key) for key in "abc"])
         print(len(client.delete_objects(Bucket={bucket!r}, Delete=doomed)["Deleted"]))
         upload = dict(place, UploadId=client.create_multipart_upload(**place)["UploadId"])

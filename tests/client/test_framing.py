@@ -186,7 +186,7 @@ def test_few_writes(liar: LyingS3, lied_to: Callable[..., Any], kind: str, monke
     send = http.client.HTTPConnection.send
 
     def note(self: http.client.HTTPConnection, data: Any) -> None:
-        written.append(len(data) if isinstance(data, (bytes, bytearray)) else 0)
+        written.append(len(data) if isinstance(data, (bytes, bytearray, memoryview)) else 0)
         send(self, data)
 
     monkeypatch.setattr(http.client.HTTPConnection, "send", note)

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import io
 import tempfile
+from functools import partial
 from typing import IO, Any
 
 from s3ec.algorithms import GCM_TAG_LENGTH
-from s3ec.client.bodies.claims import PlaintextClaims
+from s3ec.client.bodies.ahead import Ahead
+from s3ec.client.bodies.claims import Digest, PlaintextClaims
 from s3ec.client.bodies.sources import CHUNK_SIZE, BytesSource, PassingSource, Source
-from s3ec.crypto.buffers import UPDATE_ROOM
+from s3ec.crypto.buffers import UPDATE_ROOM, Rooms
 from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.own.mac import ChunkMac
 from s3ec.errors import S3ECError, SourceChangedError
@@ -22,6 +24,9 @@ from s3ec.errors import S3ECError, SourceChangedError
 __all__ = ["CiphertextBody", "EncryptingBody", "PassingBody", "StoredBody", "encrypted_body"]
 
 _ROOM = GCM_TAG_LENGTH + UPDATE_ROOM
+_IN_HAND = (
+    2  # chunks that a connection still has: the one that is sent, and while it asks for the next one, that before
+)
 
 
 def encrypted_body(
@@ -166,7 +171,12 @@ class EncryptingBody(CiphertextBody):
 
     The first pass keeps a keyed MAC of each chunk of plaintext; every later pass recomputes it over the very bytes in
     hand and releases nothing that differs, so there is no gap between the check and the use.
+
+    While chunks are sent a thread proves, encrypts and sums the next ones. The source is read by whoever reads the
+    body, so that no code of the caller's runs in a thread of ours.
     """
+
+    _most_ahead = 4
 
     def __init__(self, source: Source, cipher: ContentCipher, claims: PlaintextClaims) -> None:
         """Take a rewindable source of known length."""
@@ -179,32 +189,50 @@ class EncryptingBody(CiphertextBody):
         self._macs: list[bytes] = []
         self.failure: S3ECError | None = None
         self._at_end = False
+        self._ahead: Ahead[memoryview] = Ahead("s3ec-encrypt")
+        self._rooms = Rooms(CHUNK_SIZE + _ROOM, self._most_ahead + _IN_HAND)
         self._start_pass()
 
     def _start_pass(self) -> None:
+        # Nothing of the pass before may still be encrypted: it moves the same counts.
+        self._ahead.drop()
         self._encryptor = self._cipher.encryptor()
+        self._digest: Digest | None = None
+        self._given = 0
         self._index = 0
         self._encrypted = 0
         self._position = 0
-        self._ready: bytes | memoryview = b""
-        self._finished = False
+        self._ready = memoryview(b"")
+
+    def begin(self, digest: Digest) -> None:
+        """To the start; what is read from there on has its checksum taken as it is encrypted, while it is hot.
+
+        Args:
+            digest: takes all of the ciphertext, in order. What is in it counts once all of the body has been read.
+        """
+        self._at_end = False
+        if self._given:
+            self._source.rewind()
+            self._start_pass()
+        self._digest = digest
 
     def read(self, size: int | None = -1) -> bytes:
         """At most ``size`` bytes of ciphertext; empty only at the end."""
         if size is None or size < 0:
             return b"".join(iter(lambda: self.read(CHUNK_SIZE), b""))
+        return bytes(self.read_view(size))
+
+    def read_view(self, size: int) -> memoryview:
+        """The same without a copy. The bytes stay what they are for as long as anybody has a view of them."""
         if self.failure is not None:
             raise self.failure
         if self._at_end or size == 0:
-            return b""
-        if not self._ready and not self._finished:
+            return memoryview(b"")
+        if not self._ready:
             self._produce()
-        piece, self._ready = self._ready, b""
-        if len(piece) > size:
-            view = memoryview(piece)
-            piece, self._ready = view[:size], view[size:]
+        piece, self._ready = self._ready[:size], self._ready[size:]
         self._position += len(piece)
-        return bytes(piece)
+        return piece
 
     def readinto(self, buffer: Any) -> int:
         """See `io.RawIOBase.readinto`."""
@@ -213,21 +241,40 @@ class EncryptingBody(CiphertextBody):
         return len(data)
 
     def _produce(self) -> None:
-        """Encrypt the next chunk, with the tag behind the last one."""
-        wanted = min(CHUNK_SIZE, self._plaintext_length - self._encrypted)
-        chunk = self._source.read_chunk(wanted)
+        """Make the next chunk ready, with the tag behind the last one, and begin those after it."""
+        if not self._ahead and self._given < self._plaintext_length:
+            self._begin_next()
+        if not self._ahead:
+            return
+        # Ready before others are read, which may fail and be tried again.
+        self._ready = self._ahead.take()
+        while len(self._ahead) < self._most_ahead and self._given < self._plaintext_length:
+            self._begin_next()
+
+    def _begin_next(self) -> None:
+        wanted = min(CHUNK_SIZE, self._plaintext_length - self._given)
+        room = self._rooms.take()
+        # Of bytes that cannot change there is no copy.
+        chunk = self._source.read_chunk(wanted) if self._source.immutable else room[: self._source.fill(room[:wanted])]
         if len(chunk) != wanted:
-            self._fail(f"Body ended after {self._encrypted + len(chunk)} of {self._plaintext_length} bytes")
+            self._fail(f"Body ended after {self._given + len(chunk)} of {self._plaintext_length} bytes")
+        if self._given + wanted == self._plaintext_length and self._source.read_chunk(1):
+            self._fail(f"Body gives more than the {self._plaintext_length} bytes that it had")
+        self._given += wanted
+        self._ahead.begin(partial(self._encrypt, chunk, room), threaded=self._most_ahead > 0)
+
+    def _encrypt(self, chunk: memoryview, room: memoryview) -> memoryview:
         self._prove_unchanged(chunk)
-        ciphertext = self._encryptor.update(chunk)
+        count = self._encryptor.update_into(chunk, room)
         self._index += 1
-        self._encrypted += wanted
+        self._encrypted += count
         if self._encrypted == self._plaintext_length:
-            if self._source.read_chunk(1):
-                self._fail(f"Body gives more than the {self._plaintext_length} bytes that it had")
-            ciphertext += self._encryptor.finalize()
-            self._finished = True
-        self._ready = ciphertext
+            room[count : count + GCM_TAG_LENGTH] = self._encryptor.finalize()
+            count += GCM_TAG_LENGTH
+        ciphertext = room[:count].toreadonly()
+        if self._digest is not None:
+            self._digest.update(ciphertext)
+        return ciphertext
 
     def _prove_unchanged(self, chunk: memoryview) -> None:
         # Bytes cannot change: their MAC would be work for nothing.
@@ -281,12 +328,21 @@ class EncryptingBody(CiphertextBody):
         """Position in the ciphertext."""
         return self._length if self._at_end else self._position
 
+    def close(self) -> None:
+        """End the thread: nobody reads on."""
+        if not self.closed:
+            self._ahead.close()
+        super().close()
+
 
 class PassingBody(EncryptingBody):
     """A large body that is encrypted while it arrives, and cannot be sent a second time: nothing of it is kept.
 
-    Whoever sends it here sends it again, as they would to S3.
+    Whoever sends it here sends it again, as they would to S3. What has arrived goes on at once: nothing waits for the
+    chunk behind it.
     """
+
+    _most_ahead = 0
 
     def _prove_unchanged(self, chunk: memoryview) -> None:
         self._claim(chunk)

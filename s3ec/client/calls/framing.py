@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from botocore import auth, httpsession
@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from botocore.httpchecksum import AwsChunkedWrapper
 
 from s3ec.algorithms import GCM_TAG_LENGTH
-from s3ec.client.bodies.ciphertext import CiphertextBody, PassingBody
+from s3ec.client.bodies.ciphertext import CiphertextBody, EncryptingBody, PassingBody
 from s3ec.client.bodies.claims import Digest, digest_for
 from s3ec.client.calls.seals import SealedBytes, SealedRequest, check_at_last
 from s3ec.client.multipart.body import PartBody
@@ -55,8 +55,8 @@ class FramedBody:
         self._raw = raw
         self._length = length
         self._trailer = trailer
-        self._reading: Iterator[bytes] | None = None
-        self._left = b""
+        self._reading: Iterator[bytes | memoryview] | None = None
+        self._left: bytes | memoryview = b""
         self._position = 0
 
     def __len__(self) -> int:
@@ -65,7 +65,7 @@ class FramedBody:
 
     def __iter__(self) -> Iterator[bytes]:
         """The pieces to be written to the connection: one for a small body."""
-        return iter([b"".join(self._pieces())]) if self._length <= _AT_ONCE else self._pieces()
+        return iter([b"".join(self._pieces())]) if self._length <= _AT_ONCE else map(bytes, self._pieces())
 
     def _chunks(self) -> Iterator[int]:
         left = self._length
@@ -75,18 +75,23 @@ class FramedBody:
             yield size
             left -= size
 
-    def _pieces(self) -> Iterator[bytes]:
-        if self._raw.tell():
-            self._raw.seek(0)
+    def _pieces(self) -> Iterator[bytes | memoryview]:
         digest, before = self._digest(), b""
+        read: Callable[[int], bytes | memoryview] = self._raw.read
+        take = digest.update
+        if isinstance(self._raw, EncryptingBody):
+            self._raw.begin(digest)
+            read, take = self._raw.read_view, _nothing
+        elif self._raw.tell():
+            self._raw.seek(0)
         for room in self._chunks():
             yield b"%b%x\r\n" % (before, room)
             # What the body gives is summed and sent as it is: to join it into a chunk first would copy every byte.
             while room:
-                piece = self._raw.read(room)
+                piece = read(room)
                 if not piece:
                     raise SourceChangedError(f"Body ended before the {self._length} bytes that were announced")
-                digest.update(piece)
+                take(piece)
                 room -= len(piece)
                 yield piece
             before = b"\r\n"
@@ -98,7 +103,7 @@ class FramedBody:
     def _end(self, digest: Digest) -> bytes:
         return b"0\r\n%b:%b\r\n\r\n" % (self._trailer.encode(), base64.b64encode(digest.digest()))
 
-    def read(self, size: int | None = None) -> bytes:
+    def read(self, size: int | None = None) -> bytes | memoryview:
         """The next bytes on the wire.
 
         Args:
@@ -106,13 +111,14 @@ class FramedBody:
                 and writes what it gets: to just that size the answer is a whole piece.
         """
         if self._reading is None:
-            self._reading = iter(self)
+            self._reading = self._pieces() if self._length > _AT_ONCE else iter(self)
+        data: bytes | memoryview
         if size is None or size < 0:
             data, self._left = b"".join((self._left, *self._reading)), b""
         else:
-            data = self._left or next(self._reading, b"")
-            keep = len(data) if size in _CONNECTION_READS else size
-            data, self._left = data[:keep], data[keep:]
+            data, self._left = self._left or next(self._reading, b""), b""
+            if size not in _CONNECTION_READS:
+                data, self._left = bytes(data[:size]), data[size:]
         self._position += len(data)
         return data
 
@@ -153,6 +159,10 @@ class PiecedBody:
     def seek(self, offset: int, whence: int = 0) -> int:
         """Move, as the body does."""
         return int(self._raw.seek(offset, whence))
+
+
+def _nothing(_: object) -> None:
+    """Take no checksum: the body does."""
 
 
 def _chunk_length(length: int) -> int:
