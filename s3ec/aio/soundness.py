@@ -15,6 +15,7 @@ from botocore.exceptions import (
     SSLError,
 )
 
+from s3ec.client.calls.shortcuts.headers import look_up_quickly
 from s3ec.transport import LONGEST_ANSWER, OF_PARSER, check_answer, endless, stand_before, unreadable
 
 __all__ = ["broken_off", "make_sound"]
@@ -58,6 +59,7 @@ class _Session:
             response = await self._session.send(request)
         finally:
             request.stream_output = is_content
+        look_up_quickly(response)
         if not is_content or response.status_code >= 300:
             if isinstance(getattr(response.raw, "content", None), aiohttp.StreamReader):  # not of another HTTP library
                 response.raw = _Bounded(response.raw, request)

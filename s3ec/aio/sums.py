@@ -15,6 +15,7 @@ from typing import Any
 from botocore import httpchecksum
 
 from s3ec.aio.ciphertext import Base64Sum, StoredCiphertext, Summing
+from s3ec.client.calls.shortcuts.signatures import in_short
 
 __all__ = ["sum_off_the_loop"]
 
@@ -91,7 +92,7 @@ _kinds: dict[type, type] = {}
 
 
 async def _knowing_auth(signer: Any, *args: Any, **keywords: Any) -> Any:
-    return _knowing(await type(signer).get_auth_instance(signer, *args, **keywords))
+    return _knowing(in_short(await type(signer).get_auth_instance(signer, *args, **keywords)))
 
 
 def _knowing(auth: Any) -> Any:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Protocol
 
-__all__ = ["Credentials", "signed"]
+__all__ = ["Credentials", "authorization", "signed"]
 
 _UNSIGNED = frozenset({"user-agent", "content-length", "x-amzn-trace-id"})
 """Which a proxy may change on the way."""
@@ -60,13 +60,25 @@ def signed(
     lines = "".join(f"{name}:{' '.join(sent[name].split())}\n" for name in names)
     listed = ";".join(names)
     canonical = f"{method}\n{path}\n{query}\n{lines}\n{listed}\n{digest}"
+    sent["authorization"] = authorization(canonical, listed, moment, region=region, by=by, service=service)
+    return sent
+
+
+def authorization(canonical: str, listed: str, moment: str, *, region: str, by: Credentials, service: str) -> str:
+    """The value of ``Authorization``.
+
+    Args:
+        canonical: the request in the form that is signed.
+        listed: names of the headers in it, with ``;`` between them.
+        moment: when it is signed, as ``X-Amz-Date`` has it.
+        region: of the bucket or key.
+        by: whose signature.
+        service: as signatures name it.
+    """
     scope = f"{moment[:8]}/{region}/{service}/aws4_request"
     text = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
     signature = hmac.digest(_key(by.secret_key, moment[:8], region, service), text.encode(), "sha256").hex()
-    sent["authorization"] = (
-        f"AWS4-HMAC-SHA256 Credential={by.access_key}/{scope}, SignedHeaders={listed}, Signature={signature}"
-    )
-    return sent
+    return f"AWS4-HMAC-SHA256 Credential={by.access_key}/{scope}, SignedHeaders={listed}, Signature={signature}"
 
 
 @functools.lru_cache(maxsize=8)

@@ -10,13 +10,14 @@ request may be changed.
 from __future__ import annotations
 
 import io
-from collections.abc import ItemsView, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from botocore.awsrequest import AWSPreparedRequest, HeadersDict
+from botocore.awsrequest import AWSPreparedRequest
 from botocore.httpchecksum import AwsChunkedWrapper
 
 from s3ec import formats
+from s3ec.client.calls.header_map import Headers
 from s3ec.errors import UnsupportedOperationError
 from s3ec.formats.keys import RESERVED
 
@@ -94,8 +95,7 @@ class Seal:
             UnsupportedOperationError: the body is another one, or content metadata was changed.
         """
         self.check_body(body, phase)
-        # By the names first: botocore's headers are slow to be looked up.
-        found = {name: _text(headers[name]) for key in headers if (name := key.lower()) in _SEALED}
+        found = {name: _text(value) for key, value in headers.items() if (name := key.lower()) in _SEALED}
         if found != self._expected:
             names = found.keys() | self._expected.keys()
             changed = sorted(name for name in names if found.get(name) != self._expected.get(name))
@@ -144,14 +144,10 @@ class Seal:
         )
 
 
-class SealedHeaders(HeadersDict):
+class SealedHeaders(Headers):
     """The headers of a sealed request: content metadata and lengths are fixed, all others may change."""
 
     seal: Seal
-
-    def items(self) -> ItemsView[str, Any]:
-        """See `dict`; in one go, where a `HeadersDict` looks each value up by its name again."""
-        return _Items(self)
 
     def __setitem__(self, key: str, value: Any) -> None:
         """See `dict`."""
@@ -164,16 +160,6 @@ class SealedHeaders(HeadersDict):
         if key.lower() in _REFUSED:
             self.seal.check_header(key, self.get(key), None)
         super().__delitem__(key)
-
-
-class _Items(ItemsView[str, Any]):
-    """Names and values of headers."""
-
-    def __iter__(self) -> Iterator[tuple[str, Any]]:
-        kept = getattr(self._mapping, "_dict", None)  # type: ignore[attr-defined]  # of every view of a mapping
-        if type(kept) is not dict:  # botocore keeps them otherwise
-            return super().__iter__()
-        return iter([(str(name), value) for name, value in kept.items()])
 
 
 class SealedRequest(AWSPreparedRequest):
@@ -189,8 +175,11 @@ class SealedRequest(AWSPreparedRequest):
         """Make a prepared request a sealed one: the same object, as botocore made it."""
         prepared.__class__ = cls
         prepared.seal = seal
-        prepared.__dict__["headers"].__class__ = SealedHeaders
-        prepared.headers.seal = seal
+        headers: Any = prepared.__dict__["headers"]
+        if type(headers) is not Headers:
+            headers = prepared.__dict__["headers"] = Headers.of(headers.items())
+        headers.__class__ = SealedHeaders
+        headers.seal = seal
         request: SealedRequest = prepared
         return request
 
@@ -222,7 +211,7 @@ class SealedRequest(AWSPreparedRequest):
             length: bytes of the frame.
         """
         self.__dict__["body"] = body
-        HeadersDict.__setitem__(self.headers, "Content-Length", str(length))
+        Headers.__setitem__(self.headers, "Content-Length", str(length))
 
 
 def watch(events: Any) -> None:

@@ -1,7 +1,8 @@
 """The headers of an answer, read by those that are there.
 
 botocore goes through all members that an answer may have, some forty of an object's, and looks each up among the
-headers. Here it is given those that the answer has, in the same order, and does with them what it always does.
+headers. Here it is given those that the answer has, in the same order, and does with them what it always does. And it
+looks them up in a map of ours, which is equal to its own.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from botocore.awsrequest import HeadersDict
+from botocore.httpsession import URLLib3Session
 from botocore.parsers import BaseRestParser, ResponseParserFactory
 
+from s3ec.client.calls.header_map import Headers
 from s3ec.dates import parse_dates_quickly
 
-__all__ = ["parse_answers_quickly"]
+__all__ = ["look_up_quickly", "parse_answers_quickly"]
 
 _PARSE: Any = vars(BaseRestParser).get("_parse_non_payload_attrs")
 
@@ -25,12 +29,36 @@ def parse_answers_quickly(client: Any, parsers: type[ResponseParserFactory] = Re
         client: a botocore client. One whose session has a parser of the caller's own is left alone.
         parsers: what a client of its kind makes its parsers with.
     """
-    endpoint = getattr(client, "_endpoint", None)
+    endpoint: Any = getattr(client, "_endpoint", None)
+    session = getattr(endpoint, "http_session", None)
+    if type(session) is URLLib3Session:
+        endpoint.http_session = _Session(session)
     former = getattr(endpoint, "_response_parser_factory", None)
     parse_dates_quickly(client, parsers)
     factory = getattr(endpoint, "_response_parser_factory", None)
     if endpoint is not None and factory is not former:  # it is this client's own now
         endpoint._response_parser_factory = _Factory(factory)
+
+
+class _Session:
+    """Stands before a client's HTTP session, whose answers get another map of headers."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def send(self, request: Any) -> Any:
+        response = self._session.send(request)
+        look_up_quickly(response)
+        return response
+
+
+def look_up_quickly(response: Any) -> None:
+    """Have the headers of an answer looked up in a shorter way."""
+    if type(response.headers) is HeadersDict:
+        response.headers = Headers.of(response.headers.items())
 
 
 class _Factory:
