@@ -63,6 +63,9 @@ EXPLAINED: dict[str, dict[str, str]] = {
         ),
     },
     "s3ec/s3/multipart/state.py": {
+        "UploadState._again: `record.content is not None or record.offset is None`: Or becomes And": (
+            "what is kept is encrypted once more, for nothing: what is kept stays, and the other is closed"
+        ),
         "UploadState._hold: `return False`: returns None": "it is only asked whether it is true",
         "UploadState._place_tag: `last.has_tag = True`: True becomes False": (
             "who sends a part sees by its length that the tag is there; until then the same tag is put there again"

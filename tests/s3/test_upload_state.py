@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -286,6 +287,16 @@ class TestCompletion:
             bench.complete().go()
         assert caught.value.code == "NoSuchUpload"
         assert bench.listed == [[1], [1]]
+
+    def test_once_more_leaves_the_instruction_file_alone(self, bench: Bench) -> None:
+        """It stands since the first time, whatever S3 answers now."""
+        bench.part(1, b"one").go()
+        bench.complete(1).go()
+        bench.state.upload = replace(bench.state.upload, instruction_file=b"{}")
+        again = bench.complete(1).go(is_a((Call, Store)))
+        assert isinstance(again.asked, Call)
+        assert again.asked.operation == "CompleteMultipartUpload"
+        assert again.go().result["ETag"] == '"whole"'
 
     def test_after_the_end(self, bench: Bench) -> None:
         """S3 is not asked, and the list is not looked at."""
