@@ -145,6 +145,17 @@ def test_it_finds_a_key_in_the_frames_of_a_chained_error(tmp_path: Path) -> None
     assert scan(tmp_path, errors=(caught.value,)) != []
 
 
+@pytest.mark.parametrize("count", [1, 60, 1000])
+def test_it_finds_one_of_many(count: int) -> None:
+    """Whatever stands around it, and however many it looks for."""
+    keys = [os.urandom(32) for _ in range(count)]
+    needles = pattern(keys)
+    assert needles is not None
+    for text in (keys[-1].hex(), repr([str(keys[0])]), base64.b64encode(keys[count // 2]).decode()):
+        assert in_text(needles, f"before {text} after")
+    assert not in_text(needles, f"{os.urandom(100).hex()} {os.urandom(100)!r} {keys[0][:-1].hex()[1:]}")
+
+
 def test_it_reads_no_memory_of_others(tmp_path: Path) -> None:
     """A native library's view of its own memory outlives that memory in a frame: what is there now is anybody's."""
     left = ctypes.create_string_buffer(KEY, len(KEY))

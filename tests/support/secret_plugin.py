@@ -136,7 +136,7 @@ def _left_behind(drawn: Drawn, lines: list[str], errors: _Errors, folders: Itera
         for one in chain(error):
             if in_text(needles, f"{one} {one!r}"):
                 yield f"the text of {type(one).__name__}"
-        yield from (f"{type(error).__name__}: {place}" for place in leaks(error, drawn.keys))
+        yield from (f"{type(error).__name__}: {place}" for place in leaks(error, needles))
 
 
 def _content_left_behind(drawn: Drawn, lines: list[str], errors: _Errors, temporary: Path) -> Iterator[str]:

@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from support.walking import forms, is_in
+from support.walking import Needles, is_in
 
 __all__ = ["KEY_LENGTH", "Drawn", "Gone", "Lines", "Printed", "in_files", "in_text", "pattern"]
 
@@ -168,18 +167,18 @@ class Lines(logging.Handler):
         self.lines.append(self.format(record))
 
 
-def pattern(keys: Iterable[bytes]) -> re.Pattern[bytes] | None:
+def pattern(keys: Iterable[bytes]) -> Needles | None:
     """What finds one of the keys in any form; None if there are none."""
-    alternatives = {re.escape(form) for key in keys for form in forms(key)}
-    return re.compile(b"|".join(sorted(alternatives))) if alternatives else None
+    secrets = set(keys)
+    return Needles(secrets) if secrets else None
 
 
-def in_text(needles: re.Pattern[bytes], text: str) -> bool:
+def in_text(needles: Needles, text: str) -> bool:
     """True if a key stands in a text."""
     return is_in(needles, text.encode("utf-8", "surrogatepass"))
 
 
-def in_files(needles: re.Pattern[bytes], folder: Path) -> Iterator[str]:
+def in_files(needles: Needles, folder: Path) -> Iterator[str]:
     """Files below a folder that hold a key: journals, events, spools, states of uploads, temporary files."""
     for path in sorted(folder.rglob("*")):
         small = path.is_file() and not path.is_symlink() and path.stat().st_size <= _LARGEST_FILE
