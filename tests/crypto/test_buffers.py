@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 
 from s3ec.algorithms import AlgorithmSuite
-from s3ec.crypto.buffers import UPDATE_ROOM, octets, room_for
+from s3ec.crypto.buffers import UPDATE_ROOM, Rooms, octets, room_for
 from s3ec.crypto.content import ContentCipher
 from s3ec.crypto.own import sealing
 from s3ec.crypto.own.mac import ChunkMac
@@ -111,3 +111,35 @@ def test_no_cipher_is_given_a_view_with_gaps(call: Callable[[Any], object]) -> N
     """Versions of the cryptography package before 46.0.7 may read past the end of one (CVE-2026-39892)."""
     with pytest.raises(TypeError):
         call(memoryview(bytes(128))[::2])
+
+
+def test_rooms_go_round() -> None:
+    """The one that was taken first comes again when nobody has a view of it, as long as it was, and not before."""
+    rooms = Rooms(100, 2)
+    first, second = rooms.take(), rooms.take()
+    assert first.obj is not second.obj
+    kept = first[10:20]
+    first.release()
+    third = rooms.take()
+    assert third.obj is not kept.obj
+    assert third.obj is not second.obj
+    kept.release()
+    second_room = second.obj
+    second.release()
+    again = rooms.take()
+    assert again.obj is second_room
+    assert [len(again), len(third), len(again.obj)] == [100] * 3
+
+
+def test_only_so_many_rooms_are_remembered() -> None:
+    """Those that are in use when others are asked for are theirs who use them, and do not come again."""
+    rooms = Rooms(10, 2)
+    views = [rooms.take() for _ in range(4)]
+    identities = {id(view.obj): view.obj for view in views}
+    assert len(identities) == 4
+    last = [id(view.obj) for view in views[2:]]
+    for view in views:
+        view.release()
+    again = [rooms.take() for _ in range(3)]
+    assert [id(view.obj) for view in again[:2]] == last
+    assert id(again[2].obj) not in identities
