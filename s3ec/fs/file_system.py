@@ -31,6 +31,7 @@ __all__ = ["S3ECFileSystem"]
 MiB = 1024 * 1024
 _LONGEST_PUT = 5 * 1024 * MiB  # Amazon S3 User Guide, "Uploading objects"
 _MOST_PARTS = 10_000  # the same, "Amazon S3 multipart upload limits"
+_LISTS_BY_PAGES = hasattr(S3FileSystem, "_list_pages")  # older ones go by paginators
 _OF_READS = ("get_object", "head_object")
 _OURS = {
     "EncryptionContext": (*_OF_READS, "put_object", "create_multipart_upload"),
@@ -152,7 +153,8 @@ class S3ECFileSystem(S3FileSystem, metaclass=_ByValue):  # type: ignore[misc]
 
     async def get_s3(self, bucket: str | None = None) -> Any:
         """Return the client for a bucket."""
-        return checked(await super().get_s3(bucket))
+        client = checked(await super().get_s3(bucket))
+        return client if _LISTS_BY_PAGES else listings.lead_on(client)
 
     def _filter_kwargs(self, s3_method: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         # s3fs drops what botocore's model does not know, without a word.
@@ -185,6 +187,25 @@ class S3ECFileSystem(S3FileSystem, metaclass=_ByValue):  # type: ignore[misc]
             yield page
 
     # --- reads
+
+    async def _cat_ranges(
+        self,
+        paths: Any,
+        starts: Any,
+        ends: Any,
+        max_gap: int | None = None,
+        batch_size: int | None = None,
+        on_error: str = "return",
+        **kwargs: Any,
+    ) -> list[Any]:
+        given: dict[str, Any] = {"max_gap": max_gap, "batch_size": batch_size, "on_error": on_error, **kwargs}
+        found: list[Any] = await super()._cat_ranges(paths, starts, ends, **given)
+        for each in found if on_error == "raise" else ():
+            if isinstance(each, BaseException):  # which older fsspec returns in the place of the bytes
+                raise each
+        return found
+
+    cat_ranges = sync_wrapper(_cat_ranges)
 
     def _open(
         self,

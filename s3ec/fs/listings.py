@@ -22,7 +22,7 @@ from s3ec.s3 import instruction_files
 from s3ec.s3.lists import Trail
 from s3ec.transport import UnreadableAnswerError
 
-__all__ = ["in_plaintext", "leading_on", "reads_gcm_only", "state_size", "tag_less"]
+__all__ = ["in_plaintext", "lead_on", "leading_on", "reads_gcm_only", "state_size", "tag_less"]
 
 _AT_ONCE = 16
 _IN_A_BATCH = 256
@@ -93,6 +93,36 @@ async def leading_on(pages: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict
         if trail.leads_nowhere(page):
             raise UnreadableAnswerError("what came back as a list goes in circles")
         yield page
+
+
+def lead_on(client: Any) -> Any:
+    """Let a client's paginators give the pages of `leading_on`, and return it: older s3fs lists by these."""
+    if "get_paginator" not in vars(client):
+        own = client.get_paginator
+        client.get_paginator = lambda operation_name: _Paginator(own(operation_name))
+    return client
+
+
+class _Paginator:
+    def __init__(self, paginator: Any) -> None:
+        self._paginator = paginator
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._paginator, name)
+
+    def paginate(self, **keywords: Any) -> _Pages:
+        return _Pages(self._paginator.paginate(**keywords))
+
+
+class _Pages:
+    def __init__(self, pages: Any) -> None:
+        self._pages = pages
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pages, name)
+
+    def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
+        return leading_on(self._pages)
 
 
 async def in_plaintext(fs: Any, bucket: str, entries: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import pandas as pd
 import pytest
 
 MIB = 1024 * 1024
@@ -91,6 +90,7 @@ def test_tails(fs: Any, bucket: str, listing: Callable[[Any, str], object]) -> N
 @before
 def test_tables(fs: Any, bucket: str, storage_options: dict[str, Any], listing: Callable[[Any, str], object]) -> None:
     """Formats that are read from their end, and to it."""
+    pd = pytest.importorskip("pandas")
     table = pd.DataFrame({"name": ["Ada", "Grace"], "salary": [4100, 4200]})
     table.to_parquet(f"s3ec://{bucket}/people.parquet", storage_options=storage_options)
     table.to_csv(f"s3ec://{bucket}/people.csv", index=False, storage_options=storage_options)
@@ -188,6 +188,22 @@ class TestInstructionFiles:
         assert fs.find(bucket) == [f"{path}.instruction"]
         fs.rm(bucket + "/folder", recursive=True)
         assert fs.find(bucket) == []
+
+    @pytest.mark.parametrize(("reads", "most"), [(True, 8), (False, 1)])
+    def test_removal_asks_once_for_each(self, make_fs: Callable[..., Any], bucket: str, reads: bool, most: int) -> None:
+        """Whether it has such a file is asked of each object, or of none by the option; s3fs itself asks once."""
+        fs, asked = make_fs(instruction_file_reads=reads), list[str]()
+        fs.pipe({f"{bucket}/many/{number}": b"content" for number in range(7)})
+        fs.ls(f"{bucket}/many")
+
+        def note(model: Any, **_: Any) -> None:
+            asked.append(model.name)
+
+        fs.s3.meta.events.register("before-call.s3", note)
+        fs.rm(f"{bucket}/many", recursive=True)
+        assert asked.count("HeadObject") <= most
+        assert asked.count("DeleteObjects") == 1
+        assert fs.find(f"{bucket}/many") == []
 
     def test_goes_with_its_object(self, fs: Any, bucket: str, path: str, plain_s3: Any) -> None:
         """Copied, moved and removed with it."""

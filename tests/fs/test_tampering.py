@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
+import fsspec
 import pytest
 
 from s3ec.errors import S3ECError, SecurityError
@@ -38,6 +39,11 @@ def _open_and_read(fs: Any, path: str) -> bytes:
 def _read_in_pieces(fs: Any, path: str) -> bytes:
     with fs.open(path, block_size=10_000) as file:
         return b"".join(iter(lambda: file.read(7_000), b""))
+
+
+def _by_numpy(fs: Any, path: str) -> bytes:
+    np = pytest.importorskip("numpy")
+    return bytes(np.frombuffer(fs.open(path).read(), dtype=np.uint8).tobytes())
 
 
 def _open_async(fs: Any, path: str) -> bytes:
@@ -78,7 +84,7 @@ METHODS: dict[str, Callable[[Any, str, Path], tuple[bytes, bytes]]] = {
     "open_async": lambda fs, path, _: (_open_async(fs, path), CONTENT),
     "read_block": lambda fs, path, _: (fs.read_block(path, 100, 200), CONTENT[100:300]),
     "tail": lambda fs, path, _: (fs.tail(path, 100), CONTENT[-100:]),
-    "numpy": lambda fs, path, _: (np.frombuffer(fs.open(path).read(), dtype=np.uint8).tobytes(), CONTENT),
+    "numpy": lambda fs, path, _: (_by_numpy(fs, path), CONTENT),
 }
 
 
@@ -180,6 +186,7 @@ def test_file_that_is_there_already_stays(fs: Any, path: str, folder: Path, chan
 
 def test_tables(bucket: str, fs: Any, storage_options: dict[str, Any], change: Callable[..., None]) -> None:
     """Libraries on top hear of it as well."""
+    pd = pytest.importorskip("pandas")
     table = pd.DataFrame({"number": range(1000)})
     for name, write, read in (
         ("a.parquet", table.to_parquet, pd.read_parquet),
@@ -230,8 +237,30 @@ def test_ranges_authenticate_once(fs: Any, path: str) -> None:
 def test_large_file_is_one_request(fs: Any, bucket: str, folder: Path) -> None:
     """Above s3fs' block size a file is still read as one object, whatever becomes of it meanwhile."""
     fs.default_block_size = 100_000
-    data = np.random.default_rng(1).bytes(350_000)
+    data = random.Random(1).randbytes(350_000)
     fs.pipe(f"{bucket}/large", data)
     assert fs.cat_file(f"{bucket}/large") == data
     fs.get_file(f"{bucket}/large", str(folder / "large"))
     assert (folder / "large").read_bytes() == data
+
+
+def test_files_on_disk(
+    storage_options: dict[str, Any], fs: Any, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing leaves plaintext on disk but the caches of fsspec's that are asked for it by name."""
+    places = {name: tmp_path / name for name in ("temporary", "cache")}
+    for place in places.values():
+        place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(places["temporary"]))
+    fs.pipe(f"{bucket}/file", CONTENT)
+
+    def opened(url: str, **options: Any) -> bytes:
+        with fsspec.open(url, **options) as file:
+            content: bytes = file.read()
+            return content
+
+    assert opened(f"s3ec://{bucket}/file", **storage_options) == CONTENT
+    assert not [path for place in places.values() for path in place.rglob("*")]
+    cached = {"s3ec": storage_options, "simplecache": {"cache_storage": str(places["cache"])}}
+    assert opened(f"simplecache::s3ec://{bucket}/file", **cached) == CONTENT
+    assert CONTENT in [path.read_bytes() for path in places["cache"].iterdir()]

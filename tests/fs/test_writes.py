@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import gc
+import random
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from s3ec import STORED_CONTEXT, EncryptionClient
 from s3ec.errors import EncryptionContextMismatchError, SecurityError
 
 MIB = 1024 * 1024
-LARGE = np.random.default_rng(7).bytes(12 * MIB + 123)
+LARGE = random.Random(7).randbytes(12 * MIB + 123)
 SMALL = b"name,salary\nAda,4100\n" * 100
 
 
