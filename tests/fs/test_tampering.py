@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import random
 import tempfile
 from collections.abc import Callable
@@ -42,7 +43,8 @@ def _read_in_pieces(fs: Any, path: str) -> bytes:
 
 
 def _by_numpy(fs: Any, path: str) -> bytes:
-    np = pytest.importorskip("numpy")
+    import numpy as np
+
     return bytes(np.frombuffer(fs.open(path).read(), dtype=np.uint8).tobytes())
 
 
@@ -84,8 +86,9 @@ METHODS: dict[str, Callable[[Any, str, Path], tuple[bytes, bytes]]] = {
     "open_async": lambda fs, path, _: (_open_async(fs, path), CONTENT),
     "read_block": lambda fs, path, _: (fs.read_block(path, 100, 200), CONTENT[100:300]),
     "tail": lambda fs, path, _: (fs.tail(path, 100), CONTENT[-100:]),
-    "numpy": lambda fs, path, _: (_by_numpy(fs, path), CONTENT),
 }
+if importlib.util.find_spec("numpy") is not None:
+    METHODS["numpy"] = lambda fs, path, _: (_by_numpy(fs, path), CONTENT)
 
 
 def _flip(at: int) -> Callable[[bytes], bytes]:
