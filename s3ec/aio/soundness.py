@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from typing import Any
 
 import aiohttp
@@ -36,7 +37,9 @@ class _Parser:
 
     async def parse(self, response: Any, shape: Any) -> Any:
         try:
-            parsed = await self._parser.parse(response, shape)
+            parsed = self._parser.parse(response, shape)
+            if inspect.isawaitable(parsed):  # not before aiobotocore 2.20, which s3fs may bring
+                parsed = await parsed
         except OF_PARSER as error:
             raise unreadable(error) from error
         check_answer(parsed, response["status_code"], shape)

@@ -354,12 +354,14 @@ class TestTasks:
             with pytest.raises(RuntimeError, match="another task"):
                 await file.read(1)
             assert await reading == DATA
-            await file.seek(0)
-            reading = asyncio.ensure_future(file.read())
-            await asyncio.sleep(0)
-            await file.close()
-            with pytest.raises(ValueError, match="closed"):
-                await reading
+            for size in (-1, 10):
+                file = await s3ec.aio.open(s3, **PLACE)
+                reading = asyncio.ensure_future(file.read(size))
+                await asyncio.sleep(0)
+                await file.close()
+                with pytest.raises(ValueError, match="closed"):
+                    await reading
+                assert not file._ahead  # of what arrived afterwards nothing is kept
 
     @on_loop
     async def test_no_large_piece_on_the_loop(self, connect: Callable[..., Any]) -> None:

@@ -173,6 +173,12 @@ class TestEncryptionContext:
             fs.cat_file(f"{bucket}/file", EncryptionContext={"team": "it"})
 
 
+def _connected(fs: Any) -> Any:
+    """The client of a file system that has asked something: before that, older s3fs makes another one."""
+    fs.call_s3("list_buckets")
+    return fs.s3
+
+
 class _Held:
     """Stops a request of one kind before it is sent, or answers it with an error."""
 
@@ -181,7 +187,7 @@ class _Held:
         self._number, self._error, self._loop = number, error, fs.loop
         # Kept here: a task that waits for what nobody else knows of is collected as it waits.
         self._released = asyncio.Event()
-        fs.s3.meta.events.register(f"before-call.s3.{operation}", self._stop)
+        _connected(fs).meta.events.register(f"before-call.s3.{operation}", self._stop)
 
     async def _stop(self, **_: Any) -> None:
         self._number -= 1
@@ -246,7 +252,7 @@ class TestEndedEarly:
             reached.set()
             await go.wait()
 
-        fs.s3.meta.events.register("after-call.s3.CreateMultipartUpload", hold)
+        _connected(fs).meta.events.register("after-call.s3.CreateMultipartUpload", hold)
         running = asyncio.run_coroutine_threadsafe(fs._pipe_file(f"{bucket}/file", LARGE, chunksize=5 * MIB), fs.loop)
         assert reached.wait(60)
         assert open_uploads() == 1
