@@ -16,7 +16,7 @@ import re
 import select
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
 from typing import Any
@@ -221,14 +221,8 @@ def _plainly_taken(buffer: Any, at_most: int, *, streamed: bool) -> Answer | Non
     match = _PLAIN_HEAD.match(buffer.peek())
     if match is None:
         return None
-    headers: dict[str, str] = {}
-    named: dict[str, str] = {}
-    for line in match[2].decode("latin-1").split("\r\n")[:-1]:
-        name, _, value = line.partition(":")
-        lower = name.lower()
-        if lower in named:
-            return None
-        headers[name] = named[lower] = value.lstrip(" \t")
+    lines = match[2].decode("latin-1").split("\r\n")[:-1]
+    headers, named = _joined((name, value.lstrip(" \t")) for name, _, value in (line.partition(":") for line in lines))
     stated = named.get("content-length", "")
     lasting = named.get("connection", "keep-alive").lower() == "keep-alive"
     if not _LENGTH.fullmatch(stated) or "transfer-encoding" in named or not lasting:
@@ -246,13 +240,7 @@ def _plainly_taken(buffer: Any, at_most: int, *, streamed: bool) -> Answer | Non
 
 
 def _taken(response: HTTPResponse, at_most: int, *, streamed: bool) -> Answer:
-    headers: dict[str, str] = {}
-    named: dict[str, str] = {}
-    for name, value in response.headers.items():
-        lower = name.lower()
-        if lower in named:
-            value = f"{named[lower]}, {value}"
-        headers[name] = named[lower] = value
+    headers, named = _joined(response.headers.items())
     if response.version != 11 or response.headers.defects or _STRAY.search("".join(named.values())):
         raise WireError("the answer does not begin as one of HTTP/1.1 does")
     if response.status == 204:
@@ -269,6 +257,16 @@ def _taken(response: HTTPResponse, at_most: int, *, streamed: bool) -> Answer:
     if len(body) > at_most or not response.isclosed():
         raise WireError("the answer's body is longer than expected")
     return Answer(response.status, headers, named, body)
+
+
+def _joined(pairs: Iterable[tuple[str, str]]) -> tuple[dict[str, str], dict[str, str]]:
+    """Headers by their names as they came, and by lower-case names; of one that came twice the values are joined."""
+    headers: dict[str, str] = {}
+    named: dict[str, str] = {}
+    for name, value in pairs:
+        lower = name.lower()
+        headers[name] = named[lower] = f"{named[lower]}, {value}" if lower in named else value
+    return headers, named
 
 
 def _keep(idle: collections.deque[_Connection], connection: _Connection) -> None:

@@ -85,7 +85,7 @@ def test_gunicorn(
     assert stored("gunicorn-1")
 
 
-@pytest.mark.parametrize("words", [[], ["--workers", "2"]], ids=" ".join)
+@pytest.mark.parametrize("words", [[], ["--workers", "2"], ["--reload"]], ids=" ".join)
 def test_uvicorn(
     words: list[str], tool: Callable[..., str], serving: Any, ask: Callable[..., str], stored: Callable[[str], bool]
 ) -> None:
@@ -193,7 +193,7 @@ def test_broken_settings(name: str, tool: Callable[..., str], start: Any, tmp_pa
     command, *words = BROKEN[name]
     ended = start(tool(command), *words, changes=QUIET, later={"S3EC_CONFIG": "/nowhere/s3ec.toml"})
     assert (ended.code, ended.out) == (78, "")
-    assert ended.err == "s3ec: cannot read /nowhere/s3ec.toml: No such file or directory\n"
+    assert ended.err == "s3ec: cannot read /nowhere/s3ec.toml (S3EC_CONFIG): No such file or directory\n"
     assert not (tmp_path / "began").exists()
 
 
