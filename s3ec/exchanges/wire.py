@@ -1,9 +1,8 @@
 """Small exchanges over connections that are kept: a request that is ready, an answer that fits in memory or is read.
 
-Answers are read by `http.client`, which reads those of botocore too. Its parser, made for e-mail, takes longer than all
-else of an exchange, so a head that no two readers read differently is read without it. Taken is what S3 and KMS say to
-small requests; anything else (another version, a folded line, two lengths or none, a body that is too long or ends too
-early) is a `WireError` and ends the connection, so that no byte of one answer is ever taken for the next one's.
+Answers are read by `http.client`, which reads those of botocore too. Taken is what S3 and KMS say to small requests;
+anything else (another version, a folded line, two lengths or none, a body that is too long or ends too early) is a
+`WireError` and ends the connection, so that no byte of one answer is ever taken for the next one's.
 Source: RFC 9112, "HTTP/1.1", sections 4 to 7.
 """
 
@@ -16,19 +15,16 @@ import re
 import select
 import socket
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
 from typing import Any
 
 from s3ec import forks
+from s3ec.exchanges.heads import QuickResponse
 
 __all__ = ["Address", "Answer", "Connections", "Stream", "WireError"]
 
-_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_PLAIN_HEAD = re.compile(rb"HTTP/1\.1 (200|206)(?: [^\r\n\0]*)?\r\n((?:" + _TOKEN + rb":[^\r\n\0]*\r\n)+)\r\n")
-"""What no two readers read differently: each header a line of its own."""
-_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 _STRAY = re.compile(r"[\r\n\0]")
 """What is in no value, unless a line was folded."""
 
@@ -171,24 +167,19 @@ class _Connection:
         self._socket.sendall(request)
         incoming = _Incoming(self._socket, "rb")
         buffer: Any = _Buffer(incoming)  # takes a socket's place
-        answer = _plainly_taken(buffer, at_most, streamed=streamed) if has_body else None
-        response = None
-        if answer is None:
-            response = HTTPResponse(buffer, method="GET" if has_body else "HEAD")
-            try:
-                response.begin()
-                answer = _taken(response, at_most, streamed=streamed)
-            except BaseException:
-                response.close()
-                raise
+        response = QuickResponse(buffer, method="GET" if has_body else "HEAD")
 
         def end(whole: bool) -> None:
             incoming.is_over = True
-            if response is not None:
-                whole = whole and response.isclosed() and not response.will_close
-                response.close()
-            self.is_usable = whole and not buffer.peek(1)
+            self.is_usable = whole and response.isclosed() and not response.will_close and not buffer.peek(1)
+            response.close()
 
+        try:
+            response.begin()
+            answer = _taken(response, at_most, streamed=streamed)
+        except BaseException:
+            response.close()
+            raise
         if answer.rest is not None:
             answer.rest.at_end(end)
         else:
@@ -216,31 +207,14 @@ class _Connection:
             self.close()
 
 
-def _plainly_taken(buffer: Any, at_most: int, *, streamed: bool) -> Answer | None:
-    """The answer, if all of its head is there and plain; else None, and nothing of it is taken."""
-    match = _PLAIN_HEAD.match(buffer.peek())
-    if match is None:
-        return None
-    lines = match[2].decode("latin-1").split("\r\n")[:-1]
-    headers, named = _joined((name, value.lstrip(" \t")) for name, _, value in (line.partition(":") for line in lines))
-    stated = named.get("content-length", "")
-    lasting = named.get("connection", "keep-alive").lower() == "keep-alive"
-    if not _LENGTH.fullmatch(stated) or "transfer-encoding" in named or not lasting:
-        return None
-    status, length = int(match[1]), int(stated)
-    if length > at_most and not streamed:
-        return None
-    buffer.read(match.end())
-    if length > at_most:
-        return Answer(status, headers, named, b"", Stream(buffer.read, length))
-    body = buffer.read(length)
-    if len(body) < length:
-        raise WireError("the answer's body ended too early")
-    return Answer(status, headers, named, body)
-
-
 def _taken(response: HTTPResponse, at_most: int, *, streamed: bool) -> Answer:
-    headers, named = _joined(response.headers.items())
+    headers: dict[str, str] = {}
+    named: dict[str, str] = {}
+    for name, value in response.headers.items():
+        lower = name.lower()
+        if lower in named:
+            value = f"{named[lower]}, {value}"
+        headers[name] = named[lower] = value
     if response.version != 11 or response.headers.defects or _STRAY.search("".join(named.values())):
         raise WireError("the answer does not begin as one of HTTP/1.1 does")
     if response.status == 204:
@@ -257,16 +231,6 @@ def _taken(response: HTTPResponse, at_most: int, *, streamed: bool) -> Answer:
     if len(body) > at_most or not response.isclosed():
         raise WireError("the answer's body is longer than expected")
     return Answer(response.status, headers, named, body)
-
-
-def _joined(pairs: Iterable[tuple[str, str]]) -> tuple[dict[str, str], dict[str, str]]:
-    """Headers by their names as they came, and by lower-case names; of one that came twice the values are joined."""
-    headers: dict[str, str] = {}
-    named: dict[str, str] = {}
-    for name, value in pairs:
-        lower = name.lower()
-        headers[name] = named[lower] = f"{named[lower]}, {value}" if lower in named else value
-    return headers, named
 
 
 def _keep(idle: collections.deque[_Connection], connection: _Connection) -> None:

@@ -97,6 +97,10 @@ class Gateway:
             raise
         return self._finished(answer, request, operation_name, started, stack)
 
+    def close(self) -> None:
+        """Close the connections to S3 that no request uses."""
+        self._reads.close()
+
     def fail(self, refusal: Refusal, resource: str = "") -> Answer:
         """The answer that says no; also to what could not be read as a request."""
         code = refusal.code if _CODE.fullmatch(refusal.code) else "Other"

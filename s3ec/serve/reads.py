@@ -63,6 +63,12 @@ class Reads:
         response: dict[str, Any] = getattr(client, xform_name(operation_name))(**parameters)
         return response
 
+    def close(self) -> None:
+        """Close the connections that nobody uses."""
+        for way in list(self._ways.values()):
+            if way is not None:
+                way.close()
+
     def _wire_of(self, client: EncryptionClient) -> Wire | None:
         """The client's wire with the shorter way in it; None where it has to be botocore's for all of the call."""
         if client not in self._wires:

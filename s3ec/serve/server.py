@@ -80,7 +80,9 @@ class Server:
                     self._stopping.wait(_PAUSE)
                     continue
                 self._start(connected)
-        return self._finish()
+        finished = self._finish()
+        self._gateway.close()
+        return finished
 
     def _start(self, connected: socket.socket) -> None:
         if not self._free.acquire(blocking=False):

@@ -60,10 +60,9 @@ def test_both_ways_write_the_same(status: int, headers: list[tuple[str, str]]) -
     assert DATE.sub(b"", twice) == 2 * DATE.sub(b"", quick)
 
 
-@pytest.mark.parametrize("value", ["a\0b", "a\x1bb", "a\x7fb"])
-def test_what_no_header_can_say_is_not_said(value: str) -> None:
+def test_what_no_header_can_say_is_not_said() -> None:
     """The connection ends instead."""
-    assert _sent(Answer(200, [("x-amz-meta-own", value)], b"content"), GET + b"\r\n") == b""
+    assert _sent(Answer(200, [("x-amz-meta-own", "a\0b")], b"content"), GET + b"\r\n") == b""
 
 
 @pytest.mark.parametrize("ending", [b"", CLOSE], ids=["quick", "by h11"])
