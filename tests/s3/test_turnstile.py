@@ -11,6 +11,7 @@ import pytest
 from s3ec.errors import MultipartStateError
 from s3ec.s3.flow import TakeIn, Wait, Work
 from s3ec.s3.multipart.ledger import PartRecord
+from s3ec.s3.multipart.requests import MINIMUM_PART_LENGTH
 
 from support.upload_bench import CIPHER, Bench, Running, is_a
 
@@ -273,3 +274,34 @@ def test_the_state_of_the_stream(make: Callable[..., Bench], length: int) -> Non
         other.part(number, bytes([number]) * (length if number == 1 else 3)).go()
     other.complete(1, 2, 3).go()
     assert other.stored() == CIPHER.encrypt(b"\1" * length + b"\2" * 3 + b"three")
+
+
+@pytest.mark.parametrize("length", [5, 16, 40])
+def test_a_stream_that_goes_on_elsewhere_knows_where_it_is(make: Callable[..., Bench], length: int) -> None:
+    """A part that is given again there lies where it lay, and the state behind the tag is that of the whole."""
+    bench, data = make(), os.urandom(MINIMUM_PART_LENGTH)
+    bench.part(1, b"1" * length).go()
+    other = make(snapshot=bench.run(bench.state.hand_over()))
+    for number, piece in ((2, data), (2, data), (3, b"3")):
+        other.part(number, piece).go()
+    whole = CIPHER.encrypt(b"1" * length + data + b"3")
+    assert {body for _, body, _ in other.sent} == {whole[length : length + len(data)]}
+    assert bench.run(other.state._turnstile.finish()) == whole[-16:]
+    state = other.state._turnstile.state()
+    assert state.position == length + len(data) + 1
+    assert state.tail == whole[state.position // 16 * 16 : state.position]
+    third = make(snapshot=other.run(other.state.hand_over()))
+    assert third.run(third.state._turnstile.finish()) == whole[-16:]
+
+
+@pytest.mark.parametrize("length", [3, 16, 29])
+def test_the_last_bytes_of_a_stream_that_goes_on(make: Callable[..., Bench], length: int) -> None:
+    """Where a few more follow there, the block that is not full yet began here."""
+    bench = make()
+    bench.part(1, b"1" * length).go()
+    other = make(snapshot=bench.run(bench.state.hand_over()))
+    other.part(2, b"22").go()
+    whole = CIPHER.encrypt(b"1" * length + b"22")
+    other.run(other.state._turnstile.finish())
+    state = other.state._turnstile.state()
+    assert (state.position, state.tail) == (length + 2, whole[(length + 2) // 16 * 16 : length + 2])
