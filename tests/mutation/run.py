@@ -254,15 +254,13 @@ class Run:
 
     def at_import(self, module: Module, numbers: Iterable[int]) -> None:
         """Try changes in processes that import the package with them: this one must not have."""
-        within = {number for number in module.changes if number in self.reach.of}
-        reaching = set().union(*(self.reach.of[number] for number in within)) if within else set()
+        path = module.path.relative_to(ROOT).as_posix()
+        # A constant is looked at where it was imported, also by a test that runs nothing of the module.
+        reaching = {test for test in self.reach.seconds if tests_near(path, test) == 0}
+        reaching.update(*(self.reach.of[number] for number in module.changes if number in self.reach.of))
         everywhere = {test for test in self.reach.seconds if test.startswith(EVERYWHERE)}
         chosen = sorted(everywhere) + [test for test in self._chosen(module, reaching) if test not in everywhere]
-        quick = [
-            test
-            for test in chosen
-            if test in everywhere or tests_near(module.path.relative_to(ROOT).as_posix(), test) == 0
-        ]
+        quick = [test for test in chosen if test in everywhere or tests_near(path, test) == 0]
         for number in numbers:
             if self.late():
                 return
