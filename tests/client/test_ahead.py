@@ -159,6 +159,16 @@ class TestBody:
             assert not _threads()
             monkeypatch.setattr(ThreadPoolExecutor, "submit", _nobody)
 
+    @pytest.mark.parametrize(("size", "threads"), [(8 * CHUNK_SIZE, 0), (8 * CHUNK_SIZE + 1, 1)])
+    def test_a_thread_for_what_is_large(self, size: int, threads: int) -> None:
+        """It is there from the first read to the end of the body."""
+        body = _body(io.BytesIO(bytes(size)))
+        assert not _threads()
+        body.read(1)
+        assert len(_threads()) == threads
+        body.close()
+        assert not _threads()
+
     def test_a_pass_that_is_broken_off(self) -> None:
         """What was begun of one pass has no part in the next."""
         given = os.urandom(SIZE)

@@ -209,7 +209,7 @@ ENDING = """
 
     def clean():
         place = dict(Bucket={bucket!r}, Key="m")
-        for key, body in (("a", b"x"), ("b", b"x"), ("c", io.BytesIO(bytes(4 * 1024 * 1024)))):
+        for key, body in (("a", b"x"), ("b", b"x"), ("c", io.BytesIO(bytes(9 * 1024 * 1024)))):
             client.put_object(Bucket={bucket!r}, Key=key, Body=body)
         doomed = dict(Objects=[dict(Key=key) for key in "abc"])
         print(len(client.delete_objects(Bucket={bucket!r}, Delete=doomed)["Deleted"]))

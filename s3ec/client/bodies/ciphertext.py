@@ -177,12 +177,15 @@ class EncryptingBody(CiphertextBody):
     """
 
     _most_ahead = 4
+    _threads_from = 8 * CHUNK_SIZE
 
     def __init__(self, source: Source, cipher: ContentCipher, claims: PlaintextClaims) -> None:
         """Take a rewindable source of known length."""
         assert source.length is not None  # noqa: S101 - narrows the type; the caller has looked
         super().__init__(source.length + 16, source)
         self._plaintext_length = source.length
+        if source.length <= self._threads_from:  # a thread takes longer to start than it would save
+            self._most_ahead = 0
         self._cipher = cipher
         self._claims = claims
         self._mac = ChunkMac()
