@@ -77,7 +77,7 @@ def environment(
     }
     import s3ec
 
-    source = str(Path(s3ec.__file__).parents[1])
+    source = str(Path(s3ec.__file__).resolve().parents[1])
     if "site-packages" not in source:
         found["PYTHONPATH"] = os.pathsep.join(filter(None, [found.get("PYTHONPATH"), source]))
     # Coverage starts in children by a file of its own, whose sitecustomize is not the subject here; and programs write
