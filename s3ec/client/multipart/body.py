@@ -11,8 +11,8 @@ from s3ec.errors import S3ECError
 
 __all__ = ["PartBody", "pieces"]
 
-# A chunk of a frame with the tag behind it, for each of ten parts in flight, whatever botocore likes to read at a time.
-_MOST_AT_ONCE = 1024 * 1024 + GCM_TAG_LENGTH
+# For each of ten parts in flight, whatever botocore likes to read at a time; the tag goes with what is before it.
+_MOST_AT_ONCE = 512 * 1024 + GCM_TAG_LENGTH
 
 
 def pieces(read_at: Callable[[int, int], bytes], offset: int, wanted: int) -> Iterator[bytes]:
