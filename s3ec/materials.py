@@ -192,4 +192,6 @@ def is_text_map(value: object) -> TypeGuard[Mapping[str, str]]:
 
 def _is_text(value: object) -> bool:
     # Half a surrogate pair is a str that no encoding takes.
-    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
+    return isinstance(value, str) and (
+        value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
+    )

@@ -31,7 +31,9 @@ class _Plain(Compat32):
 
     def header_fetch_parse(self, name: str, value: Any) -> Any:
         """See `Compat32`, which gives back such values as they are."""
-        return value if type(value) is str and value.isascii() else super().header_fetch_parse(name, value)
+        if type(value) is bytes or (type(value) is str and value.isascii()):
+            return value
+        return super().header_fetch_parse(name, value)
 
 
 PLAIN = _Plain()

@@ -121,7 +121,7 @@ def check_metadata_size(metadata: Mapping[str, str], *, own: int) -> None:
 
 def metadata_size(metadata: Mapping[str, str]) -> int:
     """Bytes that S3 counts for user metadata: names and values in UTF-8."""
-    return sum(len(name.encode()) + len(str(value).encode()) for name, value in metadata.items())
+    return sum([len(name.encode()) + len(str(value).encode()) for name, value in metadata.items()])
 
 
 def grantee_of(grant: Mapping[str, Any]) -> str:

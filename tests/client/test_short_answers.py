@@ -1,24 +1,23 @@
-"""Heads of answers, headers and events that are handled in a shorter way: what comes of it is the same."""
+"""Heads of answers, and headers on connections, that are dealt with in a shorter way: what comes of it is the same."""
 
 from __future__ import annotations
 
 import contextlib
+import cProfile
 import http.client
 import io
-import logging
 from collections.abc import Callable
-from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import pytest
 from botocore.awsrequest import AWSHTTPSConnection, AWSHTTPSConnectionPool
-from botocore.hooks import HierarchicalEmitter
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from s3ec import AesKeyring
-from s3ec.client.calls.shortcuts import connections, events
+from s3ec.client.calls.shortcuts import connections
 from s3ec.exchanges.heads import QuickResponse
 
 KEYRING = AesKeyring(bytes(32))
@@ -151,47 +150,36 @@ def test_names_that_are_kept_are_few(client: Any, bucket: str, monkeypatch: pyte
     assert len(connections._names) <= 20
 
 
-def _answer(calls: list[Any], answer: object, **arguments: Any) -> object:
-    calls.append(arguments)
-    return answer
-
-
-def test_events_call_the_same_handlers(caplog: pytest.LogCaptureFixture) -> None:
-    """In the same order, with the same answers, until one answers where one answer is enough; and with the log."""
-    found = []
-    for quick in (True, False):
-        emitter: Any = HierarchicalEmitter()
-        calls: list[Any] = []
-        for name, answer in (("a.b", None), ("a.b", 1), ("a", 2), ("a.b.c", None)):
-            emitter.register(name, partial(_answer, calls, answer))
-        client = SimpleNamespace(meta=SimpleNamespace(events=SimpleNamespace(_emitter=emitter)))
-        if quick:
-            events.emit_quickly(client)
-            assert type(emitter) is events._Emitter
-        steps: list[Any] = []
-        for level in (logging.INFO, logging.DEBUG):
-            with caplog.at_level(level, "botocore.hooks"):
-                for _ in range(2):
-                    steps.append([answer for _, answer in emitter.emit("a.b.c", x=1)])
-                    steps.append(emitter.emit_until_response("a.b.c", x=2)[1])
-                    steps.append(emitter.emit("b"))
-        found.append((steps, calls, caplog.text.count("calling handler")))
-        caplog.clear()
-    assert found[0] == found[1]
-
-
-def test_somebody_elses_parts_are_left_alone() -> None:
-    """An emitter, or a session, that is not botocore's."""
-
-    class Emitter(HierarchicalEmitter):
-        pass
-
-    emitter, session = Emitter(), SimpleNamespace(_pool_classes_by_scheme={})
-    client = SimpleNamespace(
-        meta=SimpleNamespace(events=SimpleNamespace(_emitter=emitter)), _endpoint=SimpleNamespace(http_session=session)
-    )
-    for shortcut in (events.emit_quickly, connections.connect_quickly):
-        shortcut(client)
-        shortcut(object())
-    assert type(emitter) is Emitter
+def test_somebody_elses_session_is_left_alone() -> None:
+    """And a client without one."""
+    session = SimpleNamespace(_pool_classes_by_scheme={})
+    connections.connect_quickly(SimpleNamespace(_endpoint=SimpleNamespace(http_session=session)))
+    connections.connect_quickly(object())
     assert session._pool_classes_by_scheme == {}
+
+
+def test_a_small_request_takes_fewer_steps_than_boto3s(client: Any, aws: dict[str, Any], bucket: str) -> None:
+    """Encryption and all: what is saved around botocore is more than that costs."""
+    with contextlib.closing(boto3.client("s3", **aws)) as plain:
+        for call, most in ((_put, 0.9), (_get, 0.9)):
+            ours, theirs = _steps(client, call, bucket, "ours"), _steps(plain, call, bucket, "plain")
+            assert ours < most * theirs, (call.__name__, ours, theirs)
+
+
+def _put(client: Any, bucket: str, key: str) -> None:
+    client.put_object(Bucket=bucket, Key=key, Body=bytes(1024))
+
+
+def _get(client: Any, bucket: str, key: str) -> None:
+    assert len(client.get_object(Bucket=bucket, Key=key)["Body"].read()) == 1024
+
+
+def _steps(client: Any, call: Callable[[Any, str, str], None], bucket: str, key: str) -> int:
+    """Calls of functions, which no machine's load changes."""
+    for _ in range(3):  # what is kept from a first request is there
+        call(client, bucket, key)
+    profile = cProfile.Profile()
+    profile.enable()
+    call(client, bucket, key)
+    profile.disable()
+    return sum(entry.callcount for entry in profile.getstats())

@@ -47,7 +47,7 @@ class Headers(HeadersDict):
         return key.lower() in self._kept
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name, _ in self._kept.values())
+        return iter([name for name, _ in self._kept.values()])
 
     def __len__(self) -> int:
         return len(self._kept)

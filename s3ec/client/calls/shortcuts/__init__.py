@@ -19,7 +19,6 @@ from botocore.parsers import ResponseParserFactory
 
 from s3ec.client.calls.shortcuts.connections import connect_quickly
 from s3ec.client.calls.shortcuts.endpoints import gather_endpoint_parameters_quickly
-from s3ec.client.calls.shortcuts.events import emit_quickly
 from s3ec.client.calls.shortcuts.headers import parse_answers_quickly
 from s3ec.client.calls.shortcuts.kms import kms_calls
 from s3ec.client.calls.shortcuts.requests import sign_quickly
@@ -41,5 +40,4 @@ def take_shortcuts(client: Any, parsers: type[ResponseParserFactory] = ResponseP
     sign_quickly(client)
     sign_in_short(client)
     connect_quickly(client)
-    emit_quickly(client)
     parse_answers_quickly(client, parsers)

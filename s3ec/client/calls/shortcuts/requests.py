@@ -79,7 +79,7 @@ class _Encoder:
     def __call__(self, headers: Any) -> None:
         """See `Endpoint`, which puts the bytes behind the texts."""
         kept = vars(headers).get("_headers") if type(headers) is HTTPHeaders and headers.policy is PLAIN else None
-        if type(kept) is list and all(type(value) is str and value.isascii() for _, value in kept):
+        if type(kept) is list and not [name for name, value in kept if type(value) is not str or not value.isascii()]:
             kept[:] = [(name, value.encode()) for name, value in kept]
         else:
             type(self._endpoint)._encode_headers(self._endpoint, headers)

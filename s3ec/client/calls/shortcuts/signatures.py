@@ -84,7 +84,7 @@ class _Kind:
 
 
 def _methods(kind: type) -> tuple[Any, ...]:
-    return tuple(getattr(kind, name, None) for name in _METHODS)
+    return tuple([getattr(kind, name, None) for name in _METHODS])
 
 
 def _kinds() -> dict[type, _Kind]:
@@ -128,7 +128,7 @@ def in_short(signer: Any) -> Any:
 
 def _sign(signer: Any, request: Any) -> bool:
     """Sign a request, if it is an ordinary one."""
-    kind = next(_KIND_OF[each] for each in type(signer).__mro__ if each in _KIND_OF)
+    kind = _KIND_OF.get(type(signer)) or next(_KIND_OF[each] for each in type(signer).__mro__ if each in _KIND_OF)
     headers, by = request.headers, signer.credentials
     match = _REQUEST.fullmatch(f"{request.method} {request.url}")
     if match is None or by is None or request.params or type(headers) is not HTTPHeaders:
@@ -141,7 +141,7 @@ def _sign(signer: Any, request: Any) -> bool:
         or len(named) < len(pairs)
         or not _MADE.isdisjoint(named)
         or (_OF_CONNECTION in named and _OF_CONNECTION not in unsigned)
-        or any(type(value) is not str for value in named.values())
+        or not {*map(type, named.values())} <= {str}
         or not _HEADERS.fullmatch("".join([f"{name}:{value}\n" for name, value in named.items()]))
         or _LOG.isEnabledFor(logging.DEBUG)
     ):
@@ -152,7 +152,7 @@ def _sign(signer: Any, request: Any) -> bool:
         named["host"] = _host(match[1])
         if kind.of_crt:
             made.insert(0, ("host", named["host"]))
-    named.update((name.lower(), value) for name, value in made)
+    named.update([(name.lower(), value) for name, value in made])
     names = sorted(named.keys() - unsigned)
     listed = ";".join(names)
     lines = "".join([f"{name}:{named[name]}\n" for name in names])

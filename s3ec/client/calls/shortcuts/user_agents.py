@@ -48,7 +48,7 @@ class UserAgents:
         key = (
             frozenset(context.features) if context is not None else None,
             frozenset(getattr(self._creator, "_client_features", None) or ()),
-            *(getattr(self._config, name, None) for name in _SETTINGS),
+            *[getattr(self._config, name, None) for name in _SETTINGS],
         )
         text = self._texts.get(key)
         if text is None:
