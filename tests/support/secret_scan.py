@@ -24,6 +24,8 @@ __all__ = ["KEY_LENGTH", "Drawn", "Gone", "Lines", "Printed", "in_files", "in_te
 
 KEY_LENGTH = 32
 _LARGEST_FILE = 16 * 1024 * 1024
+_LARGEST_GONE = 1024 * 1024
+"""Bytes that are kept of each file that goes before the end: tests that measure memory are scanned as well."""
 _KEPT = 4096
 _CONTENT_LENGTH = 32
 """Bytes of a piece of content that are looked for; of a shorter one, or one of few values, nothing would be found but
@@ -97,7 +99,7 @@ class Gone:
             def closing() -> None:
                 if not file.closed:
                     file.flush()
-                    self._keep(self.files, os.pread(file.fileno(), _LARGEST_FILE, 0))
+                    self._keep(self.files, os.pread(file.fileno(), _LARGEST_GONE, 0))
                 close()
 
             file.close = closing
@@ -112,13 +114,14 @@ class Gone:
             if _is_asked_by_s3ec():
                 for path in Path(folder.name).rglob("*"):
                     if path.is_file() and not path.is_symlink():
-                        self._keep(self.folders, path.read_bytes())
+                        with path.open("rb") as file:
+                            self._keep(self.folders, file.read(_LARGEST_GONE))
             clean(folder)
 
         return cleaning
 
     def _keep(self, kept: list[bytes], data: bytes) -> None:
-        if sum(map(len, kept)) + len(data) <= 2 * _LARGEST_FILE:
+        if sum(map(len, kept)) + len(data) <= _LARGEST_FILE:
             kept.append(data)
 
 
