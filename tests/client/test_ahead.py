@@ -159,10 +159,13 @@ class TestBody:
             assert not _threads()
             monkeypatch.setattr(ThreadPoolExecutor, "submit", _nobody)
 
-    @pytest.mark.parametrize(("size", "threads"), [(8 * CHUNK_SIZE, 0), (8 * CHUNK_SIZE + 1, 1)])
-    def test_a_thread_for_what_is_large(self, size: int, threads: int) -> None:
-        """It is there from the first read to the end of the body."""
-        body = _body(io.BytesIO(bytes(size)))
+    @pytest.mark.parametrize(
+        ("kind", "size", "threads"),
+        [(io.BytesIO, 8 * CHUNK_SIZE, 0), (io.BytesIO, 8 * CHUNK_SIZE + 1, 1), (bytes, 8 * CHUNK_SIZE + 1, 0)],
+    )
+    def test_a_thread_for_what_is_large(self, kind: Callable[[bytes], Any], size: int, threads: int) -> None:
+        """It is there from the first read to the end of the body, where there is enough to do."""
+        body = _body(kind(bytes(size)))
         assert not _threads()
         body.read(1)
         assert len(_threads()) == threads

@@ -172,8 +172,8 @@ class EncryptingBody(CiphertextBody):
     The first pass keeps a keyed MAC of each chunk of plaintext; every later pass recomputes it over the very bytes in
     hand and releases nothing that differs, so there is no gap between the check and the use.
 
-    While chunks are sent a thread proves, encrypts and sums the next ones. The source is read by whoever reads the
-    body, so that no code of the caller's runs in a thread of ours.
+    While chunks of what may change are sent, a thread proves, encrypts and sums the next ones. The source is read by
+    whoever reads the body, so that no code of the caller's runs in a thread of ours.
     """
 
     _most_ahead = 4
@@ -184,7 +184,8 @@ class EncryptingBody(CiphertextBody):
         assert source.length is not None  # noqa: S101 - narrows the type; the caller has looked
         super().__init__(source.length + 16, source)
         self._plaintext_length = source.length
-        if source.length <= self._threads_from:  # a thread takes longer to start than it would save
+        # A thread takes longer to start than it would save, and of what needs no proof it would save too little.
+        if source.immutable or source.length <= self._threads_from:
             self._most_ahead = 0
         self._cipher = cipher
         self._claims = claims
