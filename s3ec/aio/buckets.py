@@ -17,7 +17,7 @@ from botocore.client import BaseClient
 
 from s3ec.aio.client import EncryptionClient
 from s3ec.aio.work import off_loop
-from s3ec.client.calls.views import generated_class
+from s3ec.client.calls.views import view_as_made
 from s3ec.client.tools import buckets
 from s3ec.errors import ConfigurationError
 
@@ -51,21 +51,12 @@ class _OnThread:
         return call
 
 
-def _plain(client: BaseClient) -> BaseClient:
-    """The same client as aiobotocore made it, see `s3ec.client.encryption_client.plain_view`."""
-    if not isinstance(client, EncryptionClient):
-        return client
-    view: BaseClient = object.__new__(generated_class(client, EncryptionClient))
-    view.__dict__ = client.__dict__
-    return view
-
-
 def _waited_for(function: Callable[..., T]) -> Callable[..., Coroutine[Any, Any, T]]:
     @functools.wraps(function)
     async def ask(client: BaseClient, **keywords: Any) -> T:
         if not inspect.iscoroutinefunction(getattr(client, "_make_api_call", None)):
             raise ConfigurationError(f"s3ec.aio.{function.__name__} takes a client of aiobotocore's")
-        waiting = _OnThread(_plain(client), asyncio.get_running_loop())
+        waiting = _OnThread(view_as_made(client, EncryptionClient), asyncio.get_running_loop())
         # A thread of its own: those of the loop may all be waiting for what needs one of them.
         with ThreadPoolExecutor(1, "s3ec-buckets") as executor:
             return await off_loop(functools.partial(function, waiting, **keywords), executor)

@@ -31,7 +31,7 @@ from s3ec.client.calls import (
     shortcuts,
 )
 from s3ec.client.calls.operations import Treatment, refuse_unless_supported, treatment
-from s3ec.client.calls.views import generated_class, make_raw_view, raw_view
+from s3ec.client.calls.views import generated_class, make_raw_view, raw_view, view_as_made
 from s3ec.client.calls.wire import Wire
 from s3ec.client.multipart import handlers as multipart
 from s3ec.client.options import Options
@@ -331,11 +331,7 @@ def plain_view(client: BaseClient) -> BaseClient:
     Args:
         client: an `EncryptionClient`, or a plain client, which is its own view.
     """
-    if not isinstance(client, EncryptionClient):
-        return client
-    view: BaseClient = object.__new__(generated_class(client, EncryptionClient))
-    view.__dict__ = client.__dict__
-    return view
+    return view_as_made(client, EncryptionClient)
 
 
 def _flow(

@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.client import BaseClient
 
-__all__ = ["generated_class", "make_raw_view", "raw_view"]
+__all__ = ["generated_class", "make_raw_view", "raw_view", "view_as_made"]
 
 
 def generated_class(client: BaseClient, ours: type) -> type:
@@ -33,6 +33,20 @@ def make_raw_view(client: BaseClient, ours: type, pass_call: Callable[..., Any])
     # One dict for both: the view keeps its parent's parts alive, and whatever is patched on one shows on the other.
     view.__dict__ = client.__dict__
     client.__dict__["_s3ec_parent"] = client
+    return view
+
+
+def view_as_made(client: BaseClient, ours: type) -> BaseClient:
+    """Return the same client as botocore made it: without encryption, and without the client's server-side default.
+
+    Args:
+        client: an encrypting client, or a plain one, which is its own view.
+        ours: the class of this package that encrypting clients of its kind have.
+    """
+    if not isinstance(client, ours):
+        return client
+    view: BaseClient = object.__new__(generated_class(client, ours))
+    view.__dict__ = client.__dict__
     return view
 
 
