@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
@@ -14,26 +13,6 @@ from s3ec.s3.multipart.ledger import PartRecord
 from s3ec.s3.multipart.requests import MINIMUM_PART_LENGTH
 
 from support.upload_bench import CIPHER, Bench, Running, is_a
-
-
-@pytest.fixture
-def make() -> Iterator[Callable[..., Bench]]:
-    """Makes uploads with no part, whose flows are ended with the test."""
-    made: list[Bench] = []
-
-    def make(**options: Any) -> Bench:
-        made.append(Bench(**options))
-        return made[-1]
-
-    yield make
-    for bench in made:
-        bench.end()
-
-
-@pytest.fixture
-def bench(make: Callable[..., Bench]) -> Bench:
-    """One of them."""
-    return make()
 
 
 def let_wait(bench: Bench, number: int, data: bytes) -> Running:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -35,26 +35,6 @@ class Promised(BytesSource):
 def free_slots(bench: Bench) -> int:
     """How many places of the spool may be used again."""
     return sum(map(len, bench.room.spool._free.values()))
-
-
-@pytest.fixture
-def make() -> Iterator[Callable[..., Bench]]:
-    """Makes uploads with no part, whose flows are ended with the test."""
-    made: list[Bench] = []
-
-    def make(**options: Any) -> Bench:
-        made.append(Bench(**options))
-        return made[-1]
-
-    yield make
-    for bench in made:
-        bench.end()
-
-
-@pytest.fixture
-def bench(make: Callable[..., Bench]) -> Bench:
-    """One of them."""
-    return make()
 
 
 class TestRefusedBeforeItIsRead:
