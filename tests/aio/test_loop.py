@@ -246,7 +246,7 @@ async def test_memory_is_bounded(elsewhere: dict[str, Any], aio_session: Any, tm
     from boto3.s3.transfer import TransferConfig
 
     config = TransferConfig(multipart_threshold=MiB, multipart_chunksize=MiB, max_concurrency=2)
-    size = 32 * MiB
+    size = 64 * MiB  # parts are of 5 MiB at least, whatever is asked for; three of them are held
     path = tmp_path / "body"
     with path.open("wb") as file:
         for _ in range(size // MiB):

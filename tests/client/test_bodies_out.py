@@ -415,7 +415,9 @@ class TestSpool:
         put(client)
         body = get(client)
         assert body.read(10) == LARGE[:10]
-        os.pwrite(spools[0][0].fileno(), b"!", 2 * MiB)
+        spool = spools[0][0].fileno()
+        (byte,) = os.pread(spool, 1, 2 * MiB)
+        os.pwrite(spool, bytes([byte ^ 1]), 2 * MiB)
         with pytest.raises(AuthenticationError, match="changed on disk"):
             body.read()
         with pytest.raises(AuthenticationError, match="changed on disk"):

@@ -97,7 +97,8 @@ def leaks(error: BaseException, secrets: Iterable[bytes] | Needles) -> list[str]
                 found.append(f"{frame.f_code.co_name} shows one")
             # The module copy holds what its caller, who has it anyway, gave it to be copied.
             if frame.f_globals.get("__name__") != "copy":
-                found += [f"{frame.f_code.co_name}: {path}" for path in _walk(frame.f_locals, needles)]
+                # A dict of them: Python 3.13 gives a view, whose entries are no attributes of it.
+                found += [f"{frame.f_code.co_name}: {path}" for path in _walk(dict(frame.f_locals), needles)]
         if is_in(needles, repr(one.args).encode()):
             found.append(f"args of {type(one).__name__}")
     return found
