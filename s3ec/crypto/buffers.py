@@ -81,8 +81,9 @@ class Rooms:
 def _is_free(room: bytearray) -> bool:
     """True if there is no view of it: while there is one Python lets nobody change the length."""
     try:
-        room.append(0)
+        # Shorter first: longer first would move it to memory that is an eighth larger.
+        last = room.pop()
     except BufferError:
         return False
-    room.pop()
+    room.append(last)
     return True

@@ -3,6 +3,7 @@ from __future__ import annotations
 import array
 import ctypes
 import mmap
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -126,9 +127,11 @@ def test_rooms_go_round() -> None:
     kept.release()
     second_room = second.obj
     second.release()
+    held = sys.getsizeof(second_room)
     again = rooms.take()
     assert again.obj is second_room
     assert [len(again), len(third), len(again.obj)] == [100] * 3
+    assert sys.getsizeof(second_room) == held
 
 
 def test_only_so_many_rooms_are_remembered() -> None:

@@ -9,7 +9,6 @@ __all__ = ["EXPLAINED"]
 
 EXPLAINED: dict[str, dict[str, str]] = {
     "s3ec/crypto/buffers.py": {
-        "_is_free: `room.append(0)`: 0 becomes 1": "it is taken off again, whatever it is",
         "_is_free: `return False`: returns None": "it is only asked whether it is true",
         "octets: `if view.format == 'B' and view.ndim == 1 and view.contiguous`: never": (
             "a shortcut: such a view, made one of bytes once more, is the same view"
