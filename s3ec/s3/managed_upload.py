@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
-from s3ec.errors import ConfigurationError, SourceChangedError
-from s3ec.s3.flow import Engine, Flow, to_the_end, transfer
+from s3ec.errors import ConfigurationError, SourceChangedError, escaped
+from s3ec.s3.flow import Engine, FailedCallError, Flow, RefusedError, to_the_end, transfer
 from s3ec.s3.multipart.requests import EncryptedUpload, abort_named
 from s3ec.s3.put_object import check_length
 from s3ec.s3.surroundings import Surroundings
 
 __all__ = ["Parts", "check_total", "completed_or_aborted", "for_one_request", "take_completion", "upload_in_parts"]
+
+_log = logging.getLogger("s3ec")
 
 T = TypeVar("T")
 
@@ -117,5 +120,20 @@ def completed_or_aborted(s3: Surroundings, request: Mapping[str, Any], upload_id
         completed = True
     finally:
         if not completed:
-            yield from to_the_end(abort_named(s3, request, upload_id))
+            yield from to_the_end(_aborted(s3, request, upload_id))
     return result
+
+
+def _aborted(s3: Surroundings, request: Mapping[str, Any], upload_id: str) -> Flow[None]:
+    """Give an upload up; the caller hears what went wrong before, and that a task was cancelled, whatever this does."""
+    try:
+        yield from abort_named(s3, request, upload_id)
+    except FailedCallError as failed:
+        # The completion whose answer was not waited for may have made the object: then there is nothing left to abort.
+        if not (isinstance(failed, RefusedError) and failed.code == "NoSuchUpload"):
+            _log.warning(
+                "an upload of %s could not be aborted, and its parts stay (%s): %s",
+                escaped(request["Key"]),
+                escaped(upload_id),
+                escaped(str(failed.error)),
+            )

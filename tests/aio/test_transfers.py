@@ -214,6 +214,30 @@ async def test_uploads_that_are_cancelled_are_aborted(
         assert await (await s3.get_object(Bucket=bucket, Key="k"))["Body"].read() == DATA
 
 
+@pytest.mark.parametrize("way", ["upload", "copy"])
+@on_loop
+async def test_cancelled_when_it_is_complete_already(open_client: Callable[..., Any], bucket: str, way: str) -> None:
+    """S3 has made the object, and its answer is still on its way: there is nothing to abort, and it was cancelled."""
+    async with open_client() as s3:
+        await s3.upload_fileobj(io.BytesIO(DATA), bucket, "source", Config=IN_PARTS)
+        made = asyncio.Event()
+
+        async def hold(**_: Any) -> None:
+            made.set()
+            await asyncio.sleep(3600)
+
+        s3.meta.events.register("after-call.s3.CompleteMultipartUpload", hold)
+        transfer = {
+            "upload": lambda: s3.upload_fileobj(io.BytesIO(DATA), bucket, "k", Config=IN_PARTS),
+            "copy": lambda: s3.copy({"Bucket": bucket, "Key": "source"}, bucket, "k", Config=IN_PARTS),
+        }[way]()
+        transferring = asyncio.ensure_future(transfer)
+        await made.wait()
+        transferring.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await transferring
+
+
 @on_loop
 async def test_downloads_that_are_cancelled_leave_nothing(
     open_client: Callable[..., Any], bucket: str, tmp_path: Path

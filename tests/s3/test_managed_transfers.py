@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from botocore.exceptions import BotoCoreError
 
 from s3ec import AesKeyring, encryption, formats
 from s3ec.algorithms import CommitmentPolicy
@@ -16,13 +17,13 @@ from s3ec.errors import AuthenticationError, ConfigurationError, SourceChangedEr
 from s3ec.keyrings import DefaultMaterialsManager
 from s3ec.s3 import managed_upload
 from s3ec.s3.download import Downloadable, PartReceiver, PartsToFetch
-from s3ec.s3.flow import Call, Transfer, Unwrap, Work
+from s3ec.s3.flow import Call, FailedCallError, Transfer, UnreachableError, Unwrap, Work
 from s3ec.s3.managed_download import download, to_file, to_object
 from s3ec.s3.pinning import ReplacedError
 from s3ec.s3.receiving import CHUNK_SIZE
 from s3ec.s3.transfers import Pieces, Progress, at_once, joined
 
-from support.flows import ByHand, Shelf, Surroundings, client_error
+from support.flows import ByHand, Shelf, Surroundings, client_error, refused
 
 MANAGER = DefaultMaterialsManager(AesKeyring(bytes(32)))
 METADATA, _ = encryption.begin(
@@ -310,6 +311,30 @@ class TestUploads:
         assert (abort.operation, abort.parameters["UploadId"]) == ("AbortMultipartUpload", "u")
         with pytest.raises(type(error)):
             flow.answer()
+
+    @pytest.mark.parametrize("error", [SourceChangedError("another"), KeyboardInterrupt(), refused(403, "Denied")])
+    @pytest.mark.parametrize(
+        ("again", "said"),
+        [
+            (refused(404, "NoSuchUpload"), 0),
+            (refused(403, "AccessDenied"), 1),
+            (UnreachableError(BotoCoreError()), 1),
+        ],
+    )
+    def test_what_went_wrong_first_is_heard(
+        self, error: BaseException, again: FailedCallError, said: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """An upload that is completed by now hides nothing, nor does one that stays, which is written down."""
+        flow = self.sending()
+        asked: Any = flow.fail(error)
+        undoing = ByHand(asked.flow)
+        undoing.fail(again)
+        assert undoing.asked is None
+        with pytest.raises(type(error)) as raised:
+            flow.answer()
+        assert raised.value is error
+        assert len(caplog.messages) == said
+        assert all(f"could not be aborted, and its parts stay ({Upload.upload_id})" in text for text in caplog.messages)
 
     def test_what_the_completion_says(self) -> None:
         """Is taken out of what creates the upload, and what nobody is to say as well."""
