@@ -35,13 +35,14 @@ if TYPE_CHECKING:
     from s3ec.aio.files import VerifiedFile, open
     from s3ec.aio.inspection import inspect
     from s3ec.aio.plaintext import DecryptedBody
-    from s3ec.aio.presigned import decrypt_presigned, presigned_upload
+    from s3ec.aio.presigned import PresignedUpload, decrypt_presigned, presigned_upload
     from s3ec.aio.resumable import export_upload, resume_upload
     from s3ec.aio.sessions import Session, install, is_encrypting, uninstall
 
 __all__ = [
     "DecryptedBody",
     "EncryptionClient",
+    "PresignedUpload",
     "Session",
     "VerifiedFile",
     "change_server_side_encryption",
@@ -75,7 +76,7 @@ _IN = {
     "files": ("VerifiedFile", "open"),
     "inspection": ("inspect",),
     "plaintext": ("DecryptedBody",),
-    "presigned": ("decrypt_presigned", "presigned_upload"),
+    "presigned": ("PresignedUpload", "decrypt_presigned", "presigned_upload"),
     "resumable": ("export_upload", "resume_upload"),
     "sessions": ("Session", "install", "is_encrypting", "uninstall"),
 }

@@ -20,7 +20,6 @@ from s3ec.client.bodies.ciphertext import encrypted_body as encrypted_at_once
 from s3ec.client.bodies.claims import PlaintextClaims
 from s3ec.client.bodies.sources import CHUNK_SIZE, BytesSource, Source
 from s3ec.client.calls.seals import SealedBytes, SealedRequest, check_at_last
-from s3ec.client.options import Options
 from s3ec.crypto.content import ContentCipher
 from s3ec.errors import SourceChangedError
 
@@ -31,9 +30,16 @@ _SUMMED_AT_ONCE = 16 * 1024 * 1024  # whoever is cancelled meanwhile waits so lo
 
 
 async def encrypted_body(
-    source: Source | AsyncSource, cipher: ContentCipher, claims: PlaintextClaims, options: Options
+    source: Source | AsyncSource,
+    cipher: ContentCipher,
+    claims: PlaintextClaims,
+    *,
+    buffer_size: int,
+    spool_directory: str | None,
 ) -> bytes | StoredCiphertext:
     """Encrypt a body: to bytes, or to an object that is to be closed after the call.
+
+    What it takes is what `s3ec.client.bodies.ciphertext.encrypted_body` takes.
 
     Raises:
         SourceChangedError: the body is not what the caller says about it.
@@ -43,7 +49,7 @@ async def encrypted_body(
         small = encrypted_at_once(source, cipher, claims, buffer_size=LARGE, spool_directory=None)
         assert isinstance(small, bytes)  # noqa: S101 - what a small body of bytes becomes
         return small
-    spool = Spool(in_memory=options.buffer_size, directory=options.spool_directory)
+    spool = Spool(in_memory=buffer_size, directory=spool_directory)
     encrypting = _Encrypting(spool, cipher, claims, source.length)
     try:
         if isinstance(source, AsyncSource):

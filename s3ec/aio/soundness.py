@@ -10,6 +10,7 @@ import aiohttp
 from botocore.exceptions import (
     BotoCoreError,
     ConnectionClosedError,
+    ConnectTimeoutError,
     EndpointConnectionError,
     HTTPClientError,
     ReadTimeoutError,
@@ -107,6 +108,9 @@ def broken_off(error: Exception, request: Any) -> BotoCoreError:
     if isinstance(error, aiohttp.ClientConnectorError):
         return EndpointConnectionError(endpoint_url=request.url, error=error)
     if isinstance(error, asyncio.TimeoutError):
+        # As aiobotocore tells them apart: a class of its own is newer than the oldest aiohttp.
+        if str(error).lower().startswith("connect"):
+            return ConnectTimeoutError(endpoint_url=request.url, error=error)
         return ReadTimeoutError(endpoint_url=request.url, error=error)
     if isinstance(error, (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError)):
         return ConnectionClosedError(endpoint_url=request.url, error=error, request=request)

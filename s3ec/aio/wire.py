@@ -181,7 +181,13 @@ async def _new_data_key(_: AsyncWire, effect: NewDataKey) -> object:
 
 
 async def _encrypt(wire: AsyncWire, effect: Encrypt) -> bytes | StoredCiphertext:
-    return await encrypted_body(effect.source, effect.cipher, effect.claims, wire.options)
+    return await encrypted_body(
+        effect.source,
+        effect.cipher,
+        effect.claims,
+        buffer_size=wire.options.buffer_size,
+        spool_directory=wire.options.spool_directory,
+    )
 
 
 async def _read_body(_: AsyncWire, effect: ReadBody) -> object:

@@ -24,7 +24,6 @@ SHARED = {
     "KmsKeyring": VALUE,
     "Options": VALUE,
     "PrefetchingMaterialsManager": VALUE,
-    "PresignedUpload": "its holder sends it, who needs no client: asyncio.to_thread(ticket.send, body)",
     "RequiredEncryption": VALUE,
     "RsaKeyring": VALUE,
     "SseC": VALUE,
@@ -62,6 +61,23 @@ def test_the_same_parameters(name: str) -> None:
     assert parameters(ours) == parameters(theirs)
     assert inspect.iscoroutinefunction(ours) == (name not in ("install", "is_encrypting", "uninstall"))
     assert inspect.getdoc(ours)
+
+
+def methods(kind: type) -> dict[str, Any]:
+    """What a class has under a name, from whichever class."""
+    return {
+        name: getattr(kind, name) for name in dir(kind) if not name.startswith("_") and callable(getattr(kind, name))
+    }
+
+
+def test_the_same_upload_to_hand_over() -> None:
+    """``send`` waits, and is a coroutine function; the text that is handed over is either's."""
+    ours, theirs = methods(s3ec.aio.PresignedUpload), methods(s3ec.PresignedUpload)
+    assert ours.keys() == theirs.keys()
+    assert {name for name in ours if inspect.iscoroutinefunction(ours[name])} == {"send"}
+    for name in ours:
+        assert parameters(ours[name]) == parameters(theirs[name])
+    assert parameters(s3ec.aio.PresignedUpload) == parameters(s3ec.PresignedUpload)
 
 
 def test_the_same_options() -> None:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.awsrequest import AWSRequest, AWSResponse
@@ -34,27 +33,26 @@ from s3ec.client.calls.seals import Seal
 from s3ec.client.calls.wire import OwnErrorFirst, Wire
 from s3ec.client.encryption_client import EncryptionClient
 from s3ec.client.options import Options
-from s3ec.client.tools.tickets import Ticket
-from s3ec.crypto.content import ContentCipher
+from s3ec.client.tools.tickets import HeldUpload
 from s3ec.errors import ConfigurationError
 from s3ec.materials import StoredContext
 from s3ec.s3.flow import Effect, Unwrap
-from s3ec.s3.presigned import (
-    HandedOver,
-    error_of,
-    handed_over,
-    headers_to_send,
-    open_answer,
-    place_of,
-    request_to_sign,
-    sealed_request,
-    text_of,
-)
+from s3ec.s3.presigned import error_of, headers_to_send, open_answer, place_of, request_to_sign, sealed_request
 from s3ec.s3.put_object import check_length
 from s3ec.s3.surroundings import ReadRules
 from s3ec.transport import broken_off
 
-__all__ = ["LONGEST_ERROR", "PresignedUpload", "decrypt_presigned", "presigned_upload", "rules_of_one_object"]
+__all__ = [
+    "KEPT_IN_MEMORY",
+    "LONGEST_ERROR",
+    "PresignedUpload",
+    "decrypt_presigned",
+    "presigned_upload",
+    "rules_of_one_object",
+]
+
+KEPT_IN_MEMORY = 64 * 1024 * 1024
+"""Bytes of ciphertext that a holder keeps in memory of a body that cannot be read again; what is above goes to disk."""
 
 LONGEST_ERROR = 64 * 1024
 """Bytes that are read of an answer which says no; S3's have some hundred."""
@@ -73,8 +71,7 @@ _HONOURED = frozenset(
 )
 
 
-@dataclass(slots=True)
-class PresignedUpload:
+class PresignedUpload(HeldUpload):
     """One upload to hand to a person without AWS credentials. Holds the key of one object: treat it as a secret.
 
     It is used once: by `send`, or by the holder of `to_json`'s text. It is neither copied nor pickled, and a forked
@@ -86,18 +83,7 @@ class PresignedUpload:
         cipher: encrypts exactly one plaintext.
     """
 
-    url: str = field(repr=False)
-    headers: Mapping[str, str]
-    cipher: ContentCipher = field(repr=False)
-    _ticket: Ticket = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Take the right to use the key once."""
-        self._ticket = Ticket(self.cipher)
-
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        """Refuse copies and pickles: each would be one more body under the same key."""
-        raise TypeError("a PresignedUpload is used once, so it is not copied; hand over its to_json() instead")
+    __slots__ = ()
 
     def send(self, body: Any, *, verify: bool | str = True) -> str:
         """Encrypt a body and upload it. Once: a second body under the same key would give both away.
@@ -118,31 +104,12 @@ class PresignedUpload:
             source = open_source(body)
             check_length(source.length)
         ciphertext = encrypted_body(
-            source, self.cipher, PlaintextClaims(None, {}), buffer_size=64 * 1024 * 1024, spool_directory=None
+            source, self.cipher, PlaintextClaims(None, {}), buffer_size=KEPT_IN_MEMORY, spool_directory=None
         )
         headers = {**self.headers, "Content-Length": str(len(ciphertext))}
         with nullcontext() if isinstance(ciphertext, bytes) else closing(ciphertext), OwnErrorFirst(ciphertext):
             answer = _send("PUT", self.url, headers, ciphertext, verify)
         return str(answer.headers.get("ETag"))
-
-    def to_json(self) -> str:
-        """Text to hand over, once, on a channel that may carry a secret. From then on `send` is refused here.
-
-        Raises:
-            MultipartStateError: the upload was sent or handed over already, or belongs to another process.
-        """
-        self._ticket.hand_over()
-        return text_of(HandedOver(self.url, dict(self.headers), self.cipher))
-
-    @classmethod
-    def from_json(cls, text: str) -> PresignedUpload:
-        """Read what `to_json` wrote.
-
-        Raises:
-            ConfigurationError: it is something else.
-        """
-        handed = handed_over(text)
-        return cls(handed.url, handed.headers, handed.cipher)
 
 
 def presigned_upload(

@@ -1,19 +1,27 @@
-"""Who may still use the key of a presigned upload: the first user, once, in the process that has it."""
+"""Presigned uploads as they are handed over, and who may still use the key of one.
+
+The first user may, once, in the process that has it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NoReturn, TypeVar
 
 from s3ec import forks
 from s3ec.crypto.content import ContentCipher
 from s3ec.errors import MultipartStateError
+from s3ec.s3.presigned import HandedOver, handed_over, text_of
 from s3ec.secrets import Secret
 
-__all__ = ["SpentKeys", "Ticket", "spent_keys"]
+__all__ = ["HeldUpload", "SpentKeys", "Ticket", "spent_keys"]
+
+H = TypeVar("H", bound="HeldUpload")
 
 
 class SpentKeys:
@@ -67,7 +75,7 @@ spent_keys = SpentKeys()
 
 
 class Ticket:
-    """The right of one `PresignedUpload` to use its key."""
+    """The right of one `HeldUpload` to use its key."""
 
     def __init__(self, cipher: ContentCipher) -> None:
         """Note the process: a forked one has a copy of everything here, and must not use it."""
@@ -117,3 +125,46 @@ class Ticket:
                 "this presigned upload belongs to the process that forked this one, which may use it too; ask for "
                 "another, or hand over its to_json()"
             )
+
+
+@dataclass(slots=True)
+class HeldUpload:
+    """What the holder of a presigned upload has, who sends it from threads or from a task.
+
+    Attributes:
+        url: where to PUT, valid for a limited time.
+        headers: what the request must carry; they are part of the signature.
+        cipher: encrypts exactly one plaintext.
+    """
+
+    url: str = field(repr=False)
+    headers: Mapping[str, str]
+    cipher: ContentCipher = field(repr=False)
+    _ticket: Ticket = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Take the right to use the key once."""
+        self._ticket = Ticket(self.cipher)
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        """Refuse copies and pickles: each would be one more body under the same key."""
+        raise TypeError("a PresignedUpload is used once, so it is not copied; hand over its to_json() instead")
+
+    def to_json(self) -> str:
+        """Text to hand over, once, on a channel that may carry a secret. From then on `send` is refused here.
+
+        Raises:
+            MultipartStateError: the upload was sent or handed over already, or belongs to another process.
+        """
+        self._ticket.hand_over()
+        return text_of(HandedOver(self.url, dict(self.headers), self.cipher))
+
+    @classmethod
+    def from_json(cls: type[H], text: str) -> H:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ConfigurationError: it is something else.
+        """
+        handed = handed_over(text)
+        return cls(handed.url, handed.headers, handed.cipher)
