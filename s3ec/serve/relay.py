@@ -20,7 +20,7 @@ from botocore.httpsession import URLLib3Session
 from s3ec.errors import S3ECError
 from s3ec.serve.payloads import Payload
 from s3ec.serve.refusals import RefusedError
-from s3ec.serve.requests import Answer, Request, is_signing, without_chunks
+from s3ec.serve.requests import Answer, Request, climbs_out, is_signing, without_chunks
 
 __all__ = ["Relay"]
 
@@ -105,6 +105,8 @@ class Relay:
         return self._send(request, payload, {}, hashed)
 
     def _send(self, request: Request, body: Any, more: Mapping[str, str], hashed: str | None) -> Answer:
+        if climbs_out(request.key or ""):
+            raise RefusedError(400, "InvalidURI", "Couldn't parse the specified URI: its key leads out of the bucket")
         credentials = self._session.get_credentials()
         if credentials is None:
             raise NoCredentialsError

@@ -6,6 +6,7 @@ A framework's path would be decoded and tidied: keys with ``//``, ``%2F`` or ``+
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -13,12 +14,15 @@ from urllib.parse import unquote, unquote_plus
 
 from s3ec.serve.refusals import RefusedError
 
-__all__ = ["Answer", "Body", "Request", "is_signing", "parse_target", "with_hoisted", "without_chunks"]
+__all__ = ["Answer", "Body", "Request", "climbs_out", "is_signing", "parse_target", "with_hoisted", "without_chunks"]
 
 _SIGNING = frozenset(
     {"x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-expires", "x-amz-signedheaders", "x-amz-signature",
      "x-amz-security-token", "x-amz-content-sha256", "x-amz-user-agent", "x-id"}
 )  # fmt: skip
+
+# Amazon S3 User Guide, "Bucket naming rules", with the older ones that some buckets in us-east-1 have; "-" is ours.
+_BUCKET = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,255}", re.ASCII)
 
 
 class Body(Protocol):
@@ -92,8 +96,12 @@ class Answer:
 def parse_target(path: str, query: str) -> tuple[str | None, str | None, dict[str, str]]:
     """Bucket, key and arguments of a raw target.
 
+    What is relayed goes on as it came, so its bucket must be the one that S3 finds in it: ``//bucket/key``,
+    ``/./bucket/key`` and ``/bucket%2Fkey`` name none, but to a server that tidies paths they name another one.
+
     Raises:
-        RefusedError: it is not UTF-8, or names an argument twice: servers differ in which of the two they believe.
+        RefusedError: it is not UTF-8, its bucket cannot be one, or it names an argument twice: servers differ in which
+            of the two they believe.
     """
     bucket, _, key = path.removeprefix("/").partition("/")
     try:
@@ -109,10 +117,23 @@ def parse_target(path: str, query: str) -> tuple[str | None, str | None, dict[st
         if name in arguments:
             raise RefusedError(400, "InvalidArgument", "The query names an argument twice")
         arguments[name] = value
-    if any(ord(c) < 32 or c == "\x7f" for c in names[0]):
+    if not (_BUCKET.fullmatch(names[0]) or path in ("", "/")):
         raise RefusedError(400, "InvalidBucketName", "The specified bucket is not valid.")
     kept = {name: value for name, value in arguments.items() if not is_signing(name)}
     return names[0] or None, names[1] or None, kept
+
+
+def climbs_out(key: str) -> bool:
+    """True for a key whose ``..`` lead out of its bucket, which S3 refuses and a server that tidies paths follows.
+
+    Source: Amazon S3 User Guide, "Naming Amazon S3 objects", relative path elements.
+    """
+    depth = 0
+    for step in key.split("/"):
+        depth += -1 if step == ".." else 1
+        if depth < 0:
+            return True
+    return False
 
 
 def is_signing(name: str) -> bool:
