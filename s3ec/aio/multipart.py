@@ -18,6 +18,7 @@ from s3ec.client.calls.seals import SealedBytes
 from s3ec.client.multipart.handlers import MultipartUploads, SharedUploads, Work
 from s3ec.client.multipart.storage import PartContent, PartRoom
 from s3ec.client.options import Options
+from s3ec.s3.flow import hear
 
 __all__ = ["Room", "handlers", "shared_uploads"]
 
@@ -128,7 +129,7 @@ def handlers(uploads: MultipartUploads, read: Handler) -> dict[str, Handler]:
 
     async def upload_part_copy(wire: AsyncWire, parameters: dict[str, Any]) -> dict[str, Any]:
         context = parameters.pop("EncryptionContext", None)
-        heard = await wire.hear("UploadPartCopy", parameters)
+        heard: Any = await wire.run(hear("UploadPartCopy", parameters))
         wire, parameters = wire.after(heard), dict(heard.parameters)
         copy = uploads.begin_part_copy(wire, parameters, context)
         if copy is None:

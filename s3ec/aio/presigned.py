@@ -38,7 +38,7 @@ from s3ec.errors import ConfigurationError
 from s3ec.materials import StoredContext
 from s3ec.s3.contents import WholeContent
 from s3ec.s3.flow import Effect, Unwrap
-from s3ec.s3.presigned import error_of, headers_to_send, open_answer, request_to_sign, sealed_request
+from s3ec.s3.presigned import error_of, headers_to_send, open_answer, upload_to_sign
 from s3ec.s3.put_object import check_length
 
 __all__ = ["PresignedUpload", "decrypt_presigned", "presigned_upload"]
@@ -141,14 +141,14 @@ async def presigned_upload(
     wire: AsyncWire = client._s3ec_wire
     if EncryptionContext is None:
         EncryptionContext = client._s3ec_context(reading=False).get("EncryptionContext")  # noqa: N806 - the client's name
-    named = request_to_sign(wire, {**parameters, "Bucket": Bucket, "Key": Key}, overwrite=overwrite)
-    heard = await wire.hear("PutObject", named, is_presign_request=True)
-    request, cipher = await wire.run(sealed_request(wire, heard.parameters, EncryptionContext))
+    named = {**parameters, "Bucket": Bucket, "Key": Key}
+    ready = await wire.run(upload_to_sign(wire, named, EncryptionContext, overwrite=overwrite))
+    heard: Any = ready.heard
     view = sending_view(client, client._s3ec_sender, heard, None, AsyncEventsOfCall)
     with recorded_headers(client) as recorded:
-        url = await view.generate_presigned_url("put_object", Params=request, ExpiresIn=ExpiresIn)
-    Seal("PutObject", request).check(None, recorded, "before-sign")
-    return PresignedUpload(url, headers_to_send(url, recorded), cipher)
+        url = await view.generate_presigned_url("put_object", Params=ready.request, ExpiresIn=ExpiresIn)
+    Seal("PutObject", ready.request).check(None, recorded, "before-sign")
+    return PresignedUpload(url, headers_to_send(url, recorded), ready.cipher)
 
 
 async def decrypt_presigned(

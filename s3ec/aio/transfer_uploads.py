@@ -29,6 +29,7 @@ from s3ec.client.calls.handlers import hear_source
 from s3ec.client.calls.seals import SealedBytes
 from s3ec.client.multipart.sequential_upload import PART_ROOM, EncryptedPart, PartsInOrder, begin_upload
 from s3ec.s3 import put_object as puts
+from s3ec.s3.flow import hear
 from s3ec.s3.managed_upload import check_total, for_one_request, take_completion, upload_in_parts
 from s3ec.s3.transfers import at_once, needs_parts
 
@@ -200,7 +201,7 @@ class _PartedUpload:
         completion = take_completion(parameters, self._known)
         claims = take_claims(parameters)
         place = {name: parameters[name] for name in ("Bucket", "Key")}
-        heard = await wire.hear("CreateMultipartUpload", parameters)
+        heard: Any = await wire.run(hear("CreateMultipartUpload", parameters))
         options, creating = begin_upload(wire.after(heard), heard.parameters)
         self._wire = wire.after(heard).with_options(options)
         parts_of = partial(PartsInOrder, claims=claims, place=place)

@@ -26,7 +26,7 @@ from s3ec.aio.releases import opened
 from s3ec.aio.work import off_loop, several, work_on
 from s3ec.client.calls.around import Around
 from s3ec.client.calls.seals import Seal, SealedBytes
-from s3ec.client.calls.wire import OwnErrorFirst
+from s3ec.client.calls.wire import OwnErrorFirst, context_of
 from s3ec.client.server_side import rules as server_side
 from s3ec.errors import S3ECError
 from s3ec.s3.contents import WholeContent
@@ -223,7 +223,7 @@ async def _leave(_: AsyncWire, effect: Leave) -> None:
 
 
 async def _hear(wire: AsyncWire, effect: Hear) -> object:
-    return await wire.hear(effect.operation, effect.parameters)
+    return await wire.hear(effect.operation, effect.parameters, **context_of(effect))
 
 
 async def _after(wire: AsyncWire, effect: After) -> object:

@@ -142,10 +142,12 @@ class Hear:
     Attributes:
         operation: as botocore spells it.
         parameters: of the operation, in a dict that handlers may change.
+        presigned: True for a request that is signed here, and sent by somebody else.
     """
 
     operation: str
     parameters: dict[str, Any] = field(repr=False)
+    presigned: bool = False
 
 
 @dataclass(frozen=True, slots=True)

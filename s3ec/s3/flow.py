@@ -133,9 +133,9 @@ def store(operation: str, parameters: Mapping[str, Any], *, own: bool) -> Flow[R
     return response
 
 
-def hear(operation: str, parameters: dict[str, Any]) -> Flow[HeardRequest]:
+def hear(operation: str, parameters: dict[str, Any], *, presigned: bool = False) -> Flow[HeardRequest]:
     """Ask the caller's handlers what they make of a request."""
-    heard: HeardRequest = yield Hear(operation, parameters)
+    heard: HeardRequest = yield Hear(operation, parameters, presigned)
     return heard
 
 

@@ -16,7 +16,7 @@ from s3ec.errors import ConfigurationError, UnsupportedOperationError
 from s3ec.formats.metadata import OBJECT_ARN_PAIR
 from s3ec.materials import StoredContext
 from s3ec.s3.answers import stated_length
-from s3ec.s3.flow import Flow, open_cipher
+from s3ec.s3.flow import Flow, HeardRequest, hear, open_cipher
 from s3ec.s3.names import object_arn
 from s3ec.s3.objects import check_stored_length
 from s3ec.s3.surroundings import ReadRules, Surroundings
@@ -26,6 +26,7 @@ from s3ec.secrets import Secret
 __all__ = [
     "HandedOver",
     "OpenedAnswer",
+    "ReadyToSign",
     "WAY_OUT",
     "check_method",
     "check_operation",
@@ -34,9 +35,8 @@ __all__ = [
     "headers_to_send",
     "open_answer",
     "place_of",
-    "request_to_sign",
-    "sealed_request",
     "text_of",
+    "upload_to_sign",
 ]
 
 WAY_OUT = (
@@ -93,40 +93,45 @@ def check_method(operation_name: str, own: str | None, wanted: object, *, upload
 # Uploads.
 
 
-def request_to_sign(s3: Surroundings, parameters: Mapping[str, Any], *, overwrite: bool) -> dict[str, Any]:
-    """The request of an upload that is handed over; it is for one object, and for one body unless told otherwise.
+@dataclass(frozen=True, slots=True)
+class ReadyToSign:
+    """An upload that is handed over, as soon as its request is signed.
+
+    Attributes:
+        heard: what the caller's handlers made of it; its signature is made under what they keep about it.
+        request: parameters of put_object, with the content metadata in them.
+        cipher: encrypts exactly one plaintext.
+    """
+
+    heard: HeardRequest = field(repr=False)
+    request: dict[str, Any] = field(repr=False)
+    cipher: ContentCipher = field(repr=False)
+
+
+def upload_to_sign(
+    s3: Surroundings, parameters: Mapping[str, Any], context: object, *, overwrite: bool
+) -> Flow[ReadyToSign]:
+    """Ask handlers about an upload that is handed over, and get its key; it is for one object.
 
     Args:
         s3: the client.
         parameters: of put_object, without a body.
-        overwrite: False lets S3 take a body only where there is no object.
+        context: the caller's ``EncryptionContext``, or None.
+        overwrite: False lets S3 take a body only where there is no object, and so one at most.
 
     Raises:
         UnsupportedOperationError: instruction files, which a second request would have to write.
-    """
-    if s3.writing.instruction_file_writes:
-        raise UnsupportedOperationError("a presigned upload writes one object; instruction files need a second request")
-    return {**parameters, **({} if overwrite else {"IfNoneMatch": "*"})}
-
-
-def sealed_request(
-    s3: Surroundings, parameters: Mapping[str, Any], context: object
-) -> Flow[tuple[dict[str, Any], ContentCipher]]:
-    """Get the key of an upload that is handed over, and return its request, with the content metadata in it.
-
-    Args:
-        s3: the client.
-        parameters: what handlers made of `request_to_sign`.
-        context: the caller's ``EncryptionContext``, or None.
-
-    Raises:
         ConfigurationError: before any key is touched.
         KeyringError: no data key could be obtained.
     """
-    request = {name: value for name, value in parameters.items() if name != "Body"}
+    if s3.writing.instruction_file_writes:
+        raise UnsupportedOperationError("a presigned upload writes one object; instruction files need a second request")
+    named = {**parameters, **({} if overwrite else {"IfNoneMatch": "*"})}
+    heard = yield from hear("PutObject", named, presigned=True)
+    request = {name: value for name, value in heard.parameters.items() if name != "Body"}
     s3.validate("PutObject", request)
     write = yield from begin_write(s3, request, context)
-    return {**request, "Metadata": write.placement.metadata}, write.cipher
+    return ReadyToSign(heard, {**request, "Metadata": write.placement.metadata}, write.cipher)
 
 
 def headers_to_send(url: str, headers: Mapping[str, str]) -> dict[str, str]:

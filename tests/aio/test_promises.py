@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 import s3ec.aio
@@ -245,6 +246,47 @@ class TestHandlers:
             answer = await s3.get_object(**PLACE)
             assert seen == [b"changed"]
             assert answer["Metadata"] == {"added": "yes"}
+
+    @pytest.mark.parametrize("event", ["provide-client-params", "before-parameter-build"])
+    @pytest.mark.parametrize("waits", [False, True], ids=["sync", "async"])
+    @on_loop
+    async def test_of_requests_that_are_more_than_one_call(
+        self, event: str, waits: bool, connect: Callable[..., Any], server: LyingS3
+    ) -> None:
+        """A managed upload in parts, a part that is copied, and an upload that is presigned."""
+        presigned: list[bool] = []
+
+        def change(params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
+            presigned.append(context.get("is_presign_request", False))
+            if model.name == "UploadPartCopy":
+                params["CopySource"] = {"Bucket": "b", "Key": "other"}
+            else:
+                params.setdefault("Metadata", {})["added"] = model.name
+
+        async def change_later(**keywords: Any) -> None:
+            await asyncio.sleep(0)
+            change(**keywords)
+
+        async with connect() as s3:
+            await s3.put_object(Bucket="b", Key="other", Body=b"of the other")
+            for operation in ("CreateMultipartUpload", "PutObject", "UploadPartCopy"):
+                s3.meta.events.register(f"{event}.s3.{operation}", change_later if waits else change)
+
+            config = TransferConfig(multipart_threshold=5 * MiB, multipart_chunksize=5 * MiB)
+            await s3.upload_fileobj(io.BytesIO(bytes(6 * MiB)), "b", "managed", Config=config)
+            answer = await s3.get_object(Bucket="b", Key="managed")
+            assert answer["Metadata"] == {"added": "CreateMultipartUpload"}
+            assert await answer["Body"].read() == bytes(6 * MiB)
+
+            upload = {**PLACE, "UploadId": (await s3.create_multipart_upload(**PLACE))["UploadId"]}
+            copied = await s3.upload_part_copy(**upload, PartNumber=1, CopySource="b/there-is-none")
+            parts = {"Parts": [{"PartNumber": 1, "ETag": copied["CopyPartResult"]["ETag"]}]}
+            await s3.complete_multipart_upload(**upload, MultipartUpload=parts)
+            assert await (await s3.get_object(**PLACE))["Body"].read() == b"of the other"
+
+            ticket = await s3ec.aio.presigned_upload(s3, Bucket="b", Key="handed over")
+            assert ticket.headers["x-amz-meta-added"] == "PutObject"
+            assert presigned == [False, False, False, True]
 
     @pytest.mark.parametrize("event", ["before-call", "request-created", "before-sign", "before-send"])
     @pytest.mark.parametrize("size", [100, 2 * MiB])

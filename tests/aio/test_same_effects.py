@@ -13,6 +13,8 @@ import pytest
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
+import s3ec
+import s3ec.aio
 from s3ec import AesKeyring, EncryptionClient
 from s3ec.aio import driver as aio_driver
 from s3ec.client.calls import driver
@@ -72,6 +74,29 @@ def into_object(s3: Any, _: Path) -> Any:
     return s3.download_fileobj("b", "k", io.BytesIO(), Config=ONE_BY_ONE)
 
 
+def of_kind(s3: Any, ours: Any, theirs: Any) -> Any:
+    """What is there for both kinds of clients."""
+    return theirs if isinstance(s3, EncryptionClient) else ours
+
+
+def hand_over(s3: Any, _: Path) -> Any:
+    """An upload that somebody else makes."""
+    return of_kind(s3, s3ec.aio.presigned_upload, s3ec.presigned_upload)(s3, Bucket="b", Key="new", Metadata={"a": "b"})
+
+
+def copy_part(s3: Any, _: Path) -> Any:
+    """A part that is read of an object."""
+    new = {"Bucket": "b", "Key": "new"}
+
+    def copy(upload_id: str) -> Any:
+        return s3.upload_part_copy(**new, UploadId=upload_id, PartNumber=1, CopySource="b/k")
+
+    async def wait() -> None:
+        await copy((await s3.create_multipart_upload(**new))["UploadId"])
+
+    return wait() if of_kind(s3, True, False) else copy(s3.create_multipart_upload(**new)["UploadId"])
+
+
 CASES: dict[str, tuple[Call, dict[str, Any]]] = {
     "upload at once": (upload(b"text"), {}),
     "upload in parts": (upload(DATA), {}),
@@ -84,7 +109,16 @@ CASES: dict[str, tuple[Call, dict[str, Any]]] = {
     "download of a forgery": (download(), {"tamper": lambda body: body[:-1] + bytes([body[-1] ^ 1])}),
     "download of another range": (download(), {"wrong_range": 16}),
     "download to an object": (into_object, {}),
+    "upload to hand over": (hand_over, {}),
+    "part of an object": (copy_part, {}),
 }
+HEARD = {
+    "upload at once": ["PutObject"],
+    "upload in parts": ["CreateMultipartUpload", "UploadPart", "UploadPart"],
+    "upload to hand over": ["PutObject"],
+    "part of an object": ["UploadPartCopy"],
+}
+"""What handlers are asked about by a flow; of a call as such the client itself asks them."""
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -111,6 +145,9 @@ def test_both_clients(
         for path in tmp_path.iterdir():
             path.unlink()
     assert found[0] == found[1]
+    if name in HEARD:
+        heard = [effect.split() for effect in found[0][0] if effect.startswith("Hear ")]
+        assert [operation for _, operation, *_ in heard] == HEARD[name]
     assert found[0][0] or found[0][1], "neither a request nor a refusal"
 
 

@@ -133,11 +133,16 @@ def test_refusals_of_the_download(make_client: Callable[..., Any], plain_s3: Any
 
 @pytest.mark.parametrize("event", ["provide-client-params", "before-parameter-build", "before-sign"])
 def test_handlers_of_a_presigned_upload(make_client: Callable[..., Any], bucket: str, event: str) -> None:
-    """Metadata of a handler goes beside content metadata; what would take that away is refused."""
-    client = make_client()
+    """Metadata of a handler goes beside content metadata; what would take that away is refused.
 
-    def replace(params: Any = None, request: Any = None, **_: Any) -> None:
+    They know that the request is signed and not sent, as botocore has them know.
+    """
+    client = make_client()
+    presigned: list[bool] = []
+
+    def replace(params: Any = None, request: Any = None, context: Any = None, **_: Any) -> None:
         if request is None:
+            presigned.append(context.get("is_presign_request", False))
             params["Metadata"] = {"owner": "me"}
         else:
             del request.headers["x-amz-meta-x-amz-i"]
@@ -148,6 +153,8 @@ def test_handlers_of_a_presigned_upload(make_client: Callable[..., Any], bucket:
             s3ec.presigned_upload(client, Bucket=bucket, Key="k")
         return
     s3ec.presigned_upload(client, Bucket=bucket, Key="k").send(b"hello")
+    client.put_object(Bucket=bucket, Key="other", Body=b"")
+    assert presigned == [True, False]
     answer = client.get_object(Bucket=bucket, Key="k")
     assert (answer["Body"].read(), answer["Metadata"]) == (b"hello", {"owner": "me"})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -12,7 +12,7 @@ from s3ec.algorithms import CommitmentPolicy
 from s3ec.errors import AuthenticationError, ConfigurationError, NotEncryptedError, UnsupportedOperationError
 from s3ec.keyrings import DefaultMaterialsManager
 from s3ec.s3 import presigned
-from s3ec.s3.flow import NewDataKey, Unwrap
+from s3ec.s3.flow import Hear, NewDataKey, Unwrap
 from s3ec.secrets import Secret
 
 from support.flows import ByHand, Surroundings
@@ -57,22 +57,29 @@ class TestUploads:
     """What is signed, and what its holder has."""
 
     def test_the_request(self) -> None:
-        """Is for one body, unless the caller says otherwise, and for one request."""
+        """Is for one body, unless the caller says otherwise, and for one request; handlers hear that it is signed."""
         plain, files = Surroundings(MANAGER), Surroundings(MANAGER, instruction_file_writes=True)
-        assert presigned.request_to_sign(plain, PLACE, overwrite=False) == {**PLACE, "IfNoneMatch": "*"}
-        assert presigned.request_to_sign(plain, PLACE, overwrite=True) == PLACE
+        for overwrite, named in ((False, {**PLACE, "IfNoneMatch": "*"}), (True, PLACE)):
+            flow = ByHand(presigned.upload_to_sign(plain, PLACE, None, overwrite=overwrite))
+            assert flow.asked == Hear("PutObject", named, presigned=True)
         with pytest.raises(UnsupportedOperationError, match="instruction files"):
-            presigned.request_to_sign(files, PLACE, overwrite=True)
+            next(presigned.upload_to_sign(files, PLACE, None, overwrite=True))
 
     def test_its_key(self) -> None:
         """One is asked for; the wrapped one goes into the metadata, and no body into the request."""
-        given = {**PLACE, "Body": b"of a handler", "Metadata": {"mine": "1"}}
-        flow = ByHand(presigned.sealed_request(Surroundings(MANAGER), given, None))
+
+        class Heard:
+            parameters: ClassVar[dict[str, Any]] = {**PLACE, "Body": b"of a handler", "Metadata": {"mine": "1"}}
+
+        flow = ByHand(presigned.upload_to_sign(Surroundings(MANAGER), PLACE, None, overwrite=True))
+        flow.answer(heard := Heard())
         assert isinstance(flow.asked, NewDataKey)
         flow.answer(Secret(MANAGER.get_encryption_materials(flow.asked.request)))
-        request, cipher = flow.result
-        assert (request.keys(), request["Metadata"]["mine"]) == ({"Bucket", "Key", "Metadata"}, "1")
-        assert formats.parse_object(request["Metadata"]).algorithm_suite is cipher.suite
+        ready = flow.result
+        assert ready.heard is heard
+        assert (ready.request.keys(), ready.request["Metadata"]["mine"]) == ({"Bucket", "Key", "Metadata"}, "1")
+        assert formats.parse_object(ready.request["Metadata"]).algorithm_suite is ready.cipher.suite
+        assert "mine" not in repr(ready)
 
     def test_headers(self) -> None:
         """Those that are signed, and those without which the object would not open or be another; nothing else."""

@@ -49,7 +49,7 @@ from s3ec.s3.flow import (
 )
 from s3ec.secrets import Secret
 
-__all__ = ["OwnErrorFirst", "Wire"]
+__all__ = ["OwnErrorFirst", "Wire", "context_of"]
 
 T = TypeVar("T")
 
@@ -183,6 +183,15 @@ def _encrypt(wire: Wire, effect: Encrypt) -> bytes | CiphertextBody:
     )
 
 
+def _hear(wire: Wire, effect: Hear) -> Heard:
+    return wire.hear(effect.operation, effect.parameters, **context_of(effect))
+
+
+def context_of(effect: Hear) -> dict[str, Any]:
+    """What botocore puts into the context of such a request, beside what each has."""
+    return {"is_presign_request": True} if effect.presigned else {}
+
+
 def _read_body(_: Wire, effect: ReadBody) -> bytes:
     return CiphertextReader(effect.body, has_tag=effect.has_tag).read(effect.size)
 
@@ -198,7 +207,7 @@ _PERFORM: dict[type, Callable[[Wire, Any], object]] = {
     CloseBody: lambda _, effect: effect.body.close(),
     Deliver: lambda wire, effect: deliver(wire.options, effect),
     Enter: lambda _, effect: effect.gate.acquire(),
-    Hear: lambda wire, effect: wire.hear(effect.operation, effect.parameters),
+    Hear: _hear,
     Leave: lambda _, effect: effect.gate.release(),
     Step: lambda _, effect: take_step(effect.monitor, effect.function),
     TakeIn: lambda _, effect: effect.room.take_in(effect.source, effect.observe, effect.check),

@@ -28,7 +28,7 @@ from s3ec.client.options import Options
 from s3ec.client.server_side import rules as server_side
 from s3ec.client.server_side.modes import SseC
 from s3ec.errors import MultipartStateError
-from s3ec.s3.flow import Flow, call
+from s3ec.s3.flow import Flow, call, hear
 from s3ec.s3.multipart.errors import multipart_refusal
 from s3ec.s3.multipart.ledger import PartListError
 from s3ec.s3.multipart.requests import LAST_PART_NUMBER, create_upload
@@ -236,7 +236,7 @@ class MultipartUploads:
             parameters: those of ``upload_part_copy``; ``EncryptionContext`` is that of the source.
         """
         context = parameters.pop("EncryptionContext", None)
-        heard = wire.hear("UploadPartCopy", parameters)
+        heard: Any = wire.run(hear("UploadPartCopy", parameters))
         wire, parameters = wire.after(heard), dict(heard.parameters)
         copy = self.begin_part_copy(wire, parameters, context)
         if copy is None:

@@ -37,7 +37,7 @@ from s3ec.client.tools.tickets import HeldUpload
 from s3ec.errors import ConfigurationError
 from s3ec.materials import StoredContext
 from s3ec.s3.flow import Effect, Unwrap
-from s3ec.s3.presigned import error_of, headers_to_send, open_answer, place_of, request_to_sign, sealed_request
+from s3ec.s3.presigned import error_of, headers_to_send, open_answer, place_of, upload_to_sign
 from s3ec.s3.put_object import check_length
 from s3ec.s3.surroundings import ReadRules
 from s3ec.transport import broken_off
@@ -144,14 +144,14 @@ def presigned_upload(
     wire: Wire = client._s3ec_wire
     if EncryptionContext is None:
         EncryptionContext = client._s3ec_context(reading=False).get("EncryptionContext")  # noqa: N806 - the client's name
-    named = request_to_sign(wire, {**parameters, "Bucket": Bucket, "Key": Key}, overwrite=overwrite)
-    heard = wire.hear("PutObject", named, is_presign_request=True)
-    request, cipher = wire.run(sealed_request(wire, heard.parameters, EncryptionContext))
+    named = {**parameters, "Bucket": Bucket, "Key": Key}
+    ready = wire.run(upload_to_sign(wire, named, EncryptionContext, overwrite=overwrite))
+    heard: Any = ready.heard
     view = sending_view(client, client._s3ec_sender, heard, None)
     with recorded_headers(client) as recorded:
-        url = view.generate_presigned_url("put_object", Params=request, ExpiresIn=ExpiresIn)
-    Seal("PutObject", request).check(None, recorded, "before-sign")
-    return PresignedUpload(url, headers_to_send(url, recorded), cipher)
+        url = view.generate_presigned_url("put_object", Params=ready.request, ExpiresIn=ExpiresIn)
+    Seal("PutObject", ready.request).check(None, recorded, "before-sign")
+    return PresignedUpload(url, headers_to_send(url, recorded), ready.cipher)
 
 
 def decrypt_presigned(

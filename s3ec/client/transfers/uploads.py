@@ -30,6 +30,7 @@ from s3ec.client.multipart.sequential_upload import PART_ROOM, EncryptedPart, Se
 from s3ec.client.transfers.bandwidth import Throttle
 from s3ec.client.transfers.pace import Pace
 from s3ec.crypto.buffers import room_for
+from s3ec.s3.flow import hear
 from s3ec.s3.managed_upload import check_total, for_one_request, take_completion, upload_in_parts
 from s3ec.s3.transfers import at_once, needs_parts
 
@@ -160,7 +161,7 @@ class _PartedUpload:
         self._throttle = Throttle(config, self._stopped)
         claims = take_claims(parameters)
         place = {name: parameters[name] for name in ("Bucket", "Key")}
-        heard = wire.hear("CreateMultipartUpload", parameters)
+        heard: Any = wire.run(hear("CreateMultipartUpload", parameters))
         self._asked = self.now()
         options, self._creating = begin_upload(wire.after(heard), heard.parameters)
         self._wire = wire.after(heard).with_options(options)
