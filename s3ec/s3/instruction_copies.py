@@ -47,10 +47,12 @@ class CopiedObject:
 
     def beside_source(self, s3: Surroundings, suffix: str) -> dict[str, Any]:
         """Parameters of a read of the source's file."""
-        owner = self.parameters.get("ExpectedSourceBucketOwner")
         named = {"Bucket": self.bucket, "Key": self.key + suffix}
-        companion = s3.source_companion(self.parameters)
-        return {**named, **({"ExpectedBucketOwner": owner} if owner else {}), **companion}
+        if owner := self.parameters.get("ExpectedSourceBucketOwner"):
+            named["ExpectedBucketOwner"] = owner
+        if payer := self.parameters.get("RequestPayer"):
+            named["RequestPayer"] = payer
+        return {**named, **s3.source_companion(self.parameters)}
 
 
 def refuse_bound(description: Mapping[str, str]) -> None:
