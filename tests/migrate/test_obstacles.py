@@ -15,15 +15,16 @@ from botocore.exceptions import ParamValidationError
 from botocore.response import StreamingBody
 
 from s3ec.algorithms import GCM_MAX_PLAINTEXT_LENGTH
-from s3ec.migrate import Action, MigrationContext, Outcome, Result, SkipReason, Task, migrate_one
+from s3ec.migrate import Action, KeyringSpec, MigrationContext, Outcome, Result, SkipReason, Task, migrate_one
 from s3ec.migrate.steps.source import Source, check_length
 from s3ec.migrate.steps.step import next_task
+from s3ec.migrate.steps.yielding import PLACE_UNGUARDED
 from s3ec.migrate.work.conditions import teach_conditions
 from s3ec.migrate.work.ending import TaskEndedError
 from s3ec.migrate.work.limits import MemoryBudget, TokenBucket
 
 from .conftest import Open, Settings
-from support.aws import keep_versions
+from support.aws import create_kms_key, keep_versions
 from support.vectors import all_vectors
 
 
@@ -62,6 +63,41 @@ def test_what_may_not_be_read_is_not_left_behind_silently(
     context = open_context(settings(**{leave: True}))
     _answer(context.s3, operation, "AccessDenied")
     assert _do(context, bucket).result is Result.DONE
+
+
+@pytest.mark.parametrize(("code", "status"), [("AccessDenied", 403), ("NotImplemented", 501)])
+@pytest.mark.parametrize("action", [Action.MIGRATE, Action.REWRAP])
+def test_versions_that_may_not_be_listed_are_a_note(
+    action: Action,
+    code: str,
+    status: int,
+    settings: Settings,
+    open_context: Open,
+    bucket: str,
+    plain_s3: Any,
+    make_client: Callable[..., Any],
+    aws: dict[str, Any],
+) -> None:
+    """The object is written by then: a failure would have the next look find it done, and nobody would hear of it."""
+    keep_versions(plain_s3, bucket)
+    client = plain_s3 if action is Action.MIGRATE else make_client()
+    client.put_object(Bucket=bucket, Key="k", Body=b"x")
+    context = open_context(settings(action=action, keyring=KeyringSpec(kind="kms", key_id=create_kms_key(aws))))
+    _answer(context.s3, "ListObjectVersions", code, status)
+    outcome = _do(context, bucket)
+    assert outcome.result is Result.DONE
+    assert PLACE_UNGUARDED in outcome.notes
+
+
+def test_a_moments_failure_to_list_versions_is_none(
+    settings: Settings, open_context: Open, bucket: str, plain_s3: Any
+) -> None:
+    """Only who may never ask is left without the look."""
+    keep_versions(plain_s3, bucket)
+    plain_s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    context = open_context(settings())
+    _answer(context.s3, "ListObjectVersions", "InternalError", 500)
+    assert _do(context, bucket).result is Result.RETRY
 
 
 def test_an_object_of_another_owner_is_left_alone(

@@ -20,11 +20,15 @@ from s3ec.migrate.steps.writing import Target, Written
 from s3ec.migrate.work.context import Calls
 from s3ec.migrate.work.ending import TaskEndedError, code_of, status_of
 
-__all__ = ["TAGS_UNGUARDED", "UNGUARDED", "give_place_back", "look_again"]
+__all__ = ["PLACE_UNGUARDED", "TAGS_UNGUARDED", "UNGUARDED", "give_place_back", "look_again"]
 
 UNGUARDED = (
     "no versions are kept here: had another writer changed its metadata or tags alone, in the moment between the last "
     "look and the write, that would be lost"
+)
+PLACE_UNGUARDED = (
+    "its versions were not looked at after the write: they may not be listed (s3:ListBucketVersions), so that a change "
+    "by another writer in the moment before the write may be left in an old version"
 )
 TAGS_UNGUARDED = "its tags were not compared after the write: they may not be read"
 
@@ -34,6 +38,7 @@ _COMPARED = (
     "ObjectLockRetainUntilDate", "ObjectLockLegalHoldStatus",
 )  # fmt: skip
 _DENIED = (401, 403)
+_UNKNOWN_HERE = ("NotImplemented", "MethodNotAllowed")
 
 
 def look_again(source: Source, calls: Calls) -> None:
@@ -80,10 +85,23 @@ def give_place_back(
     """
     if written.version_id is None:
         return (UNGUARDED,)
-    version, is_marker = _below(written, target, calls)
-    if version is not None and (is_marker or version != (source.version_id or "null")):
-        _step_back(version, is_marker, written, target, calls)
-    return _follow_tags(source, written, target, calls) if compare_tags else ()
+    notes: tuple[str, ...] = ()
+    try:
+        version, is_marker = _below(written, target, calls)
+    except ClientError as error:
+        # The object is written: to fail it now would have the next look find it done, and nobody would hear of this.
+        if not _is_denied(error):
+            raise
+        notes = (PLACE_UNGUARDED,)
+    else:
+        if version is not None and (is_marker or version != (source.version_id or "null")):
+            _step_back(version, is_marker, written, target, calls)
+    return notes + (_follow_tags(source, written, target, calls) if compare_tags else ())
+
+
+def _is_denied(error: ClientError) -> bool:
+    """True where the server lets nobody, or not this identity, ask."""
+    return status_of(error) in (*_DENIED, 501) or code_of(error) in _UNKNOWN_HERE
 
 
 def _below(written: Written, target: Target, calls: Calls) -> tuple[str | None, bool]:
@@ -136,7 +154,7 @@ def _follow_tags(source: Source, written: Written, target: Target, calls: Calls)
             calls("put_object_tagging", **where, VersionId=written.version_id, Tagging={"TagSet": now})
             return ("its tags were changed meanwhile, and carried over after the write",)
     except ClientError as error:
-        if status_of(error) in (*_DENIED, 501) or code_of(error) in ("NotImplemented", "MethodNotAllowed"):
+        if _is_denied(error):
             return (TAGS_UNGUARDED,)
         if code_of(error) not in ("NoSuchVersion", "NoSuchKey", "NoSuchTagSet"):
             raise
