@@ -130,7 +130,8 @@ def climbs_out(key: str) -> bool:
     """
     depth = 0
     for step in key.split("/"):
-        depth += -1 if step == ".." else 1
+        # Empty steps and "." are folders to S3, and nothing to a server that tidies paths.
+        depth += {"..": -1, ".": 0, "": 0}.get(step, 1)
         if depth < 0:
             return True
     return False
