@@ -20,6 +20,7 @@ from urllib3.exceptions import ReadTimeoutError as SlowReadError
 from s3ec.errors import AuthenticationError, S3ECError, escaped
 
 __all__ = [
+    "InFront",
     "LONGEST_ANSWER",
     "OF_PARSER",
     "UnreadableAnswerError",
@@ -93,18 +94,30 @@ def broken_off(error: HTTPError, request: Any) -> BotoCoreError:
     return ConnectionClosedError(endpoint_url=request.url, error=error, request=request)
 
 
-class _ParserFactory:
-    """Stands before botocore's or aiobotocore's own."""
+class InFront:
+    """Stands before a part of botocore or aiobotocore, and passes on what it does not do itself.
 
-    def __init__(self, factory: Any, parser: Callable[[Any], Any]) -> None:
-        self._factory = factory
-        self._parser = parser
+    Attributes:
+        behind: the part.
+    """
+
+    def __init__(self, behind: Any) -> None:
+        """Take the part."""
+        self.behind = behind
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._factory, name)
+        return getattr(self.behind, name)
+
+
+class _ParserFactory(InFront):
+    """Has parsers stand before those that it makes."""
+
+    def __init__(self, factory: Any, parser: Callable[[Any], Any]) -> None:
+        super().__init__(factory)
+        self._parser = parser
 
     def create_parser(self, name: str) -> Any:
-        return self._parser(self._factory.create_parser(name))
+        return self._parser(self.behind.create_parser(name))
 
 
 class _Parser:
@@ -185,19 +198,13 @@ def _check_refusal(parsed: dict[str, Any]) -> None:
     parsed.pop("EncodingType", None)  # else botocore decodes the rows of a list that is none
 
 
-class _Session:
+class _Session(InFront):
     """Sends as botocore's HTTP session does, and reads what is not content within limits."""
-
-    def __init__(self, session: Any) -> None:
-        self._session = session
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._session, name)
 
     def send(self, request: Any) -> Any:
         is_content = request.stream_output
         request.stream_output = True  # botocore would read it all here and now
-        response = self._session.send(request)
+        response = self.behind.send(request)
         request.stream_output = is_content
         if not is_content or response.status_code >= 300:
             response.raw = _Bounded(response.raw, request)
@@ -205,23 +212,20 @@ class _Session:
         return response
 
 
-class _Bounded:
+class _Bounded(InFront):
     """A body that ends at some time."""
 
     def __init__(self, raw: Any, request: Any) -> None:
-        self._raw = raw
+        self.behind = raw
         self._request = request
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._raw, name)
 
     def stream(self, *arguments: Any, **keywords: Any) -> Iterator[bytes]:
         left = LONGEST_ANSWER
         try:
-            for piece in self._raw.stream(*arguments, **keywords):
+            for piece in self.behind.stream(*arguments, **keywords):
                 left -= len(piece)
                 if left < 0:
-                    self._raw.close()
+                    self.behind.close()
                     raise endless()
                 yield piece
         except HTTPError as error:

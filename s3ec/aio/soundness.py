@@ -18,7 +18,7 @@ from botocore.exceptions import (
 )
 
 from s3ec.client.calls.shortcuts.headers import look_up_quickly
-from s3ec.transport import LONGEST_ANSWER, OF_PARSER, check_answer, endless, stand_before, unreadable
+from s3ec.transport import LONGEST_ANSWER, OF_PARSER, InFront, check_answer, endless, stand_before, unreadable
 
 __all__ = ["broken_off", "make_sound"]
 
@@ -47,20 +47,14 @@ class _Parser:
         return parsed
 
 
-class _Session:
+class _Session(InFront):
     """Sends as aiobotocore's HTTP session does, and reads what is not content within limits."""
-
-    def __init__(self, session: Any) -> None:
-        self._session = session
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._session, name)
 
     async def send(self, request: Any) -> Any:
         is_content = request.stream_output
         request.stream_output = True  # aiobotocore would read it all here and now
         try:
-            response = await self._session.send(request)
+            response = await self.behind.send(request)
         finally:
             request.stream_output = is_content
         look_up_quickly(response)
@@ -71,24 +65,21 @@ class _Session:
         return response
 
 
-class _Bounded:
+class _Bounded(InFront):
     """A body that ends at some time."""
 
     def __init__(self, raw: aiohttp.ClientResponse, request: Any) -> None:
-        self._raw = raw
+        self.behind = raw
         self._request = request
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._raw, name)
 
     async def read(self) -> bytes:
         try:
-            return await _whole(self._raw.content)
+            return await _whole(self.behind.content)
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise broken_off(error, self._request) from error
         finally:
             # Whoever keeps an error keeps the answer, and its connection would be missing in the pool.
-            self._raw.close()
+            self.behind.close()
 
 
 async def _whole(stream: aiohttp.StreamReader) -> bytes:

@@ -20,7 +20,7 @@ from s3ec.formats import INSTRUCTION_FILE_SUFFIX
 from s3ec.formats.lengths import noted_length
 from s3ec.s3 import instruction_files
 from s3ec.s3.lists import Trail
-from s3ec.transport import UnreadableAnswerError
+from s3ec.transport import InFront, UnreadableAnswerError
 
 __all__ = ["in_plaintext", "lead_on", "leading_on", "reads_gcm_only", "state_size", "tag_less"]
 
@@ -103,26 +103,14 @@ def lead_on(client: Any) -> Any:
     return client
 
 
-class _Paginator:
-    def __init__(self, paginator: Any) -> None:
-        self._paginator = paginator
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._paginator, name)
-
+class _Paginator(InFront):
     def paginate(self, **keywords: Any) -> _Pages:
-        return _Pages(self._paginator.paginate(**keywords))
+        return _Pages(self.behind.paginate(**keywords))
 
 
-class _Pages:
-    def __init__(self, pages: Any) -> None:
-        self._pages = pages
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._pages, name)
-
+class _Pages(InFront):
     def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
-        return leading_on(self._pages)
+        return leading_on(self.behind)
 
 
 async def in_plaintext(fs: Any, bucket: str, entries: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:

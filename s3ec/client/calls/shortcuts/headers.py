@@ -16,6 +16,7 @@ from botocore.parsers import BaseRestParser, ResponseParserFactory
 
 from s3ec.client.calls.header_map import Headers
 from s3ec.dates import parse_dates_quickly
+from s3ec.transport import InFront
 
 __all__ = ["look_up_quickly", "parse_answers_quickly"]
 
@@ -40,17 +41,11 @@ def parse_answers_quickly(client: Any, parsers: type[ResponseParserFactory] = Re
         endpoint._response_parser_factory = _Factory(factory)
 
 
-class _Session:
+class _Session(InFront):
     """Stands before a client's HTTP session, whose answers get another map of headers."""
 
-    def __init__(self, session: Any) -> None:
-        self._session = session
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._session, name)
-
     def send(self, request: Any) -> Any:
-        response = self._session.send(request)
+        response = self.behind.send(request)
         look_up_quickly(response)
         return response
 
@@ -61,24 +56,21 @@ def look_up_quickly(response: Any) -> None:
         response.headers = Headers.of(response.headers.items())
 
 
-class _Factory:
+class _Factory(InFront):
     """Makes the parsers of one client; each once, since they keep nothing of what they parse."""
 
     def __init__(self, factory: Any) -> None:
-        self._factory = factory
+        super().__init__(factory)
         self._parsers: dict[str, Any] = {}
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._factory, name)
-
     def set_parser_defaults(self, **defaults: Any) -> None:
-        self._factory.set_parser_defaults(**defaults)
+        self.behind.set_parser_defaults(**defaults)
         self._parsers.clear()
 
     def create_parser(self, name: str) -> Any:
         parser = self._parsers.get(name)
         if parser is None:
-            parser = self._factory.create_parser(name)
+            parser = self.behind.create_parser(name)
             kind = type(parser)
             if _PARSE is not None and getattr(kind, "_parse_non_payload_attrs", None) is _PARSE:
                 parser.__class__ = type(kind.__name__, (_ByHeaders, kind), {})
