@@ -22,6 +22,7 @@ import difflib
 import enum
 import fnmatch
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from typing import Any
 
 from s3ec.algorithms import CommitmentPolicy
 from s3ec.client.options import Options
+from s3ec.contexts import written_context_fault
 from s3ec.errors import ConfigurationError
 from s3ec.rules.configuration import NAMES, Configuration, profile_values, resolve
 from s3ec.rules.key_files import configured_keyring
@@ -52,6 +54,8 @@ _CLIENT_OPTIONS = {
     "verified_range_limit": int,
 }
 _OF_RULES = ("match", "mode", "sizes", *NAMES, *_CLIENT_OPTIONS)
+_NAMES = re.compile(r"[A-Za-z0-9._*?\[\]!-]+|[a*?\[][A-Za-z0-9._*?\[\]!:/-]*", re.ASCII)
+"""Buckets; or what begins as an ARN may, which has colons and slashes as well."""
 
 
 class Mode(enum.Enum):
@@ -153,9 +157,11 @@ class BucketRules:
         """
         for rule in self.encrypting:
             try:
-                rule.options()
+                options = rule.options()
             except ConfigurationError as error:
                 raise ConfigurationError(f"{rule.origin}: {error}") from error
+            if fault := written_context_fault(rule.settings.context, options.manager.capabilities):
+                raise ConfigurationError(f"{rule.settings.origins.get('context', rule.origin)}: {fault}")
 
 
 def load_rules(
@@ -346,6 +352,12 @@ def _patterns(table: Mapping[str, Any], origin: str) -> tuple[str, ...]:
     patterns = [match] if isinstance(match, str) else match
     if not isinstance(patterns, list) or not patterns or not all(isinstance(each, str) and each for each in patterns):
         raise ConfigurationError(f'{origin} needs match = "BUCKET", or a list of such: names with * and ?')
+    for each in patterns:
+        if not _NAMES.fullmatch(each):
+            # It matches nothing, so that another rule, which may say plain, decides about the bucket that was meant.
+            raise ConfigurationError(
+                f"match of {origin} must name buckets, without s3:// and without a folder, not {each!r}"
+            )
     return tuple(patterns)
 
 

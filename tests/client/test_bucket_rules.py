@@ -123,6 +123,11 @@ def test_one_line() -> None:
         ("[[bucket]]\nmatch = 'a'\nkms_key = 'k'\nunencrypted_objects = 'yes'", "refuse or allow"),
         ("[[bucket]]\nmatch = 'a'\nkms_key = 'k'\nsizes = 'x'", "plaintext or stored"),
         ("[[bucket]]\nmatch = 'a'\nkms_key = 'k'\nbuffer_size = true", "must be a int"),
+        ("[[bucket]]\nmatch = 's3://a'\nmode = 'plain'", r"match of .* without s3://.*'s3://a'"),
+        ("[[bucket]]\nmatch = 'a/folder/*'\nmode = 'plain'", "without a folder"),
+        ("[[bucket]]\nmatch = ['b', 'pay/*']\nmode = 'plain'", "without a folder"),
+        ("[[bucket]]\nmatch = ' a'\nmode = 'plain'", "must name buckets"),
+        ("[[bucket]]\nmatch = 'a, b'\nmode = 'plain'", "must name buckets"),
         ("default = 'encrypt'", "refuse or plain"),
         ("nonsense", "is not TOML"),
         ("[[bucket]]\nmatch = 'a'\nmode = 'plain'\nmatch = 'b'", "is not TOML"),
@@ -167,6 +172,29 @@ def test_keys_of_no_use_are_found_at_once(tmp_path: Path) -> None:
     (tmp_path / "rsa.pem").write_text("-----BEGIN PRIVATE KEY-----\n", "utf-8")
     with pytest.raises(ConfigurationError, match="rsa.pem"):
         rules({"S3EC_RSA_PRIVATE_KEY_FILE": str(tmp_path / "rsa.pem")}).check()
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("kms_key = 'k'\ncontext = { kms_cmk_id = 'k' }", "context of .* must not hold kms_cmk_id"),
+        ("aes_key_file = 'wrapping.key'\ncontext = { team = 'hr' }", "context of .* this keyring binds none"),
+    ],
+)
+def test_contexts_of_no_use_are_found_at_once(file: Path, table: str, words: str) -> None:
+    """`check` says what every write would."""
+    file.write_text(f"[[bucket]]\nmatch = 'a'\n{table}", "utf-8")
+    with pytest.raises(ConfigurationError, match=words):
+        rules(file=file).check()
+
+
+@pytest.mark.parametrize(
+    "pattern", ["*", "?ay", "pay-[ab]*", "Old_Bucket.1", "arn:aws:s3:eu-west-1:1:accesspoint/a", "*:accesspoint/a"]
+)
+def test_names_that_requests_give(file: Path, pattern: str) -> None:
+    """Buckets, and ARNs and aliases of access points."""
+    file.write_text(f"[[bucket]]\nmatch = '{pattern}'\nmode = 'plain'", "utf-8")
+    assert rules(file=file).rules[0].patterns == (pattern,)
 
 
 def test_profile_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
