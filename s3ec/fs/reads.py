@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 from s3fs.core import _error_wrapper
 from s3fs.utils import FileExpired
 
+from s3ec.client.transfers.download_targets import FileTarget, write_all
 from s3ec.errors import AuthenticationError
 
 __all__ = ["Stated", "Wanted", "is_replaced", "to_file", "wanted_range", "whole_body"]
@@ -142,7 +140,12 @@ async def whole_body(
 
 
 async def to_file(fs: Any, request: Mapping[str, Any], path: str, callback: Any) -> None:
-    """Write an object into a file, which gets its name when all of it has verified; a failure leaves nothing behind."""
+    """Write an object into a file, which gets its name when all of it has verified; a failure leaves nothing behind.
+
+    A pipe or a device is written to as it is, and gets no byte twice.
+    """
+    target = FileTarget(path)
+    special = await asyncio.to_thread(target.is_special)
 
     async def fetch() -> None:
         response = await fs._call_s3("get_object", **request)
@@ -150,25 +153,22 @@ async def to_file(fs: Any, request: Mapping[str, Any], path: str, callback: Any)
         try:
             callback.set_size(response.get("ContentLength"))
             callback.absolute_update(0)
-            descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(os.path.abspath(path)))
+            if special:
+                await write(body, await asyncio.to_thread(target.open_special))
+                return
             try:
-                with open(descriptor, "wb", buffering=0) as file:
-                    while piece := await body.read(MiB):
-                        await asyncio.to_thread(file.write, piece)
-                        callback.relative_update(len(piece))
-                await asyncio.to_thread(_name, temporary, path)
+                await write(body, target.create())
+                await asyncio.to_thread(target.give_name)
             except BaseException:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(temporary)
+                target.discard()
                 raise
         finally:
             body.close()
 
-    await _error_wrapper(fetch, retries=fs.retries)
+    async def write(body: Any, file: IO[bytes]) -> None:
+        with file:
+            while piece := await body.read(MiB):
+                await asyncio.to_thread(write_all, file.write, piece)
+                callback.relative_update(len(piece))
 
-
-def _name(temporary: str, path: str) -> None:
-    umask = os.umask(0)
-    os.umask(umask)
-    os.chmod(temporary, 0o666 & ~umask)
-    os.replace(temporary, path)
+    await _error_wrapper(fetch, retries=1 if special else fs.retries)
