@@ -39,10 +39,23 @@ class Unreadable:
     Attributes:
         name: relative to the folder; the name of a folder ends in a slash.
         failure: why.
+        may_be_folder: True if nobody can say what it is: a link to a volume that is not mounted, for one.
     """
 
     name: str
     failure: Failure
+    may_be_folder: bool = False
+
+    @property
+    def folder(self) -> str | None:
+        """What the names begin with that may be there unseen besides its own; None if there are none."""
+        if not self.name or self.name.endswith("/"):
+            return self.name
+        return self.name + "/" if self.may_be_folder else None
+
+    def hides(self, name: str) -> bool:
+        """True if a name may be there for all that is known."""
+        return name == self.name or (self.folder is not None and name.startswith(self.folder))
 
 
 def walk(folder: Path, *, follow: bool = True, links_to_folders: bool = True) -> Iterator[LocalFile | Unreadable]:
@@ -83,7 +96,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:
-        # A link to itself: `_file` says what is wrong with it.
+        # A link to itself, a lost mount: `_file` says what is wrong with it.
         return False
 
 
@@ -94,7 +107,7 @@ def _file(path: Path, name: str) -> LocalFile | Unreadable:
         is_dangling = error.errno == errno.ENOENT and path.is_symlink()
         failure = describe(error, str(path))
         text = f"{path}: a link that leads nowhere" if is_dangling else failure.message
-        return Unreadable(name, Failure(code=failure.code, error=failure.error, message=text))
+        return Unreadable(name, Failure(code=failure.code, error=failure.error, message=text), may_be_folder=True)
     if not stat.S_ISREG(status.st_mode):
         # Opening a pipe would wait for a writer, perhaps forever.
         return Unreadable(name, _failure("SpecialFile", f"{path}: not a regular file (a pipe, a socket, a device)"))

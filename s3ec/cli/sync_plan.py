@@ -87,8 +87,15 @@ class SyncPlan:
     def _new_problems(self) -> Iterator[Failure]:
         """Yield what could not be read once, in its turn."""
         for problem in self._problems[self._said :]:
-            yield problem.failure
+            if self._is_of_interest(problem):
+                yield problem.failure
         self._said = len(self._problems)
+
+    def _is_of_interest(self, problem: Unreadable) -> bool:
+        """True if the filters do not leave it out; they are over files, and know nothing of what is in a folder."""
+        if problem.folder == problem.name:
+            return True
+        return self.filters.wants(problem.name) or (problem.folder is not None and self.filters.wants(problem.folder))
 
     def _transfer(self, comparison: Comparison, source: Item, target: Item | None) -> Iterator[Step]:
         try:
@@ -115,14 +122,9 @@ class SyncPlan:
         return local_target(self.target, name)
 
     def _delete(self, target: Item) -> Iterator[Step]:
-        for problem in self._problems:
-            # What cannot be read is not absent.
-            if (
-                target.name == problem.name
-                or (problem.name.endswith("/") or not problem.name)
-                and target.name.startswith(problem.name)
-            ):
-                return
+        # What cannot be read is not absent.
+        if any(problem.hides(target.name) for problem in self._problems):
+            return
         if isinstance(target.place, S3Url):
             try:
                 if is_instruction_file(self.plain, target.place.bucket, target.place.key):
@@ -147,7 +149,7 @@ class SyncPlan:
             if isinstance(found, LocalFile):
                 if self.filters.wants(found.name):
                     yield Item(found.name, found.path, found.size, found.modified)
-            elif not found.name or found.name.endswith("/") or self.filters.wants(found.name):
+            else:
                 self._problems.append(found)
 
     def _targets(self) -> Iterator[Item]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,34 @@ def test_what_cannot_be_read_is_not_absent(
     assert len(ended.json["failed"]) == 2
     assert "deleted" not in ended.json
     assert len(keys(plain_s3, bucket)) == 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("leads_to", ["not-mounted", "a"], ids=["nowhere", "itself"])
+@pytest.mark.parametrize(
+    ("filters", "code"),
+    [((), 3), (("--exclude", "*", "--include", "a/*"), 3), (("--exclude", "a*"), 0), (("--exclude", "a"), 3)],
+)
+def test_a_lost_link_to_a_folder_is_not_absent(
+    run: Any, key: Any, bucket: str, tree: Path, plain_s3: Any, leads_to: str, filters: tuple[str, ...], code: int
+):
+    """A volume that is not mounted for once: what was copied from it stays, whatever the filters are."""
+    assert run("sync", tree, f"s3://{bucket}/t", *key).code == 0
+    shutil.rmtree(tree / "a")
+    (tree / "a").symlink_to(leads_to)
+    ended = run("sync", tree, f"s3://{bucket}/t", *key, "--delete", *filters, "--json")
+    assert ended.code == code
+    assert "deleted" not in ended.json
+    assert len(keys(plain_s3, bucket)) == 5
+
+
+def test_a_pipe_hides_nothing_but_itself(run: Any, key: Any, bucket: str, tree: Path, plain_s3: Any):
+    """It is not a folder, so that what a folder of its name had is gone."""
+    assert run("sync", tree, f"s3://{bucket}/t", *key).code == 0
+    shutil.rmtree(tree / "a")
+    os.mkfifo(tree / "a")
+    ended = run("sync", tree, f"s3://{bucket}/t", *key, "--delete", "--json")
+    assert (ended.code, len(ended.json["deleted"])) == (3, 2)
 
 
 @pytest.mark.slow
