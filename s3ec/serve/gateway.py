@@ -34,6 +34,8 @@ from s3ec.serve.signatures import Signed, verify
 __all__ = ["Gateway"]
 
 _access = logging.getLogger("s3ec.serve.access")
+_OF_ERRORS = ("x-amz-delete-marker", "x-amz-version-id", "last-modified", "retry-after")
+"""What S3 says with an error besides its document: that an object is deleted, by which version, when to ask again."""
 _COPIES = frozenset({"CopyObject", "UploadPartCopy"})
 _HEAVY = frozenset({"CopyObject", "GetObject", "PutObject", "UploadPart", "UploadPartCopy"})
 _BUFFERED = frozenset({"GetObject", "PutObject"})
@@ -112,9 +114,13 @@ class Gateway:
     def _failed(self, error: S3ECError | ClientError | BotoCoreError, request: Request) -> Answer:
         refusal = refusal_of(error)
         answer = self.fail(refusal, request.path)
-        if refusal.status == 304 and isinstance(error, ClientError):
-            etag = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("etag")
+        headers: Any = {}
+        if isinstance(error, ClientError):
+            headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        if refusal.status == 304:
+            etag = headers.get("etag")
             return Answer(304, [("ETag", etags.shown(etag))] if etag else [], b"")
+        answer.headers += [(name, headers[name]) for name in _OF_ERRORS if name in headers]
         if request.method == "HEAD":
             answer.body = b""
         return answer

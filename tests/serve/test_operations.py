@@ -20,6 +20,7 @@ from s3ec.serve import Server, ServeSettings
 from s3ec.serve.assembly import make_server
 from s3ec.serve.doors import Door, OneDoor
 
+from support.aws import keep_versions
 from support.lying_s3 import lying_s3
 from support.serving import CREDENTIALS, Raw, converse, running, status_and_code
 
@@ -103,6 +104,20 @@ def test_a_tampered_object_is_not_answered_with_200(s3: Any, plain_s3: Any, buck
     changed[5] ^= 1
     plain_s3.put_object(Bucket=bucket, Key="k", Body=bytes(changed), Metadata=stored["Metadata"])
     assert code_of(s3.get_object, Bucket=bucket, Key="k") == (422, "AuthenticationFailed")
+
+
+def test_a_deleted_object_is_told_from_one_that_never_was(s3: Any, plain_s3: Any, bucket: str):
+    """By the headers of S3's error, which say so."""
+    keep_versions(plain_s3, bucket)
+    s3.put_object(Bucket=bucket, Key="k", Body=b"content")
+    marker = s3.delete_object(Bucket=bucket, Key="k")["VersionId"]
+    found = []
+    for key in ("k", "never"):
+        with pytest.raises(ClientError) as caught:
+            s3.head_object(Bucket=bucket, Key=key)
+        headers = caught.value.response["ResponseMetadata"]["HTTPHeaders"]
+        found.append((headers.get("x-amz-delete-marker"), headers.get("x-amz-version-id")))
+    assert found == [("true", marker), (None, None)]
 
 
 def test_plaintext_is_refused(s3: Any, plain_s3: Any, bucket: str):
