@@ -86,21 +86,45 @@ class CopyPlan:
         return self._one(self.sources[0].place)
 
     def steps(self) -> Iterator[Copy | Failure]:
-        """Yield all copies as they are found.
+        """Yield all copies as they are found; none over what an earlier source put there, which a move would lose.
 
         Raises:
             FailureError: a source is not there.
             botocore.exceptions.ClientError: a source cannot be listed.
         """
-        several = len(self.sources) > 1
+        if not self._may_meet():
+            yield from self._all()
+            return
+        taken: dict[str, Place] = {}
+        for step in self._all():
+            first = taken.setdefault(_text(step.target), step.source) if isinstance(step, Copy) else None
+            if isinstance(step, Failure) or first is step.source:
+                yield step
+            elif first != step.source:
+                message = f"{step.source} would overwrite {step.target}, which {first} goes to"
+                yield Failure(code=ExitCode.CONFIGURATION, error="SameTarget", message=message)
+
+    def _all(self) -> Iterator[Copy | Failure]:
         for source in self.sources:
-            if self.recursive and (isinstance(source.place, S3Url) or source.is_folder or not several):
+            if self._is_walked(source):
+                several = len(self.sources) > 1
                 yield from self._many(source.place, self._inside(source.place) if several else self.target.place)
                 continue
             try:
                 yield self._one(source.place)
             except FailureError as error:
                 yield error.failure
+
+    def _is_walked(self, source: End) -> bool:
+        return self.recursive and (isinstance(source.place, S3Url) or source.is_folder or len(self.sources) == 1)
+
+    def _may_meet(self) -> bool:
+        """True if two of several sources go to one place, or one of them into the folder of another."""
+        if len(self.sources) == 1:
+            return False
+        names = [_name(source.place) for source in self.sources]
+        # Whole buckets go into the target folder itself.
+        return "" in names or len(set(map(os.path.normcase, names))) < len(names)
 
     def _inside(self, source: Place) -> Place:
         """Return where one folder of several goes: under its own name, as with `cp -r a b target` on Unix."""
@@ -206,6 +230,11 @@ def _name(place: Place) -> str:
     if isinstance(place, S3Url):
         return place.key.rstrip("/").rpartition("/")[2]
     return Path(place).name or Path(place).resolve().name
+
+
+def _text(place: Place) -> str:
+    """A place to be compared; local names as the system compares them."""
+    return os.path.normcase(place) if isinstance(place, Path) else str(place)
 
 
 def _failure(error: str, message: str) -> Failure:

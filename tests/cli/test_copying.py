@@ -269,6 +269,53 @@ def test_mv_in_each_direction(run: Any, key: Any, bucket: str, file: Path, tmp_p
     assert "Contents" not in plain_s3.list_objects_v2(Bucket=bucket)
 
 
+@pytest.mark.parametrize("direction", ["up", "down", "across"])
+@pytest.mark.parametrize("command", ["cp", "mv"])
+def test_two_sources_of_one_name_do_not_overwrite_each_other(
+    run: Any, key: Any, bucket: str, tmp_path: Path, make_client: Any, command: str, direction: str
+):
+    """As with mv on Unix: the second stays where it is, and the rest goes on; the same source twice is one."""
+    s3 = make_client()
+    places = {"local": tmp_path / "local", "s3": f"s3://{bucket}/from"}
+    for name in ("a/x", "b/x", "c/y"):
+        (places["local"] / name).parent.mkdir(parents=True)
+        (places["local"] / name).write_text(name)
+        s3.put_object(Bucket=bucket, Key=f"from/{name}", Body=name.encode())
+    source = places["local" if direction == "up" else "s3"]
+    target = f"{tmp_path}/to/" if direction == "down" else f"s3://{bucket}/to/"
+    named = [f"{source}/{name}" for name in ("a/x", "b/x", "c/y", *["c/y"] * (command == "cp"))]
+    ended = run(command, *named, target, *key, "--json")
+    assert ended.code == 5
+    assert [each["error"] for each in ended.json["failed"]] == ["SameTarget"]
+
+    def at(place: str) -> bytes:
+        if place.startswith("s3://"):
+            return bytes(s3.get_object(Bucket=bucket, Key=place.split("/", 3)[3])["Body"].read())
+        return Path(place).read_bytes()
+
+    assert (at(f"{target}x"), at(f"{target}y"), at(f"{source}/b/x")) == (b"a/x", b"c/y", b"b/x")
+
+
+@pytest.mark.parametrize("deep", [True, False], ids=["folders of one name", "whole buckets"])
+def test_what_is_under_two_sources_does_not_meet(
+    run: Any, key: Any, bucket: str, tmp_path: Path, make_client: Any, deep: bool
+):
+    """Folders are put together where their files have other names."""
+    s3 = make_client()
+    other = f"{bucket}-2"
+    s3.create_bucket(Bucket=other)
+    for place, name in ((bucket, "one"), (bucket, "both"), (other, "two"), (other, "both")):
+        s3.put_object(Bucket=place, Key=f"logs/{name}", Body=place.encode())
+    sources = [f"s3://{place}/{'logs/' if deep else ''}" for place in (bucket, other)]
+    ended = run("mv", "--recursive", *sources, tmp_path, *key, "--json")
+    assert ended.code == 5
+    assert [each["error"] for each in ended.json["failed"]] == ["SameTarget"]
+    assert {path.name for path in (tmp_path / "logs").iterdir()} == {"one", "both", "two"}
+    assert s3.get_object(Bucket=other, Key="logs/both")["Body"].read() == other.encode()
+    s3.delete_object(Bucket=other, Key="logs/both")
+    s3.delete_bucket(Bucket=other)
+
+
 @pytest.mark.slow
 def test_mv_keeps_the_source_where_the_copy_failed(run: Any, key: Any, bucket: str, tmp_path: Path, plain_s3: Any):
     """A source that cannot be decrypted stays, a file whose bucket is absent stays, a dry run touches nothing."""
