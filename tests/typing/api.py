@@ -11,6 +11,7 @@ from types_boto3_s3.client import S3Client
 from types_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 import s3ec
+import s3ec.aio
 from s3ec import (
     STORED_CONTEXT,
     AesKeyring,
@@ -184,3 +185,10 @@ def presigned(s3: EncryptionClient, keyring: Keyring) -> bytes:
     ticket: PresignedUpload = presigned_upload(s3, Bucket="b", Key="k", EncryptionContext={"team": "hr"})
     etag: str = PresignedUpload.from_json(ticket.to_json()).send(b"body")
     return etag.encode() + decrypt_presigned("https://example.test/b/k", keyring=keyring).read()
+
+
+async def presigned_by_a_task(text: str) -> str:
+    """The same upload, sent by a task."""
+    ticket: s3ec.aio.PresignedUpload = s3ec.aio.PresignedUpload.from_json(text)
+    etag: str = await ticket.send(b"body", verify=False)
+    return etag + ticket.url
