@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import operator
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, NoReturn
@@ -137,7 +138,7 @@ class VerifiedFile(Unpicklable):
         """Up to ``size`` bytes, by one request at most."""
         with self._reading():
             held = await self._held() if size else memoryview(b"")
-            return self._taken(bytes(held if size < 0 else held[:size]))
+            return self._taken(bytes(held if operator.index(size) < 0 else held[:size]))
 
     async def peek(self, size: int = 0) -> bytes:
         """Some of the bytes that come next, by one request at most; the file stays where it stands."""
@@ -275,7 +276,7 @@ class VerifiedFile(Unpicklable):
 
     def _at_most(self, size: int | None) -> int:
         left = max(self._length - self._position, 0)
-        return left if size is None or size < 0 else min(size, left)
+        return left if size is None or (count := operator.index(size)) < 0 else min(count, left)
 
     def _taken(self, data: bytes) -> bytes:
         self._check_open()  # it may have been closed meanwhile

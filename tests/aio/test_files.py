@@ -153,6 +153,32 @@ async def test_every_size(connect: Callable[..., Any], size: int) -> None:
             assert await file.read() == b""
 
 
+class _Whole:
+    """A whole number of another kind, such as numpy's."""
+
+    def __index__(self) -> int:
+        return 7
+
+
+@KINDS
+@on_loop
+async def test_numbers(server: LyingS3, connect: Callable[..., Any], options: dict[str, Any]) -> None:
+    """Whole ones of any kind, as in every file; others leave the file where it stands."""
+    async with connect(**options) as s3:
+        await put(s3, server, options)
+        async with await s3ec.aio.open(s3, **PLACE) as file:
+            number: Any = _Whole()
+            assert await file.seek(number) == 7
+            assert await file.read(number) == DATA[7:14]
+            assert await file.read1(number) == DATA[14:21]
+            wrong: Any = 1.5
+            for call in (file.seek, file.read, file.read1):
+                with pytest.raises(TypeError):
+                    await call(wrong)
+            assert await file.tell() == 21
+            assert await file.read(7) == DATA[21:28]
+
+
 @on_loop
 async def test_requests(server: LyingS3, connect: Callable[..., Any]) -> None:
     """One pass on opening, and then a request for each read-ahead, as the synchronous client makes them."""

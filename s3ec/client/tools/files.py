@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -78,11 +79,12 @@ def seek_target(offset: int, whence: int, position: int, length: int) -> int:
         length: its bytes.
 
     Raises:
+        TypeError: the offset is not a whole number.
         ValueError: before its start, or from nowhere.
     """
     if whence not in (io.SEEK_SET, io.SEEK_CUR, io.SEEK_END):
         raise ValueError(f"whence is 0, 1 or 2, not {whence}")
-    target = offset + (0, position, length)[whence]
+    target = operator.index(offset) + (0, position, length)[whence]
     if target < 0:
         raise ValueError("a file has nothing before its start")
     return target
