@@ -7,6 +7,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,6 +129,7 @@ class Copier:
             return
         path = Path(target)
         if source.key.endswith("/"):
+            self._refuse_content(source)
             path.mkdir(parents=True, exist_ok=True)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,6 +137,17 @@ class Copier:
         if modified is not None and path.is_file():
             # `sync` compares times: the file is as old as its object.
             os.utime(path, (modified, modified))
+
+    def _refuse_content(self, source: S3Url) -> None:
+        """A folder's placeholder becomes a folder; what has content would lose it, and a move deletes the object."""
+        place = {"Bucket": source.bucket, "Key": source.key}
+        if self.plain.head_object(**place)["ContentLength"] == 0:
+            return
+        with closing(self.client.get_object(**place, EncryptionContext=self.read_context)["Body"]) as body:
+            has_content = bool(body.read(1))
+        if has_content:
+            message = f"the key {source.key!r} names a folder and has content, which no folder has: `s3ec cat` reads it"
+            raise FailureError(Failure(code=ExitCode.CONFIGURATION, error="UnsafeKey", message=message))
 
     def _between(self, source: S3Url, target: S3Url, report: Report | None) -> None:
         """Copy ciphertext as it is, with its content metadata; a copy must not spread plaintext."""

@@ -316,6 +316,42 @@ def test_what_is_under_two_sources_does_not_meet(
     s3.delete_bucket(Bucket=other)
 
 
+@pytest.mark.parametrize("command", ["cp", "mv"])
+@pytest.mark.parametrize("recursive", [True, False])
+@pytest.mark.parametrize(("encrypted", "code"), [(True, 5), (False, 6)])
+def test_content_under_a_folders_name_is_not_lost(
+    run: Any,
+    key: Any,
+    bucket: str,
+    tmp_path: Path,
+    plain_s3: Any,
+    make_client: Any,
+    command: str,
+    recursive: bool,
+    encrypted: bool,
+    code: int,
+):
+    """It cannot be a file where a folder goes: said, and the object stays. Plaintext is refused as under any name."""
+    place = {"Bucket": bucket, "Key": "d/"}
+    (make_client() if encrypted else plain_s3).put_object(**place, Body=b"content")
+    etag = plain_s3.head_object(**place)["ETag"]
+    words = ("--recursive", f"s3://{bucket}/") if recursive else (f"s3://{bucket}/d/",)
+    assert run(command, *words, tmp_path / "down", *key).code == code
+    assert plain_s3.head_object(**place)["ETag"] == etag
+    assert not (tmp_path / "down" / "d").exists()
+
+
+@pytest.mark.parametrize("encrypted", [True, False])
+def test_the_placeholder_of_a_folder_becomes_one(
+    run: Any, key: Any, bucket: str, tmp_path: Path, plain_s3: Any, make_client: Any, encrypted: bool
+):
+    """The consoles' empty object in plaintext too: there is nothing in it to be lost."""
+    (make_client() if encrypted else plain_s3).put_object(Bucket=bucket, Key="d/", Body=b"")
+    assert run("mv", "--recursive", f"s3://{bucket}/", tmp_path / "down", *key).code == 0
+    assert (tmp_path / "down" / "d").is_dir()
+    assert "Contents" not in plain_s3.list_objects_v2(Bucket=bucket)
+
+
 @pytest.mark.slow
 def test_mv_keeps_the_source_where_the_copy_failed(run: Any, key: Any, bucket: str, tmp_path: Path, plain_s3: Any):
     """A source that cannot be decrypted stays, a file whose bucket is absent stays, a dry run touches nothing."""
