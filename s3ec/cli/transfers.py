@@ -140,7 +140,7 @@ class Copier:
 
     def _refuse_content(self, source: S3Url) -> None:
         """A folder's placeholder becomes a folder; what has content would lose it, and a move deletes the object."""
-        place = {"Bucket": source.bucket, "Key": source.key}
+        place: dict[str, Any] = {"Bucket": source.bucket, "Key": source.key}
         if self.plain.head_object(**place)["ContentLength"] == 0:
             return
         with closing(self.client.get_object(**place, EncryptionContext=self.read_context)["Body"]) as body:
