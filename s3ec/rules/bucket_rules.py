@@ -54,7 +54,7 @@ _CLIENT_OPTIONS = {
     "verified_range_limit": int,
 }
 _OF_RULES = ("match", "mode", "sizes", *NAMES, *_CLIENT_OPTIONS)
-_NAMES = re.compile(r"[A-Za-z0-9._*?\[\]!-]+|[a*?\[][A-Za-z0-9._*?\[\]!:/-]*", re.ASCII)
+_NAMES = re.compile(r"[A-Za-z0-9._*?\[\]!-]+|(?:arn:|(?:a|ar|arn)?[*?\[])[A-Za-z0-9._*?\[\]!:/-]*", re.ASCII)
 """Buckets; or what begins as an ARN may, which has colons and slashes as well."""
 
 

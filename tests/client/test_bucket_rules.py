@@ -189,7 +189,17 @@ def test_contexts_of_no_use_are_found_at_once(file: Path, table: str, words: str
 
 
 @pytest.mark.parametrize(
-    "pattern", ["*", "?ay", "pay-[ab]*", "Old_Bucket.1", "arn:aws:s3:eu-west-1:1:accesspoint/a", "*:accesspoint/a"]
+    "pattern",
+    [
+        "*",
+        "?ay",
+        "pay-[ab]*",
+        "Old_Bucket.1",
+        "arn:aws:s3:eu-west-1:1:accesspoint/a",
+        "*:accesspoint/a",
+        "a*:accesspoint/a",
+        "arn[:]aws:s3:*/a",
+    ],
 )
 def test_names_that_requests_give(file: Path, pattern: str) -> None:
     """Buckets, and ARNs and aliases of access points."""
