@@ -144,6 +144,10 @@ class S3ECFile(S3File):  # type: ignore[misc]
             self._give_up()
             raise
 
+    def discard(self) -> None:
+        """Throw away what was written, as a transaction that fails does; closing the file then does nothing."""
+        self._give_up()
+
     def _give_up(self) -> None:
         self.closed = True
         self.buffer = None

@@ -310,6 +310,32 @@ class TestEndedEarly:
         assert open_uploads() == 0
         assert not fs.exists(f"{bucket}/file")
 
+    @pytest.mark.parametrize("data", [SMALL, LARGE], ids=["small", "large"])
+    def test_a_discarded_file_is_closed(
+        self, fs: Any, bucket: str, open_uploads: Callable[[], int], data: bytes
+    ) -> None:
+        """Whoever still has it may close it, in a ``finally`` that is not to hide why the transaction failed."""
+
+        def write_and_fail() -> None:
+            with fs.transaction:
+                file = fs.open(f"{bucket}/file", "wb", block_size=5 * MIB)
+                files.append(file)
+                file.write(data)
+                raise RuntimeError("of the caller")
+
+        files: list[Any] = []
+        with pytest.raises(RuntimeError, match="of the caller"):
+            write_and_fail()
+        files[0].close()
+        assert files[0].closed
+        with pytest.raises(ValueError, match="write mode|closed"):
+            files[0].write(data)
+        with fs.open(f"{bucket}/other", "wb", autocommit=False) as file:
+            file.write(data)
+            file.discard()
+        assert open_uploads() == 0
+        assert fs.find(bucket) == []
+
     @pytest.mark.parametrize("size", [1000, 6 * MIB])
     def test_append_to_what_cannot_be_read(
         self,
