@@ -15,7 +15,7 @@ import re
 import select
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
 from typing import Any
@@ -162,9 +162,11 @@ class _Connection:
             raise
         self.is_usable = True
 
-    def exchange(self, request: bytes, *, has_body: bool, at_most: int, streamed: bool) -> Answer:
+    def send(self, request: bytes) -> None:
         self.is_usable = False
         self._socket.sendall(request)
+
+    def receive(self, *, has_body: bool, at_most: int, streamed: bool) -> Answer:
         incoming = _Incoming(self._socket, "rb")
         buffer: Any = _Buffer(incoming)  # takes a socket's place
         response = QuickResponse(buffer, method="GET" if has_body else "HEAD")
@@ -241,6 +243,20 @@ def _keep(idle: collections.deque[_Connection], connection: _Connection) -> None
         connection.close()
 
 
+@contextlib.contextmanager
+def _ending(connection: _Connection | None = None) -> Iterator[None]:
+    """End a connection with what goes wrong on it, which is a `WireError` where it is of the network or the answer."""
+    try:
+        yield
+    except BaseException as error:
+        # Ctrl-C in the middle of an answer, too: its rest must not be read as the next one.
+        if connection is not None:
+            connection.close()
+        if isinstance(error, (HTTPException, OSError, ValueError)) and not isinstance(error, WireError):
+            raise WireError(f"{type(error).__name__}: {error}") from error
+        raise
+
+
 class Connections:
     """Connections of one job or client. Threads share it: each takes one for as long as an exchange lasts."""
 
@@ -271,25 +287,42 @@ class Connections:
         Raises:
             WireError: anything went otherwise than expected.
         """
+        return self.begin(address, request, has_body=has_body, at_most=at_most, streamed=streamed)()
+
+    def begin(
+        self,
+        address: Address,
+        request: bytes,
+        *,
+        has_body: bool = True,
+        at_most: int = 2**21,
+        streamed: bool = False,
+    ) -> Callable[[], Answer]:
+        """Send one request, as `exchange` does, and return what reads its answer.
+
+        Returns:
+            Reads the answer: once, in the process that sent the request. It raises `WireError`. Where it is dropped
+            instead, it takes the connection with it.
+
+        Raises:
+            WireError: there is no connection, or it broke.
+        """
         idle = self._idle.setdefault(address, collections.deque())
-        connection = self._kept(idle)
-        try:
-            connection = connection or _Connection(address)
-            answer = connection.exchange(request, has_body=has_body, at_most=at_most, streamed=streamed)
-        except (HTTPException, OSError, ValueError) as error:
-            if connection is not None:
-                connection.close()
-            raise error if isinstance(error, WireError) else WireError(f"{type(error).__name__}: {error}") from error
-        except BaseException:
-            # Ctrl-C in the middle of an answer: its rest must not be read as the next one.
-            if connection is not None:
-                connection.close()
-            raise
-        if answer.rest is None:
-            _keep(idle, connection)
-        else:
-            answer.rest.at_end(lambda _: _keep(idle, connection))
-        return answer
+        with _ending():
+            connection = self._kept(idle) or _Connection(address)
+        with _ending(connection):
+            connection.send(request)
+
+        def receive() -> Answer:
+            with _ending(connection):
+                answer = connection.receive(has_body=has_body, at_most=at_most, streamed=streamed)
+            if answer.rest is None:
+                _keep(idle, connection)
+            else:
+                answer.rest.at_end(lambda _: _keep(idle, connection))
+            return answer
+
+        return receive
 
     @staticmethod
     def _kept(idle: collections.deque[_Connection]) -> _Connection | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 import boto3
@@ -21,6 +21,7 @@ from s3ec.errors import ConfigurationError, KeyringError
 from s3ec.keyrings.arn import KeyArn, parse_arn
 from s3ec.keyrings.checks import check_request
 from s3ec.keyrings.kms_answers import check_key, forget_answers, is_of_parser, translate, with_bytes
+from s3ec.keyrings.kms_calls import Calls, PlainCalls
 from s3ec.keyrings.kms_config import shared_config
 from s3ec.materials import (
     DecryptionMaterials,
@@ -32,25 +33,13 @@ from s3ec.materials import (
 )
 from s3ec.secrets import Secret
 
-__all__ = ["Call", "KmsBase", "KmsKeyring", "plain_calls"]
+__all__ = ["KmsBase", "KmsKeyring"]
 
 K = TypeVar("K", bound="KmsBase")
+T = TypeVar("T")
 
 _CLIENT_ARGUMENTS = frozenset(inspect.signature(boto3.Session.client).parameters) - {"self", "service_name"}
 _IDENTITY = frozenset({"session", "aws_access_key_id", "aws_secret_access_key", "aws_session_token"})
-
-
-Call = Callable[[str, Mapping[str, Any]], Any]
-"""Makes one call of a KMS client: a method's name and its arguments in, what the method returns out."""
-
-
-def plain_calls(client: Any) -> Call:
-    """Return what makes the calls of one KMS client: its own methods."""
-    return functools.partial(_call_method, client)
-
-
-def _call_method(client: Any, method: str, parameters: Mapping[str, Any]) -> Any:
-    return getattr(client, method)(**parameters)
 
 
 class KmsBase:
@@ -60,7 +49,7 @@ class KmsBase:
         "__weakref__",
         "_alike",
         "_arguments",
-        "_call_kms",
+        "_calls",
         "_capabilities",
         "_client_lock",
         "_given_client",
@@ -68,7 +57,7 @@ class KmsBase:
         "_has_defaults",
     )
 
-    calls_of: ClassVar[Callable[[Any], Call]] = staticmethod(plain_calls)
+    calls_of: ClassVar[Callable[[Any], Calls]] = staticmethod(PlainCalls)
     """How a client's calls are made. The package puts `shortcuts.kms_calls` of its client here, which does the same."""
 
     def __init__(
@@ -96,7 +85,7 @@ class KmsBase:
         self._given_client = client
         self._alike: dict[str | None, Any] = {}
         self._has_defaults = False
-        self._call_kms: Call | None = None if client is None else type(self).calls_of(client)
+        self._calls: Calls | None = None if client is None else type(self).calls_of(client)
         self._client_lock: threading.Lock
         forks.make_in_each_process(self, _client_lock=threading.Lock)
         self._arguments = {name: value for name, value in client_arguments.items() if value is not None}
@@ -182,23 +171,40 @@ class KmsBase:
             "enable_legacy_wrapping_algorithms": self._capabilities.enable_legacy_wrapping_algorithms,
         }
 
-    def _kms(self) -> Call:
+    def _kms(self) -> Calls:
         # One client for all threads: boto3's clients are thread-safe, making one is not.
         with self._client_lock:
-            if self._call_kms is None:
+            if self._calls is None:
                 arguments = dict(self._arguments)
                 session = arguments.pop("session", None) or boto3.Session()
                 try:
-                    self._call_kms = type(self).calls_of(session.client("kms", **arguments))
+                    self._calls = type(self).calls_of(session.client("kms", **arguments))
                 except ValueError as error:
                     raise ConfigurationError(f"the keyring's arguments make no KMS client: {error}") from error
-            return self._call_kms
+            return self._calls
 
     def _call(self, method: str, **parameters: Any) -> Secret[Mapping[str, Any]]:
-        if self._grant_tokens:
-            parameters["GrantTokens"] = list(self._grant_tokens)
+        named = self._with_tokens(parameters)
+        return self._asked(method, named, lambda: Secret(with_bytes(self._kms().call(method, named))))
+
+    def _begin(
+        self, method: str, several: Sequence[Mapping[str, Any]]
+    ) -> list[Callable[[], Secret[Mapping[str, Any]]]] | None:
+        """Send several requests before the first answer is read; None where calls are made one at a time."""
+        begun = self._asked(method, several[0], lambda: self._kms().begin(method, several))
+
+        def reading(read: Callable[[], Any], parameters: Mapping[str, Any]) -> Callable[[], Secret[Mapping[str, Any]]]:
+            return lambda: self._asked(method, parameters, lambda: Secret(with_bytes(read())))
+
+        return None if begun is None else list(map(reading, begun, several))
+
+    def _with_tokens(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        return {**parameters, "GrantTokens": list(self._grant_tokens)} if self._grant_tokens else parameters
+
+    def _asked(self, method: str, parameters: Mapping[str, Any], ask: Callable[[], T]) -> T:
+        """Return what is returned, and translate what is raised."""
         try:
-            return Secret(with_bytes(self._kms()(method, parameters)))
+            return ask()
         except BaseException as error:
             forget_answers(error)
             if isinstance(error, ClientError):
@@ -282,9 +288,43 @@ class KmsKeyring(KmsBase):
         Raises:
             KeyringError: KMS refuses, cannot be reached, names another key or answers without a usable one.
         """
+        parameters = self._for_data_key(request)
+        return self._materials(request, parameters, self._call("generate_data_key", **parameters))
+
+    def begin_encrypting(
+        self, requests: Sequence[EncryptionMaterialsRequest]
+    ) -> list[Callable[[], EncryptionMaterials]] | None:
+        """Ask KMS for several data keys before the first answer is read, as `PrefetchingMaterialsManager` does.
+
+        Args:
+            requests: one for each data key, at least one. The very same object again is the same request again.
+
+        Returns:
+            For each what reads the answer, once: it returns or raises what `on_encrypt` would. None where nothing was
+            asked, because the KMS client makes one call at a time.
+
+        Raises:
+            KeyringError: KMS cannot be asked.
+        """
+        made = {id(request): self._with_tokens(self._for_data_key(request)) for request in requests}
+        several = [made[id(request)] for request in requests]
+        begun = self._begin("generate_data_key", several)
+
+        def making(
+            request: EncryptionMaterialsRequest, parameters: Mapping[str, Any], read: Callable[[], Secret[Any]]
+        ) -> Callable[[], EncryptionMaterials]:
+            return lambda: self._materials(request, parameters, read())
+
+        return None if begun is None else list(map(making, requests, several, begun))
+
+    def _for_data_key(self, request: EncryptionMaterialsRequest) -> dict[str, Any]:
         # The caller's order is kept: PHP's client compares contexts in the order in which they are stored.
         context = {**request.encryption_context, CONTEXT_CONTENT_ALGORITHM: request.content_algorithm}
-        answer = self._call("generate_data_key", KeyId=self._key_id, KeySpec="AES_256", EncryptionContext=context)
+        return {"KeyId": self._key_id, "KeySpec": "AES_256", "EncryptionContext": context}
+
+    def _materials(
+        self, request: EncryptionMaterialsRequest, parameters: Mapping[str, Any], answer: Secret[Mapping[str, Any]]
+    ) -> EncryptionMaterials:
         ciphertext = answer.reveal().get("CiphertextBlob")
         if _data_key_length(answer) != DATA_KEY_LENGTH:
             raise KeyringError(f"AWS KMS answered GenerateDataKey without a data key of {DATA_KEY_LENGTH} bytes")
@@ -295,7 +335,7 @@ class KmsKeyring(KmsBase):
             algorithm_suite=request.algorithm_suite,
             plaintext_data_key=answer.reveal()["Plaintext"],
             encrypted_data_key=EncryptedDataKey(ciphertext, WrappingAlgorithm.KMS_CONTEXT),
-            description=context,
+            description=dict(parameters["EncryptionContext"]),
         )
 
     def on_decrypt(self, request: DecryptionMaterialsRequest) -> DecryptionMaterials:

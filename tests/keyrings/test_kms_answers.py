@@ -14,8 +14,9 @@ import s3ec
 from s3ec.client.calls.shortcuts import kms_calls
 from s3ec.keyrings import KmsKeyring
 from s3ec.keyrings.arn import names_the_key
-from s3ec.keyrings.kms import KmsBase, plain_calls
+from s3ec.keyrings.kms import KmsBase
 from s3ec.keyrings.kms_answers import forget_answers, translate, with_bytes
+from s3ec.keyrings.kms_calls import PlainCalls
 
 from support.keyrings import write_request
 
@@ -44,7 +45,7 @@ def test_the_package_puts_the_shortcut_in() -> None:
             asked.append(("generate_data_key", parameters))
             return {"Plaintext": bytes(32), "CiphertextBlob": b"blob"}
 
-    assert KmsBase.calls_of is plain_calls
+    assert KmsBase.calls_of is PlainCalls
     KmsKeyring("alias/payroll", client=Client(), grant_tokens=["one"]).on_encrypt(write_request())
     ((method, parameters),) = asked
     assert method == "generate_data_key"

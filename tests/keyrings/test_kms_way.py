@@ -156,7 +156,7 @@ def test_discovery() -> None:
     session = s3ec.Session(keyring=KmsDiscoveryKeyring(), region_name=REGION, **CREDENTIALS)
     keyrings = [session.client("s3", config=FIPS)._s3ec_wire.options.keyring for _ in range(2)]
     assert keyrings[0] is keyrings[1]
-    assert keyrings[0]._kms().args[0].meta.endpoint_url == f"https://kms-fips.{REGION}.amazonaws.com"
+    assert keyrings[0]._kms()._client.meta.endpoint_url == f"https://kms-fips.{REGION}.amazonaws.com"
 
 
 def test_the_default_session(sent: list[tuple[AWSPreparedRequest, Any]], monkeypatch: pytest.MonkeyPatch) -> None:

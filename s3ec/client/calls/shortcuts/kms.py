@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from botocore.awsrequest import create_request_object, prepare_request_dict
@@ -29,6 +30,7 @@ from s3ec.client.calls.shortcuts.user_agents import UserAgents
 from s3ec.client.calls.shortcuts.way import OutOfTheOrdinary, Way, is_unpatched, is_usual, listening
 from s3ec.errors import KeyringError
 from s3ec.exchanges.wire import Connections, WireError
+from s3ec.keyrings.kms_calls import Calls
 
 __all__ = ["KmsRequests", "kms_calls"]
 
@@ -77,6 +79,8 @@ _FINAL = frozenset(
         "ValidationException",
     }
 )
+_Read = Callable[[], Mapping[str, Any] | None]
+"""Reads the answer to a request that was sent; None where the client is to ask again."""
 _PAUSE = 30.0  # seconds in which botocore's own waiting is not undercut
 # A log of requests is for botocore to write.
 _LOGS = tuple(map(logging.getLogger, ("botocore", "botocore.endpoint", "botocore.hooks", "botocore.regions")))
@@ -104,21 +108,39 @@ class KmsRequests:
         Raises:
             botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError: as the client raises them.
         """
-        if _is_plain(self._client, method) and time.monotonic() >= self._not_before:
-            if method not in self._operations:
-                self._operations[method] = _Operation.of(self._client, method, self._connections)
-            operation = self._operations[method]
-            if operation is not None and not operation.is_listened_to():
-                answer = operation.send(parameters)
-                if answer is not None:
-                    return answer
-                self._not_before = time.monotonic() + _PAUSE
+        operation = self._operation(method)
+        send = None if operation is None else partial(operation.send, parameters)
+        return self._finish(send, method, parameters)
+
+    def begin(self, method: str, several: Sequence[Mapping[str, Any]]) -> list[Callable[[], Any]] | None:
+        """Send several requests before the first answer is read; see `s3ec.keyrings.kms_calls.Calls`."""
+        operation = self._operation(method)
+        begun = None if operation is None else operation.begin(several)
+        if begun is None:
+            return None
+        return [partial(self._finish, read, method, one) for read, one in zip(begun, several, strict=True)]
+
+    def _operation(self, method: str) -> _Operation | None:
+        """Return what makes requests directly; None while that is not the client's way."""
+        if not _is_plain(self._client, method) or time.monotonic() < self._not_before:
+            return None
+        if method not in self._operations:
+            self._operations[method] = _Operation.of(self._client, method, self._connections)
+        operation = self._operations[method]
+        return None if operation is None or operation.is_listened_to() else operation
+
+    def _finish(self, read: _Read | None, method: str, parameters: Mapping[str, Any]) -> Any:
+        if read is not None:
+            answer = read()
+            if answer is not None:
+                return answer
+            self._not_before = time.monotonic() + _PAUSE
         return getattr(self._client, method)(**parameters)
 
 
-def kms_calls(client: Any) -> Callable[[str, Mapping[str, Any]], Any]:
-    """Return what makes the calls of one KMS client; see `s3ec.keyrings.kms.plain_calls`."""
-    return KmsRequests(client).call
+def kms_calls(client: Any) -> Calls:
+    """Return what makes the calls of one KMS client."""
+    return KmsRequests(client)
 
 
 class _Operation:
@@ -185,8 +207,50 @@ class _Operation:
             botocore.exceptions.ClientError: KMS says no.
             botocore.exceptions.BotoCoreError: the request cannot be signed.
         """
+        request_dict = self._request_dict(parameters)
+        try:
+            response = self._directly(request_dict) or self._by_the_pool(request_dict)
+        except (BotoCoreError, WireError):
+            return None
+        return self._parsed(response)
+
+    def begin(self, several: Sequence[Mapping[str, Any]]) -> list[_Read] | None:
+        """Send requests directly; return what reads the answers as `send` does, or None if that is not the way."""
+        way = self._usual_way()
+        made: dict[int, bytes] = {}
+        for parameters in several:
+            if way is not None and id(parameters) not in made:
+                request = self._signed(way, self._request_dict(parameters))
+                if request is None:
+                    return None
+                made[id(parameters)] = request
+        return None if way is None else [self._begin(way, made[id(parameters)]) for parameters in several]
+
+    @staticmethod
+    def _signed(way: Way, request_dict: dict[str, Any]) -> bytes | None:
+        try:
+            return way.request_of(request_dict)
+        except BotoCoreError:  # of whoever gives the credentials
+            return None
+
+    def _begin(self, way: Way, request: bytes) -> _Read:
+        try:
+            receive = way.begin(request)
+        except WireError:
+            return lambda: None
+
+        def read() -> Mapping[str, Any] | None:
+            try:
+                response = receive()
+            except WireError:
+                return None
+            return self._parsed(self._noted(response))
+
+        return read
+
+    def _request_dict(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         context = dict(self._context)
-        request_dict = self._serializer.serialize_to_request(parameters, self._model)
+        request_dict: dict[str, Any] = self._serializer.serialize_to_request(parameters, self._model)
         prepare_request_dict(
             request_dict, endpoint_url=self._endpoint_url, user_agent=self._user_agents.text(), context=context
         )
@@ -198,10 +262,12 @@ class _Operation:
             request_signer=self._client._request_signer,
             context=context,
         )
+        return request_dict
+
+    def _parsed(self, response: dict[str, Any]) -> Mapping[str, Any] | None:
         try:
-            response = self._directly(request_dict) or self._by_the_pool(request_dict)
             parsed: dict[str, Any] = self._parser.parse(response, self._model.output_shape)
-        except (BotoCoreError, WireError):
+        except BotoCoreError:
             return None
         if not isinstance(parsed, dict):
             raise KeyringError(f"AWS KMS answered {self._model.name} with something that cannot be read")
@@ -213,14 +279,17 @@ class _Operation:
             return None
         raise self._client.exceptions.from_code(code)(parsed, self._model.name)
 
+    def _usual_way(self) -> Way | None:
+        return self._way if is_usual(self._client._endpoint.http_session) else None
+
     def _directly(self, request_dict: dict[str, Any]) -> dict[str, Any] | None:
         """Send the request by a connection of our own; return None if that is not the client's way."""
-        way = self._way
-        if way is None or not is_usual(self._client._endpoint.http_session):
-            return None
-        response = way.exchange(request_dict)
-        if response is not None:
-            response["context"] = {"operation_name": self._model.name}
+        way = self._usual_way()
+        request = None if way is None else way.request_of(request_dict)
+        return None if way is None or request is None else self._noted(way.begin(request)())
+
+    def _noted(self, response: dict[str, Any]) -> dict[str, Any]:
+        response["context"] = {"operation_name": self._model.name}
         return response
 
     def _by_the_pool(self, request_dict: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import FunctionType
 from typing import Any
 from urllib.parse import urlsplit
@@ -91,12 +91,8 @@ class Way:
         except (AttributeError, OSError, ValueError, OutOfTheOrdinary):
             return None
 
-    def exchange(self, request_dict: dict[str, Any]) -> dict[str, Any] | None:
-        """Send a request, and return the answer as botocore's parsers take one; None for a request of another form.
-
-        Raises:
-            WireError: there was none that is understood.
-        """
+    def request_of(self, request_dict: dict[str, Any]) -> bytes | None:
+        """Sign a request, and return all of it as it is sent; None for a request of another form."""
         body = request_dict["body"]
         if request_dict["method"] != "POST" or request_dict["url_path"] != "/" or not isinstance(body, bytes):
             return None
@@ -106,9 +102,21 @@ class Way:
         sent = signed("POST", "/", "", headers, body, region=self._region, by=by, service=self._service)
         sent["accept-encoding"] = "identity"  # as urllib3 adds it, after the signature
         head = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
-        request = f"POST / HTTP/1.1\r\n{head}\r\n".encode("ascii") + body
-        answer = self._connections.exchange(self._address, request)
-        return {"headers": HeadersDict(answer.headers), "status_code": answer.status, "body": answer.body}
+        return f"POST / HTTP/1.1\r\n{head}\r\n".encode("ascii") + body
+
+    def begin(self, request: bytes) -> Callable[[], dict[str, Any]]:
+        """Send a request, and return what reads the answer as botocore's parsers take one.
+
+        Raises:
+            WireError: it could not be sent; what reads raises it where there is no answer that is understood.
+        """
+        receive = self._connections.begin(self._address, request)
+
+        def read() -> dict[str, Any]:
+            answer = receive()
+            return {"headers": HeadersDict(answer.headers), "status_code": answer.status, "body": answer.body}
+
+        return read
 
 
 def is_usual(session: Any) -> bool:
