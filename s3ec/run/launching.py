@@ -45,6 +45,8 @@ def python_of(command: Sequence[str]) -> tuple[str, list[str]] | None:
     """
     program = shutil.which(command[0])
     if program is None:
+        if os.path.exists(command[0]) and os.path.dirname(command[0]):
+            raise ConfigurationError(f"{command[0]} is not a program that may be run: chmod +x, or name what runs it")
         raise ConfigurationError(f"there is no command {command[0]}")
     if _PYTHON.fullmatch(os.path.basename(program)):
         return program, list(command[1:])

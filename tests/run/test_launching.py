@@ -83,6 +83,13 @@ def test_what_takes_the_environment_away(command: list[str], words: str) -> None
         launching.refuse_command(command)
 
 
+def test_a_file_that_is_no_program(script: Path) -> None:
+    """It is there, so to say that it is not would send its owner looking."""
+    script.chmod(0o644)
+    with pytest.raises(ConfigurationError, match=r"is not a program that may be run: chmod \+x"):
+        launching.refuse_command([str(script)])
+
+
 def test_the_cli_v2_is_sent_to_the_endpoint(script: Path) -> None:
     """Its frozen form is known by being no script."""
     frozen = script.with_name("aws")
