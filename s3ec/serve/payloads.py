@@ -29,6 +29,7 @@ _STREAMS = {_SIGNED_CHUNKS, f"{_SIGNED_CHUNKS}-TRAILER", "STREAMING-UNSIGNED-PAY
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _CHECKSUM = re.compile(r"x-amz-checksum-(crc32|crc32c|crc64nvme|md5|sha1|sha256|sha512)", re.ASCII)
 _NOT_A_VALUE = frozenset({"x-amz-checksum-mode", "x-amz-checksum-algorithm", "x-amz-checksum-type"})
+_OF_PARTS = frozenset({"partNumber", "uploadId"})
 _LONGEST = 2**36
 
 
@@ -179,7 +180,15 @@ def open_payload(request: Request, signed: Signed, *, of_object: bool = False) -
 def _stated_length(request: Request) -> int:
     if "transfer-encoding" in request.headers:
         return _length(request.headers.get("x-amz-decoded-content-length"), "Content-Length")
+    if request.content_length is None and _stores_body(request):
+        return _length(None, "Content-Length")
     return request.content_length or 0
+
+
+def _stores_body(request: Request) -> bool:
+    """True for objects and their parts: what HTTP takes for no body would be stored as an empty one."""
+    is_copy = "x-amz-copy-source" in request.headers
+    return request.method == "PUT" and bool(request.key) and not is_copy and request.arguments.keys() <= _OF_PARTS
 
 
 def _length(value: str | None, name: str) -> int:

@@ -12,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from s3ec.serve import Server
+from s3ec.serve.doors import Door, OneDoor
 
 from support.serving import Raw, converse, status_and_code
 
@@ -104,6 +105,23 @@ def test_each_way_is_stored(put: Any, make_client: Any, bucket: str, mode: str, 
     answer = make_client().get_object(Bucket=bucket, Key="k")
     assert answer["Body"].read() == CONTENT
     assert answer.get("ContentEncoding") == ("gzip" if "gzip" in headers.get("Content-Encoding", "") else None)
+
+
+@pytest.mark.parametrize("doors", [None, OneDoor(Door(None))], ids=["encrypted", "plain"])
+@pytest.mark.parametrize(
+    ("query", "headers", "refused"),
+    [("", {}, True), ("?partNumber=1&uploadId=u", {}, True), ("?x-id=PutObject", {}, True),
+     ("?acl", {"x-amz-acl": "private"}, False), ("", {"x-amz-copy-source": "a/b"}, False)],
+)  # fmt: skip
+def test_a_body_without_a_length_is_not_an_empty_one(
+    serve: Callable[..., Server], bucket: str, plain_s3: Any, doors: Any, query: str, headers: Any, refused: bool
+):
+    """As S3 answers; requests that store no body may leave it out."""
+    server = serve(doors=doors)
+    raw = Raw(server.url, "PUT", f"/{bucket}/k{query}", headers=headers)
+    answer = status_and_code(converse(server.url, raw.head("Connection: close")))
+    assert (answer == (411, "MissingContentLength")) is refused
+    assert not stored(plain_s3, bucket)
 
 
 def changed(make: Callable[[Raw], bytes], old: bytes, new: bytes) -> Callable[[Raw], bytes]:
