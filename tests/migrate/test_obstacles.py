@@ -65,9 +65,11 @@ def test_what_may_not_be_read_is_not_left_behind_silently(
     assert _do(context, bucket).result is Result.DONE
 
 
-@pytest.mark.parametrize(("code", "status"), [("AccessDenied", 403), ("NotImplemented", 501)])
+@pytest.mark.parametrize(
+    ("code", "status"), [("AccessDenied", 403), ("NotImplemented", 501), ("InternalError", 500), ("SlowDown", 503)]
+)
 @pytest.mark.parametrize("action", [Action.MIGRATE, Action.REWRAP])
-def test_versions_that_may_not_be_listed_are_a_note(
+def test_versions_that_cannot_be_listed_are_a_note(
     action: Action,
     code: str,
     status: int,
@@ -87,17 +89,6 @@ def test_versions_that_may_not_be_listed_are_a_note(
     outcome = _do(context, bucket)
     assert outcome.result is Result.DONE
     assert PLACE_UNGUARDED in outcome.notes
-
-
-def test_a_moments_failure_to_list_versions_is_none(
-    settings: Settings, open_context: Open, bucket: str, plain_s3: Any
-) -> None:
-    """Only who may never ask is left without the look."""
-    keep_versions(plain_s3, bucket)
-    plain_s3.put_object(Bucket=bucket, Key="k", Body=b"x")
-    context = open_context(settings())
-    _answer(context.s3, "ListObjectVersions", "InternalError", 500)
-    assert _do(context, bucket).result is Result.RETRY
 
 
 def test_an_object_of_another_owner_is_left_alone(

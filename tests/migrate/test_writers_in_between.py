@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from s3ec.migrate import Action, KeyringSpec, Location, MigrationContext, Outcome, Result, Task, migrate_one
-from s3ec.migrate.steps.yielding import UNGUARDED
+from s3ec.migrate.steps.yielding import TAGS_LEFT, TAGS_UNGUARDED, UNGUARDED
 
 from .conftest import Open, Settings
 from support.aws import create_kms_key, empty_bucket, keep_versions, new_bucket_name
@@ -155,6 +155,64 @@ def test_a_deletion_within_the_same_second(
     assert _run(context, place).result is Result.GONE
     assert "Contents" not in plain_s3.list_objects_v2(Bucket=place)
     assert _run(context, place).result is Result.GONE
+
+
+@pytest.mark.parametrize("change", ["overwritten", "deleted"])
+@pytest.mark.parametrize("refused", [("DeleteObject", 500, "InternalError"), ("CopyObject", 403, "AccessDenied")])
+def test_what_cannot_be_put_back_is_a_failure(
+    change: str,
+    refused: tuple[str, int, str],
+    settings: Settings,
+    open_context: Open,
+    place: str,
+    plain_s3: Any,
+) -> None:
+    """Were it tried again, the next look would find the object done, and nobody would hear of what lies under it."""
+    keep_versions(plain_s3, place)
+    _put(None, plain_s3, place, "migrate")
+    context = open_context(settings())
+    watch = Interference(context.s3)
+    watch.forget("If-Match", "PutObject")
+    writes: dict[str, Callable[[], Any]] = {
+        "overwritten": lambda: plain_s3.put_object(Bucket=place, Key="k", Body=b"new content"),
+        "deleted": lambda: plain_s3.delete_object(Bucket=place, Key="k"),
+    }
+    watch.when("PutObject", writes[change])
+    watch.answer(*refused)
+    if refused[0] == "CopyObject":
+        watch.answer("DeleteObject", 403, "AccessDenied")
+    outcome = _run(context, place)
+    assert (outcome.result, outcome.leaves_undone) == (Result.FAILED, True)
+    found = plain_s3.list_object_versions(Bucket=place, Prefix="k")
+    theirs = found["DeleteMarkers"][0] if change == "deleted" else found["Versions"][1]
+    assert f"({theirs['VersionId']}) could not be put back" in outcome.message
+
+
+@pytest.mark.parametrize(("operation", "note"), [("GetObjectTagging", TAGS_UNGUARDED), ("PutObjectTagging", TAGS_LEFT)])
+@pytest.mark.parametrize("code", [(403, "AccessDenied"), (500, "InternalError")])
+def test_tags_that_cannot_be_followed_are_a_note(
+    operation: str,
+    note: str,
+    code: tuple[int, str],
+    settings: Settings,
+    open_context: Open,
+    place: str,
+    plain_s3: Any,
+) -> None:
+    """The object is written by then."""
+    keep_versions(plain_s3, place)
+    _put(None, plain_s3, place, "migrate")
+    context = open_context(settings())
+    watch = Interference(context.s3)
+
+    def change() -> None:
+        plain_s3.put_object_tagging(Bucket=place, Key="k", Tagging={"TagSet": [{"Key": "t", "Value": "NEW"}]})
+        watch.answer(operation, *code)
+
+    watch.when("PutObject", change)
+    outcome = _run(context, place)
+    assert outcome.result is Result.DONE
+    assert note in outcome.notes
 
 
 @pytest.fixture

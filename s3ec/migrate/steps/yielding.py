@@ -18,19 +18,25 @@ from s3ec.migrate.model import Result
 from s3ec.migrate.steps.source import Source
 from s3ec.migrate.steps.writing import Target, Written
 from s3ec.migrate.work.context import Calls
-from s3ec.migrate.work.ending import TaskEndedError, code_of, status_of
+from s3ec.migrate.work.ending import PASSING_ERRORS, TaskEndedError, code_of, name_of, status_of
 
-__all__ = ["PLACE_UNGUARDED", "TAGS_UNGUARDED", "UNGUARDED", "give_place_back", "look_again"]
+__all__ = ["PLACE_UNGUARDED", "TAGS_LEFT", "TAGS_UNGUARDED", "UNGUARDED", "give_place_back", "look_again"]
 
 UNGUARDED = (
     "no versions are kept here: had another writer changed its metadata or tags alone, in the moment between the last "
     "look and the write, that would be lost"
 )
 PLACE_UNGUARDED = (
-    "its versions were not looked at after the write: they may not be listed (s3:ListBucketVersions), so that a change "
-    "by another writer in the moment before the write may be left in an old version"
+    "its versions were not looked at after the write: they could not be listed (s3:ListBucketVersions), so that a "
+    "change by another writer in the moment before the write may be left in an old version"
 )
-TAGS_UNGUARDED = "its tags were not compared after the write: they may not be read"
+TAGS_UNGUARDED = (
+    "its tags were not compared after the write: they could not be read (s3:GetObjectVersionTagging), so that a change "
+    "by another writer in the moment before the write may be left on an old version"
+)
+TAGS_LEFT = (
+    "another writer changed its tags meanwhile, and these could not be carried over: they are left on an old version"
+)
 
 _COMPARED = (
     "VersionId", "LastModified", "ContentLength", "Metadata", "CacheControl", "ContentDisposition", "ContentEncoding",
@@ -38,7 +44,8 @@ _COMPARED = (
     "ObjectLockRetainUntilDate", "ObjectLockLegalHoldStatus",
 )  # fmt: skip
 _DENIED = (401, 403)
-_UNKNOWN_HERE = ("NotImplemented", "MethodNotAllowed")
+_MOVED_ON = (404, 412)
+_FAILURES = (ClientError, *PASSING_ERRORS)
 
 
 def look_again(source: Source, calls: Calls) -> None:
@@ -88,20 +95,13 @@ def give_place_back(
     notes: tuple[str, ...] = ()
     try:
         version, is_marker = _below(written, target, calls)
-    except ClientError as error:
+    except _FAILURES:
         # The object is written: to fail it now would have the next look find it done, and nobody would hear of this.
-        if not _is_denied(error):
-            raise
         notes = (PLACE_UNGUARDED,)
     else:
         if version is not None and (is_marker or version != (source.version_id or "null")):
             _step_back(version, is_marker, written, target, calls)
     return notes + (_follow_tags(source, written, target, calls) if compare_tags else ())
-
-
-def _is_denied(error: ClientError) -> bool:
-    """True where the server lets nobody, or not this identity, ask."""
-    return status_of(error) in (*_DENIED, 501) or code_of(error) in _UNKNOWN_HERE
 
 
 def _below(written: Written, target: Target, calls: Calls) -> tuple[str | None, bool]:
@@ -126,38 +126,50 @@ def _below(written: Written, target: Target, calls: Calls) -> tuple[str | None, 
 
 def _step_back(version: str, is_marker: bool, written: Written, target: Target, calls: Calls) -> None:
     """Remove our own version; where a lock or a missing right forbids that, put the writer's state on top of it."""
+    try:
+        how = _put_back(version, is_marker, written, target, calls)
+    except _FAILURES as error:
+        if isinstance(error, ClientError) and status_of(error) in _MOVED_ON:
+            raise
+        # Not to be tried again: the next look would find the object done.
+        message = f"another writer came between, and what it left ({version}) could not be put back: {name_of(error)}"
+        raise TaskEndedError(Result.FAILED, message) from error
+    result = Result.GONE if is_marker else Result.CHANGED
+    raise TaskEndedError(result, f"another writer came between; {how}")
+
+
+def _put_back(version: str, is_marker: bool, written: Written, target: Target, calls: Calls) -> str:
     where = {"Bucket": target.bucket, "Key": target.key}
-    how = "what it left stands again"
     try:
         calls("delete_object", **where, VersionId=written.version_id)
     except ClientError as error:
         if status_of(error) not in (400, *_DENIED):
             raise
-        how = "our version cannot be removed (a lock?), and what it left was put on top of it"
         if is_marker:
             calls("delete_object", **where, IfMatch=written.etag)
         else:
             calls("copy_object", **where, CopySource={**where, "VersionId": version}, IfMatch=written.etag)
-    result = Result.GONE if is_marker else Result.CHANGED
-    raise TaskEndedError(result, f"another writer came between; {how}")
+        return "our version cannot be removed (a lock?), and what it left was put on top of it"
+    return "what it left stands again"
 
 
 def _follow_tags(source: Source, written: Written, target: Target, calls: Calls) -> tuple[str, ...]:
     """Carry over tags that were changed on the old version while the new one was written."""
     where = {"Bucket": target.bucket, "Key": target.key}
+    unguarded = TAGS_UNGUARDED
     try:
         now = calls("get_object_tagging", **where, VersionId=source.version_id or "null")["TagSet"]
         if _as_text(now) == target.arguments.get("Tagging", ""):
             return ()
         mine = calls("get_object_tagging", **where, VersionId=written.version_id)["TagSet"]
         if _as_text(mine) == target.arguments.get("Tagging", ""):
+            unguarded = TAGS_LEFT
             calls("put_object_tagging", **where, VersionId=written.version_id, Tagging={"TagSet": now})
             return ("its tags were changed meanwhile, and carried over after the write",)
-    except ClientError as error:
-        if _is_denied(error):
-            return (TAGS_UNGUARDED,)
-        if code_of(error) not in ("NoSuchVersion", "NoSuchKey", "NoSuchTagSet"):
-            raise
+    except _FAILURES as error:
+        # Not a failure either: the next look would find the object done.
+        if not (isinstance(error, ClientError) and code_of(error) in ("NoSuchVersion", "NoSuchKey", "NoSuchTagSet")):
+            return (unguarded,)
     return ()
 
 

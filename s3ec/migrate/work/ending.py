@@ -33,7 +33,16 @@ from s3ec.errors import (
 from s3ec.migrate.model import Result, SkipReason
 from s3ec.s3 import answers
 
-__all__ = ["OF_THE_JOB", "PASSING_ERRORS", "SSE_C_CODES", "TaskEndedError", "code_of", "ended_by", "status_of"]
+__all__ = [
+    "OF_THE_JOB",
+    "PASSING_ERRORS",
+    "SSE_C_CODES",
+    "TaskEndedError",
+    "code_of",
+    "ended_by",
+    "name_of",
+    "status_of",
+]
 
 PASSING_ERRORS = (
     ConnectionClosedError, ConnectTimeoutError, EndpointConnectionError, FlexibleChecksumError, HTTPClientError,
@@ -108,12 +117,12 @@ def ended_by(error: Exception) -> TaskEndedError | None:
         return error
     ended = _ended_by(error)
     if ended is not None:
-        ended.error = _name_of(error)
+        ended.error = name_of(error)
     return ended
 
 
-def _name_of(error: Exception) -> str:
-    """The service's code, or the error's class; for a key that could not be asked for, what stood in between."""
+def name_of(error: Exception) -> str:
+    """Return the service's code, or the error's class; for a key that could not be asked for, what stood in between."""
     if isinstance(error, KeyringError):
         cause = error.__cause__
         if isinstance(cause, BotoCoreError):
