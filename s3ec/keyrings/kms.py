@@ -354,7 +354,7 @@ class KmsKeyring(KmsBase):
 
 
 def _data_key_length(answer: Secret[Mapping[str, Any]]) -> int | None:
-    """Return the data key in an answer of KMS; None if there is none."""
+    """Return the length of the data key in an answer of KMS; None if there is none."""
     found = answer.reveal().get("Plaintext")
     return len(found) if isinstance(found, bytes) else None
 
