@@ -26,6 +26,7 @@ from s3ec.errors import KeyringError
 from s3ec.exchanges import signature
 from s3ec.keyrings import KmsKeyring, PrefetchingMaterialsManager
 from s3ec.materials import EncryptionMaterials, EncryptionMaterialsRequest
+from s3ec.secrets import Secret
 
 from support.forking import forks, in_child
 from support.keyrings import Clock, write_request
@@ -467,6 +468,40 @@ def test_never_more_calls_than_allowed(kms: Kms, gate: threading.Event, before: 
     assert len({materials.plaintext_data_key for materials in taken}) == 89
     (pool,) = manager._pools.values()
     assert pool.ordered == 0
+
+
+def test_a_thread_too_many_ends(kms: Kms) -> None:
+    """One makes all calls, once it can make several: those that made one each leave it what is ordered."""
+    manager = PrefetchingMaterialsManager(KmsKeyring("k", client=kms.client()), size=32)
+    take(manager, 8)
+    (pool,) = manager._pools.values()
+    before = len(kms.seen)
+    pool.ordered, manager._running = 3, 2
+    manager._orders.extend([pool] * 3)
+    manager._work()
+    assert (manager._running, len(manager._orders), len(kms.seen)) == (1, 3, before)
+    manager._work()
+    assert (manager._running, len(manager._orders), len(kms.seen)) == (0, 0, before + 3)
+
+
+@pytest.mark.parametrize(
+    ("ready", "ordered", "taken", "more"),
+    [(8, 0, 6, 0), (5, 8, 10, 0), (0, 8, 6, 0), (7, 0, 6, 3), (4, 4, 9, 8), (0, 0, 2, 2), (0, 0, 1, 0), (32, 0, 99, 0)],
+)
+def test_a_flight_is_awaited_while_enough_is_ready(
+    kms: Kms, gate: threading.Event, ready: int, ordered: int, taken: int, more: int
+) -> None:
+    """Eight, of 32, may be missing while there are eight, or will be."""
+    manager = PrefetchingMaterialsManager(KmsKeyring("k", client=kms.client()))
+    take(manager, 1)
+    (pool,) = manager._pools.values()
+    gate.clear()
+    pool.ready.extend([(float("inf"), Secret(manager._keyring))] * ready)  # never looked at
+    pool.ordered, pool.taken = ordered, taken
+    manager._order(pool)
+    assert pool.ordered == ordered + more
+    gate.set()
+    settle(manager)
 
 
 def test_kinds_share_a_flight(kms: Kms, gate: threading.Event) -> None:

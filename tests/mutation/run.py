@@ -52,6 +52,7 @@ TESTS = [
     "tests/crypto",
     "tests/formats",
     "tests/keyrings",
+    "tests/client/test_kms_together.py",
     "tests/test_encryption.py",
     "tests/test_decryption.py",
     "tests/test_gates.py",
