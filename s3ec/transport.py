@@ -20,7 +20,7 @@ from urllib3.exceptions import ReadTimeoutError as SlowReadError
 from s3ec.errors import AuthenticationError, S3ECError, escaped
 
 __all__ = [
-    "InFront",
+    "Front",
     "LONGEST_ANSWER",
     "OF_PARSER",
     "UnreadableAnswerError",
@@ -94,7 +94,7 @@ def broken_off(error: HTTPError, request: Any) -> BotoCoreError:
     return ConnectionClosedError(endpoint_url=request.url, error=error, request=request)
 
 
-class InFront:
+class Front:
     """Stands before a part of botocore or aiobotocore, and passes on what it does not do itself.
 
     Attributes:
@@ -109,7 +109,7 @@ class InFront:
         return getattr(self.behind, name)
 
 
-class _ParserFactory(InFront):
+class _ParserFactory(Front):
     """Has parsers stand before those that it makes."""
 
     def __init__(self, factory: Any, parser: Callable[[Any], Any]) -> None:
@@ -198,7 +198,7 @@ def _check_refusal(parsed: dict[str, Any]) -> None:
     parsed.pop("EncodingType", None)  # else botocore decodes the rows of a list that is none
 
 
-class _Session(InFront):
+class _Session(Front):
     """Sends as botocore's HTTP session does, and reads what is not content within limits."""
 
     def send(self, request: Any) -> Any:
@@ -212,7 +212,7 @@ class _Session(InFront):
         return response
 
 
-class _Bounded(InFront):
+class _Bounded(Front):
     """A body that ends at some time."""
 
     def __init__(self, raw: Any, request: Any) -> None:

@@ -18,7 +18,7 @@ from botocore.exceptions import (
 )
 
 from s3ec.client.calls.shortcuts.headers import look_up_quickly
-from s3ec.transport import LONGEST_ANSWER, OF_PARSER, InFront, check_answer, endless, stand_before, unreadable
+from s3ec.transport import LONGEST_ANSWER, OF_PARSER, Front, check_answer, endless, stand_before, unreadable
 
 __all__ = ["broken_off", "make_sound"]
 
@@ -47,7 +47,7 @@ class _Parser:
         return parsed
 
 
-class _Session(InFront):
+class _Session(Front):
     """Sends as aiobotocore's HTTP session does, and reads what is not content within limits."""
 
     async def send(self, request: Any) -> Any:
@@ -65,7 +65,7 @@ class _Session(InFront):
         return response
 
 
-class _Bounded(InFront):
+class _Bounded(Front):
     """A body that ends at some time."""
 
     def __init__(self, raw: aiohttp.ClientResponse, request: Any) -> None:

@@ -20,7 +20,7 @@ from s3ec.formats import INSTRUCTION_FILE_SUFFIX
 from s3ec.formats.lengths import noted_length
 from s3ec.s3 import instruction_files
 from s3ec.s3.lists import Trail
-from s3ec.transport import InFront, UnreadableAnswerError
+from s3ec.transport import Front, UnreadableAnswerError
 
 __all__ = ["in_plaintext", "lead_on", "leading_on", "reads_gcm_only", "state_size", "tag_less"]
 
@@ -103,12 +103,12 @@ def lead_on(client: Any) -> Any:
     return client
 
 
-class _Paginator(InFront):
+class _Paginator(Front):
     def paginate(self, **keywords: Any) -> _Pages:
         return _Pages(self.behind.paginate(**keywords))
 
 
-class _Pages(InFront):
+class _Pages(Front):
     def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
         return leading_on(self.behind)
 

@@ -16,7 +16,7 @@ from botocore.parsers import BaseRestParser, ResponseParserFactory
 
 from s3ec.client.calls.header_map import Headers
 from s3ec.dates import parse_dates_quickly
-from s3ec.transport import InFront
+from s3ec.transport import Front
 
 __all__ = ["look_up_quickly", "parse_answers_quickly"]
 
@@ -41,7 +41,7 @@ def parse_answers_quickly(client: Any, parsers: type[ResponseParserFactory] = Re
         endpoint._response_parser_factory = _Factory(factory)
 
 
-class _Session(InFront):
+class _Session(Front):
     """Stands before a client's HTTP session, whose answers get another map of headers."""
 
     def send(self, request: Any) -> Any:
@@ -56,7 +56,7 @@ def look_up_quickly(response: Any) -> None:
         response.headers = Headers.of(response.headers.items())
 
 
-class _Factory(InFront):
+class _Factory(Front):
     """Makes the parsers of one client; each once, since they keep nothing of what they parse."""
 
     def __init__(self, factory: Any) -> None:
