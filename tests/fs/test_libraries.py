@@ -99,13 +99,14 @@ def test_duckdb(fs: Any, bucket: str, table: Any, storage_options: dict[str, Any
 def test_pyarrow(fs: Any, bucket: str, table: Any) -> None:
     """Tables and data sets."""
     pa = pytest.importorskip("pyarrow")
-
+    # Parts that are not there before somebody imports them.
+    parquet, dataset = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow.dataset")
     written = pa.Table.from_pandas(table)
-    pa.parquet.write_table(written, f"{bucket}/people.parquet", filesystem=fs)
+    parquet.write_table(written, f"{bucket}/people.parquet", filesystem=fs)
     fs.invalidate_cache()
     fs.ls(bucket)
-    assert pa.parquet.read_table(f"{bucket}/people.parquet", filesystem=fs).equals(written)
-    assert pa.dataset.dataset(f"{bucket}/people.parquet", filesystem=fs).to_table().equals(written)
+    assert parquet.read_table(f"{bucket}/people.parquet", filesystem=fs).equals(written)
+    assert dataset.dataset(f"{bucket}/people.parquet", filesystem=fs).to_table().equals(written)
 
 
 def test_upath(bucket: str, storage_options: dict[str, Any]) -> None:
