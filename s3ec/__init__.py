@@ -19,7 +19,7 @@ import logging
 
 from s3ec import errors
 from s3ec.algorithms import AlgorithmSuite, CommitmentPolicy
-from s3ec.client.calls.shortcuts import kms_calls as _kms_calls
+from s3ec.client.calls.shortcuts import KmsRequests as _KmsRequests
 from s3ec.client.encryption_client import EncryptionClient
 from s3ec.client.options import Options
 from s3ec.client.server_side.presigned import post_policy
@@ -95,7 +95,7 @@ __all__ = [
 ]
 
 # Keyrings know nothing of botocore but its public methods; what makes the same calls in less time is put in here.
-_KmsBase.calls_of = staticmethod(_kms_calls)
+_KmsBase.calls_of = staticmethod(_KmsRequests)
 
 __version__ = "0.1.0"
 

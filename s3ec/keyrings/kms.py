@@ -58,7 +58,7 @@ class KmsBase:
     )
 
     calls_of: ClassVar[Callable[[Any], Calls]] = staticmethod(PlainCalls)
-    """How a client's calls are made. The package puts `shortcuts.kms_calls` of its client here, which does the same."""
+    """How a client's calls are made. The package puts `shortcuts.KmsRequests` here, which makes the same ones."""
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from botocore.hooks import HierarchicalEmitter
 
 import s3ec
-from s3ec.client.calls.shortcuts import kms_calls
+from s3ec.client.calls.shortcuts import KmsRequests
 from s3ec.keyrings import KmsKeyring
 from s3ec.keyrings.arn import names_the_key
 from s3ec.keyrings.kms import KmsBase
@@ -37,7 +37,7 @@ def test_other_answers_stay_as_they_are(answer: Any) -> None:
 
 def test_the_package_puts_the_shortcut_in() -> None:
     """Whoever imports s3ec has it; without it, a keyring asks the client's own methods, by name and keywords."""
-    assert s3ec._kms_calls is kms_calls
+    assert s3ec._KmsRequests is KmsRequests
     asked: list[tuple[str, dict[str, Any]]] = []
 
     class Client:

@@ -157,33 +157,40 @@ def test_a_deletion_within_the_same_second(
     assert _run(context, place).result is Result.GONE
 
 
+@pytest.fixture
+def watched(
+    settings: Settings, open_context: Open, bucket: str, plain_s3: Any
+) -> tuple[MigrationContext, Interference]:
+    """A job that is about to encrypt an object of a bucket with versions, and what is done in between."""
+    keep_versions(plain_s3, bucket)
+    _put(None, plain_s3, bucket, "migrate")
+    context = open_context(settings())
+    return context, Interference(context.s3)
+
+
 @pytest.mark.parametrize("change", ["overwritten", "deleted"])
 @pytest.mark.parametrize("refused", [("DeleteObject", 500, "InternalError"), ("CopyObject", 403, "AccessDenied")])
 def test_what_cannot_be_put_back_is_a_failure(
     change: str,
     refused: tuple[str, int, str],
-    settings: Settings,
-    open_context: Open,
-    place: str,
+    watched: tuple[MigrationContext, Interference],
+    bucket: str,
     plain_s3: Any,
 ) -> None:
     """Were it tried again, the next look would find the object done, and nobody would hear of what lies under it."""
-    keep_versions(plain_s3, place)
-    _put(None, plain_s3, place, "migrate")
-    context = open_context(settings())
-    watch = Interference(context.s3)
+    context, watch = watched
     watch.forget("If-Match", "PutObject")
     writes: dict[str, Callable[[], Any]] = {
-        "overwritten": lambda: plain_s3.put_object(Bucket=place, Key="k", Body=b"new content"),
-        "deleted": lambda: plain_s3.delete_object(Bucket=place, Key="k"),
+        "overwritten": lambda: plain_s3.put_object(Bucket=bucket, Key="k", Body=b"new content"),
+        "deleted": lambda: plain_s3.delete_object(Bucket=bucket, Key="k"),
     }
     watch.when("PutObject", writes[change])
     watch.answer(*refused)
     if refused[0] == "CopyObject":
         watch.answer("DeleteObject", 403, "AccessDenied")
-    outcome = _run(context, place)
+    outcome = _run(context, bucket)
     assert (outcome.result, outcome.leaves_undone) == (Result.FAILED, True)
-    found = plain_s3.list_object_versions(Bucket=place, Prefix="k")
+    found = plain_s3.list_object_versions(Bucket=bucket, Prefix="k")
     theirs = found["DeleteMarkers"][0] if change == "deleted" else found["Versions"][1]
     assert f"({theirs['VersionId']}) could not be put back" in outcome.message
 
@@ -194,23 +201,19 @@ def test_tags_that_cannot_be_followed_are_a_note(
     operation: str,
     note: str,
     code: tuple[int, str],
-    settings: Settings,
-    open_context: Open,
-    place: str,
+    watched: tuple[MigrationContext, Interference],
+    bucket: str,
     plain_s3: Any,
 ) -> None:
     """The object is written by then."""
-    keep_versions(plain_s3, place)
-    _put(None, plain_s3, place, "migrate")
-    context = open_context(settings())
-    watch = Interference(context.s3)
+    context, watch = watched
 
     def change() -> None:
-        plain_s3.put_object_tagging(Bucket=place, Key="k", Tagging={"TagSet": [{"Key": "t", "Value": "NEW"}]})
+        plain_s3.put_object_tagging(Bucket=bucket, Key="k", Tagging={"TagSet": [{"Key": "t", "Value": "NEW"}]})
         watch.answer(operation, *code)
 
     watch.when("PutObject", change)
-    outcome = _run(context, place)
+    outcome = _run(context, bucket)
     assert outcome.result is Result.DONE
     assert note in outcome.notes
 

@@ -20,12 +20,12 @@ from botocore.parsers import ResponseParserFactory
 from s3ec.client.calls.shortcuts.connections import connect_quickly
 from s3ec.client.calls.shortcuts.endpoints import gather_endpoint_parameters_quickly
 from s3ec.client.calls.shortcuts.headers import parse_answers_quickly
-from s3ec.client.calls.shortcuts.kms import kms_calls
+from s3ec.client.calls.shortcuts.kms import KmsRequests
 from s3ec.client.calls.shortcuts.requests import sign_quickly
 from s3ec.client.calls.shortcuts.signatures import sign_in_short
 from s3ec.client.calls.shortcuts.user_agents import remember_user_agent
 
-__all__ = ["kms_calls", "take_shortcuts"]
+__all__ = ["KmsRequests", "take_shortcuts"]
 
 
 def take_shortcuts(client: Any, parsers: type[ResponseParserFactory] = ResponseParserFactory) -> None:

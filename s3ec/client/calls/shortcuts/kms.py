@@ -30,9 +30,8 @@ from s3ec.client.calls.shortcuts.user_agents import UserAgents
 from s3ec.client.calls.shortcuts.way import OutOfTheOrdinary, Way, is_unpatched, is_usual, listening
 from s3ec.errors import KeyringError
 from s3ec.exchanges.wire import Connections, WireError
-from s3ec.keyrings.kms_calls import Calls
 
-__all__ = ["KmsRequests", "kms_calls"]
+__all__ = ["KmsRequests"]
 
 # What these do for every request is done here too, or changes nothing about these operations.
 _HANDLERS_OF_BOTOCORE = frozenset(
@@ -136,11 +135,6 @@ class KmsRequests:
                 return answer
             self._not_before = time.monotonic() + _PAUSE
         return getattr(self._client, method)(**parameters)
-
-
-def kms_calls(client: Any) -> Calls:
-    """Return what makes the calls of one KMS client."""
-    return KmsRequests(client)
 
 
 class _Operation:
